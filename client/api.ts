@@ -4046,27 +4046,252 @@ export interface components {
             evidence?: string[];
         };
     };
-    responses: never;
+    responses: {
+        /** @description The request cannot be parsed. */
+        MalformedRequest: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The key is missing, unknown, expired or revoked. */
+        Unauthorized: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "WWW-Authenticate": components["headers"]["Authenticate"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The key's role does not allow this. */
+        Forbidden: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The `Accept` header excludes every available media type. */
+        NotAcceptable: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request took too long to arrive. */
+        RequestTimeout: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+        PreconditionFailed: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
+        BodyTooLarge: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The content type or the content coding is not supported. */
+        UnsupportedMediaType: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The expectation is not supported. */
+        ExpectationFailed: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests; try again after `Retry-After` seconds. */
+        RateLimited: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The headers exceed 16 KiB. */
+        HeadersTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Internal error. */
+        InternalError: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The transfer coding is not supported. */
+        NotImplemented: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+        Unavailable: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: {
-        /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+        /**
+         * @description ETags of the copies that the client holds. Returns 304 if one is current.
+         * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+         */
         IfNoneMatch: string;
-        /** @description The id of the last event that the client received. Browsers send it on reconnecting. */
+        /**
+         * @description The id of the last event that the client received. Browsers send it on reconnecting.
+         * @example 138-5f0c91ab
+         */
         LastEventId: string;
-        /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+        /**
+         * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+         * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+         */
         IdempotencyKey: string;
-        /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+        /**
+         * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+         * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+         */
         IfMatch: string;
     };
     requestBodies: never;
     headers: {
-        /** @description The strong validator of the body. */
+        /**
+         * @description The strong validator of the body.
+         * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+         */
         ETag: string;
-        /** @description The URL of the created resource. */
+        /**
+         * @description The URL of the created resource.
+         * @example /v1/outlooks/russell-2000-downside/versions/2
+         */
         Location: string;
-        /** @description The next page, as `rel="next"`. */
+        /**
+         * @description Related URLs (RFC 8288): of a list the next page, as `rel="next"`; of a version the latest one, its neighbours and its history (RFC 5829).
+         * @example </v1/outlooks?limit=20&cursor=WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd>; rel="next"
+         */
         Link: string;
-        /** @description Seconds to wait. */
+        /**
+         * @description The name of the file, where the response is one.
+         * @example attachment; filename="outlooks.csv"
+         */
+        ContentDisposition: string;
+        /**
+         * @description Seconds to wait.
+         * @example 12
+         */
         RetryAfter: number;
+        /**
+         * @description The id of the request in the log of the service: yours if it is fit, else a UUID.
+         * @example 8e03978e-40d5-43e8-bc93-6894a57f9324
+         */
+        RequestId: string;
+        /**
+         * @description How many requests are left (`r`) for how many seconds (`t`). Absent without a limit, and if the response is cached.
+         * @example "address";r=599;t=60
+         */
+        RateLimit: string;
+        /**
+         * @description The requests (`q`) that a window of seconds (`w`) allows. Absent as RateLimit is.
+         * @example "address";q=600;w=60
+         */
+        RateLimitPolicy: string;
+        /**
+         * @description While the database is away: how many seconds ago the service last heard from the ledger.
+         * @example 7
+         */
+        Age: number;
+        /**
+         * @description While the database is away: that the response may be out of date (RFC 9211).
+         * @example outlook-ledger; hit; ttl=-7; detail=STALE
+         */
+        CacheStatus: string;
+        /**
+         * @description How to authenticate (RFC 6750).
+         * @example Bearer realm="Outlook Ledger"
+         */
+        Authenticate: string;
     };
     pathItems: never;
 }
@@ -4223,6 +4448,20 @@ export type WebhookPatch = components['schemas']['WebhookPatch'];
 export type WebhookTest = components['schemas']['WebhookTest'];
 export type WeighedView = components['schemas']['WeighedView'];
 export type WithdrawalInput = components['schemas']['WithdrawalInput'];
+export type ResponseMalformedRequest = components['responses']['MalformedRequest'];
+export type ResponseUnauthorized = components['responses']['Unauthorized'];
+export type ResponseForbidden = components['responses']['Forbidden'];
+export type ResponseNotAcceptable = components['responses']['NotAcceptable'];
+export type ResponseRequestTimeout = components['responses']['RequestTimeout'];
+export type ResponsePreconditionFailed = components['responses']['PreconditionFailed'];
+export type ResponseBodyTooLarge = components['responses']['BodyTooLarge'];
+export type ResponseUnsupportedMediaType = components['responses']['UnsupportedMediaType'];
+export type ResponseExpectationFailed = components['responses']['ExpectationFailed'];
+export type ResponseRateLimited = components['responses']['RateLimited'];
+export type ResponseHeadersTooLarge = components['responses']['HeadersTooLarge'];
+export type ResponseInternalError = components['responses']['InternalError'];
+export type ResponseNotImplemented = components['responses']['NotImplemented'];
+export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
 export type ParameterLastEventId = components['parameters']['LastEventId'];
 export type ParameterIdempotencyKey = components['parameters']['IdempotencyKey'];
@@ -4230,27 +4469,49 @@ export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type HeaderETag = components['headers']['ETag'];
 export type HeaderLocation = components['headers']['Location'];
 export type HeaderLink = components['headers']['Link'];
+export type HeaderContentDisposition = components['headers']['ContentDisposition'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
+export type HeaderRequestId = components['headers']['RequestId'];
+export type HeaderRateLimit = components['headers']['RateLimit'];
+export type HeaderRateLimitPolicy = components['headers']['RateLimitPolicy'];
+export type HeaderAge = components['headers']['Age'];
+export type HeaderCacheStatus = components['headers']['CacheStatus'];
+export type HeaderAuthenticate = components['headers']['Authenticate'];
 export type $defs = Record<string, never>;
 export interface operations {
     getOutlook: {
         parameters: {
             query?: {
-                /** @description A time, by the service's clock, with at most millisecond precision. A version is current from its `publishedAt` until the `publishedAt` of the next one. */
+                /**
+                 * @description A time, by the service's clock, with at most millisecond precision. A version is current from its `publishedAt` until the `publishedAt` of the next one.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description Return at least this version, from any instance. Returns 404 if it does not exist yet. */
+                /**
+                 * @description Return at least this version, from any instance. Returns 404 if it does not exist yet.
+                 * @example 2
+                 */
                 minVersion?: number;
                 /** @description Overrides the Accept header, for use in links. */
                 format?: "json" | "md";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -4260,111 +4521,329 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "resolved",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 5,
+                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "Earnings are out, and they change nothing.",
+                     *       "hash": "sha256:cfb0a70adcb740944bbab5594821fbec4bcbeb7a15a9c7ed003de091de703104",
+                     *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
+                     *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *       "change": {
+                     *         "kind": "reaffirmed",
+                     *         "previousVersion": 4,
+                     *         "deltas": {
+                     *           "bear": 0,
+                     *           "base": 0,
+                     *           "bull": 0
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [
+                     *         {
+                     *           "condition": "rate-relief",
+                     *           "way": "reaffirmed",
+                     *           "reason": null
+                     *         },
+                     *         {
+                     *           "condition": "orders-and-spending",
+                     *           "way": "reaffirmed",
+                     *           "reason": null
+                     *         }
+                     *       ],
+                     *       "consensus": null,
+                     *       "resolution": {
+                     *         "number": 1,
+                     *         "outcome": "bear",
+                     *         "realisedReturn": null,
+                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
+                     *         "resolvedAt": "2026-11-23T15:44:00.000Z"
+                     *       },
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.38,
+                     *         "sideways": 0.4,
+                     *         "higher": 0.22
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.38,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.4,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.22,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "triggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
+                    /**
+                     * @example # Russell 2000: the case for more downside
+                     *
+                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 14:44 UTC by admin desk.*
+                     *
+                     *     ![Bear 38%, Base 40%, Bull 22%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4\&format=png\&scale=2)
+                     *
+                     *     **A review is due: "rate-relief" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row. admin desk assessed "orders-and-spending" as triggered.**
+                     *
+                     *     ## Probabilities
+                     *
+                     *     | Scenario | Likely outcome | Conditions | Probability | Change |
+                     *     | - | - | - | - | - |
+                     *     | Bear: Financing stress takes the index lower | The index falls further while its members come under strain in raising or renewing finance. | High-yield spreads widen while fewer companies raise guidance. | 38% | +3 |
+                     *     | Base: Choppy range that leans mildly lower | Prices swing within a volatile range and drift modestly to the downside. | Valuations lend some support, but the help from financing conditions is no more than moderate. | 40% | ±0 |
+                     *     …
+                     */
                     "text/markdown": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listOutlooks: {
         parameters: {
             query?: {
-                /** @description Only outlooks on this symbol. */
+                /**
+                 * @description Only outlooks on this symbol.
+                 * @example RUT
+                 */
                 instrument?: string;
                 /** @description Only outlooks that currently have this status. */
                 status?: "open" | "resolved" | "void" | "withdrawn";
@@ -4376,37 +4855,70 @@ export interface operations {
                 contradicted?: boolean;
                 /** @description The scenario that `minProbability` and `maxProbability` apply to. */
                 scenario?: "bear" | "base" | "bull";
-                /** @description Only outlooks with at least this probability for `scenario`: a fraction with at most four decimals. */
+                /**
+                 * @description Only outlooks with at least this probability for `scenario`: a fraction with at most four decimals.
+                 * @example 0.3
+                 */
                 minProbability?: number;
-                /** @description Only outlooks with at most this probability for `scenario`: a fraction with at most four decimals. */
+                /**
+                 * @description Only outlooks with at most this probability for `scenario`: a fraction with at most four decimals.
+                 * @example 0.5
+                 */
                 maxProbability?: number;
-                /** @description Only outlooks with a version published at or after this time. */
+                /**
+                 * @description Only outlooks with a version published at or after this time.
+                 * @example 2026-11-01T00:00:00Z
+                 */
                 updatedSince?: string;
-                /** @description Search for outlooks with all of these words in their title, slug, symbol, name of the instrument, authors, headwinds, summary or invalidation conditions. Case, accents and punctuation make no difference: `Feds` finds “The Fed’s pivot”, `10 year` finds “10-year” and `BRK-B` finds “BRK.B”. A word of at least three characters, and the last word, also find longer words: `russ` finds “Russell”. English words are found in their other forms, too. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. Common words such as `the` count only in a phrase, or alone. Outlooks whose symbol or slug is the search come first, then those with all words in the title, slug or name of the instrument. */
+                /**
+                 * @description Search for outlooks with all of these words in their title, slug, symbol, name of the instrument, authors, headwinds, summary or invalidation conditions. Case, accents and punctuation make no difference: `Feds` finds “The Fed’s pivot”, `10 year` finds “10-year” and `BRK-B` finds “BRK.B”. A word of at least three characters, and the last word, also find longer words: `russ` finds “Russell”. English words are found in their other forms, too. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. Common words such as `the` count only in a phrase, or alone. Outlooks whose symbol or slug is the search come first, then those with all words in the title, slug or name of the instrument.
+                 * @example refinancing
+                 */
                 q?: string;
                 /** @description Only outlooks whose version was published by this analyst: the id, as in `author.id`, or the exact name. */
                 author?: string;
-                /** @description Only outlooks whose `horizon.to` is after this day. */
+                /**
+                 * @description Only outlooks whose `horizon.to` is after this day.
+                 * @example 2026-03-31
+                 */
                 horizonEndsAfter?: string;
-                /** @description Only outlooks whose `horizon.to` is before this day. */
+                /**
+                 * @description Only outlooks whose `horizon.to` is before this day.
+                 * @example 2026-03-31
+                 */
                 horizonEndsBefore?: string;
                 /** @description Only outlooks that are currently resolved with this outcome. `void`: those that can not be scored. */
                 outcome?: "bear" | "base" | "bull" | "void";
                 /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
-                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution`, `contradicted` and `outcome` apply to the current state. */
+                /**
+                 * @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution`, `contradicted` and `outcome` apply to the current state.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -4417,108 +4929,170 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "slug": "russell-2000-downside",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "instrument": {
+                     *             "symbol": "RUT",
+                     *             "name": "Russell 2000 Index"
+                     *           },
+                     *           "horizon": {
+                     *             "from": "2026-03-31",
+                     *             "to": "2027-03-31"
+                     *           },
+                     *           "status": "open",
+                     *           "review": {
+                     *             "due": true,
+                     *             "reasons": [
+                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *               "admin desk assessed \"orders-and-spending\" as triggered."
+                     *             ]
+                     *           },
+                     *           "version": 4,
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "change": {
+                     *             "kind": "probabilities",
+                     *             "previousVersion": 3,
+                     *             "deltas": {
+                     *               "bear": 0.03,
+                     *               "base": 0,
+                     *               "bull": -0.03
+                     *             }
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "directions": {
+                     *             "lower": 0.38,
+                     *             "sideways": 0.4,
+                     *             "higher": 0.22
+                     *           },
+                     *           "resolution": null
+                     *         },
+                     *         {
+                     *           "slug": "russell-2000-downside-second-desk",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "instrument": {
+                     *             "symbol": "RUT",
+                     *             "name": "Russell 2000 Index"
+                     *           },
+                     *           "horizon": {
+                     *             "from": "2026-03-31",
+                     *             "to": "2027-03-31"
+                     *           },
+                     *           "status": "open",
+                     *           "review": {
+                     *             "due": true,
+                     *             "reasons": [
+                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row."
+                     *             ]
+                     *           },
+                     *           "version": 1,
+                     *           "publishedAt": "2026-11-23T14:35:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "change": {
+                     *             "kind": "created",
+                     *             "previousVersion": null,
+                     *             "deltas": null
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.3,
+                     *             "base": 0.45,
+                     *             "bull": 0.25
+                     *           },
+                     *           "directions": {
+                     *             "lower": 0.3,
+                     *             "sideways": 0.45,
+                     *             "higher": 0.25
+                     *           },
+                     *           "resolution": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["OutlookSummary"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt
+                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,
+                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:35:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createOutlook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -4533,115 +5107,268 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside-second-desk",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 1,
+                     *       "publishedAt": "2026-11-23T14:35:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
+                     *       "hash": "sha256:6836906b65d74e2725afd49c59a2513485ec6c44cac2f17d9a85dcab9b9810b3",
+                     *       "previousHash": null,
+                     *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
+                     *       "change": {
+                     *         "kind": "created",
+                     *         "previousVersion": null,
+                     *         "deltas": null
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.3,
+                     *         "base": 0.45,
+                     *         "bull": 0.25
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.3,
+                     *         "sideways": 0.45,
+                     *         "higher": 0.25
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.3,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "Interest rates remain restrictive and fewer companies share in earnings growth.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.45,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.25,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "untriggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOutlooks: {
@@ -4651,9 +5378,15 @@ export interface operations {
                 slugs: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -4664,108 +5397,316 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "slug": "russell-2000-downside",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "instrument": {
+                     *             "symbol": "RUT",
+                     *             "name": "Russell 2000 Index"
+                     *           },
+                     *           "horizon": {
+                     *             "from": "2026-03-31",
+                     *             "to": "2027-03-31"
+                     *           },
+                     *           "status": "open",
+                     *           "review": {
+                     *             "due": true,
+                     *             "reasons": [
+                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *               "admin desk assessed \"orders-and-spending\" as triggered."
+                     *             ]
+                     *           },
+                     *           "version": 4,
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "rationale": "The desk goes with its analysts.",
+                     *           "hash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
+                     *           "previousHash": "sha256:bc0b79004a37e113c331688868f23f647b7e81c088de5d521a03a2c66a55b28c",
+                     *           "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *           "change": {
+                     *             "kind": "probabilities",
+                     *             "previousVersion": 3,
+                     *             "deltas": {
+                     *               "bear": 0.03,
+                     *               "base": 0,
+                     *               "bull": -0.03
+                     *             }
+                     *           },
+                     *           "evidence": [],
+                     *           "answers": [],
+                     *           "consensus": {
+                     *             "method": "linear",
+                     *             "weights": "equal",
+                     *             "maxAge": null,
+                     *             "views": [
+                     *               {
+                     *                 "analyst": {
+                     *                   "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *                   "name": "analyst desk"
+                     *                 },
+                     *                 "version": 2,
+                     *                 "weight": 1
+                     *               }
+                     *             ]
+                     *           },
+                     *           "resolution": null,
+                     *           "continues": null,
+                     *           "continuedBy": null,
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "directions": {
+                     *             "lower": 0.38,
+                     *             "sideways": 0.4,
+                     *             "higher": 0.22
+                     *           },
+                     *           "scenarios": {
+                     *             "bear": {
+                     *               "title": "Financing stress takes the index lower",
+                     *               "probability": 0.38,
+                     *               "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *               "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *               "direction": "lower",
+                     *               "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *               "returnBand": null,
+                     *               "centralReturn": null
+                     *             },
+                     *             "base": {
+                     *               "title": "Choppy range that leans mildly lower",
+                     *               "probability": 0.4,
+                     *               "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *               "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *               "direction": "sideways",
+                     *               "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *               "returnBand": null,
+                     *               "centralReturn": null
+                     *             },
+                     *             "bull": {
+                     *               "title": "Recovery that invalidates the downside case",
+                     *               "probability": 0.22,
+                     *               "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *               "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *               "direction": "higher",
+                     *               "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *               "returnBand": null,
+                     *               "centralReturn": null
+                     *             }
+                     *           },
+                     *           "invalidationConditions": [
+                     *             {
+                     *               "key": "rate-relief",
+                     *               "invalidates": "bear",
+                     *               "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *               "rule": {
+                     *                 "series": "us-30y-yield",
+                     *                 "operator": "lt",
+                     *                 "threshold": 4.25,
+                     *                 "forObservations": 3,
+                     *                 "judgedOn": null
+                     *               },
+                     *               "state": "triggered"
+                     *             },
+                     *             {
+                     *               "key": "domestic-breadth",
+                     *               "invalidates": "bear",
+                     *               "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *               "rule": null,
+                     *               "state": "untriggered"
+                     *             }
+                     *           ],
+                     *           "headwinds": [
+                     *             {
+                     *               "key": "higher-for-longer-rates",
+                     *               "rank": 1,
+                     *               "title": "Rates that stay high for longer",
+                     *               "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *             },
+                     *             {
+                     *               "key": "weakening-domestic-demand",
+                     *               "rank": 2,
+                     *               "title": "Softening demand at home",
+                     *               "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *             }
+                     *           ],
+                     *           "drawdownLabels": [
+                     *             {
+                     *               "key": "correction",
+                     *               "label": "Correction",
+                     *               "minDepth": 0.1,
+                     *               "speed": null,
+                     *               "typicalCause": "A reset in valuations or in growth expectations.",
+                     *               "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *             },
+                     *             {
+                     *               "key": "bear-market",
+                     *               "label": "Bear market",
+                     *               "minDepth": 0.2,
+                     *               "speed": null,
+                     *               "typicalCause": "Earnings and access to finance both getting worse.",
+                     *               "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *             }
+                     *           ],
+                     *           "risks": [
+                     *             {
+                     *               "area": "Interest rates and credit",
+                     *               "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *               "currentRead": "The exposure has not gone away."
+                     *             },
+                     *             {
+                     *               "area": "Quality of balance sheets",
+                     *               "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *               "currentRead": "The picture varies from one member of the index to the next."
+                     *             }
+                     *           ],
+                     *           "positioning": [
+                     *             {
+                     *               "investorType": "Investor holding a gain",
+                     *               "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *               "watchpoints": [
+                     *                 "Credit conditions",
+                     *                 "Earnings revisions"
+                     *               ]
+                     *             },
+                     *             {
+                     *               "investorType": "Investor holding a loss",
+                     *               "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *               "watchpoints": [
+                     *                 "Debt service",
+                     *                 "Breadth"
+                     *               ]
+                     *             }
+                     *           ],
+                     *           "metrics": [
+                     *             {
+                     *               "name": "1-year total return",
+                     *               "value": 25.72,
+                     *               "unit": "percent",
+                     *               "display": "25.72%",
+                     *               "source": "FTSE Russell chartbook",
+                     *               "asOf": "2026-03-31",
+                     *               "provenance": "sourced"
+                     *             },
+                     *             {
+                     *               "name": "Q1 2026 return",
+                     *               "value": 0.89,
+                     *               "unit": "percent",
+                     *               "display": "0.89%",
+                     *               "source": "FTSE Russell chartbook",
+                     *               "asOf": "2026-03-31",
+                     *               "provenance": "sourced"
+                     *             }
+                     *           ],
+                     *           "faqs": [
+                     *             {
+                     *               "question": "Is a bear case for small caps a prediction of a crash?",
+                     *               "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *             },
+                     *             {
+                     *               "question": "Which structural risk weighs most?",
+                     *               "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *             }
+                     *           ],
+                     *           "references": [
+                     *             {
+                     *               "title": "FTSE Russell chartbook",
+                     *               "publisher": "FTSE Russell",
+                     *               "url": null,
+                     *               "publishedOn": "2026-03-31"
+                     *             },
+                     *             {
+                     *               "title": "Research on how the small-cap premium has faded",
+                     *               "publisher": "Vanguard",
+                     *               "url": null,
+                     *               "publishedOn": null
+                     *             }
+                     *           ],
+                     *           "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *           "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *           "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *         }
+                     *       ],
+                     *       "missing": [
+                     *         "no-such-outlook"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookBatch"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     reviseOutlook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -4779,146 +5720,318 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 5,
+                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "Earnings are out, and they change nothing.",
+                     *       "hash": "sha256:cfb0a70adcb740944bbab5594821fbec4bcbeb7a15a9c7ed003de091de703104",
+                     *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
+                     *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *       "change": {
+                     *         "kind": "reaffirmed",
+                     *         "previousVersion": 4,
+                     *         "deltas": {
+                     *           "bear": 0,
+                     *           "base": 0,
+                     *           "bull": 0
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [
+                     *         {
+                     *           "condition": "rate-relief",
+                     *           "way": "reaffirmed",
+                     *           "reason": null
+                     *         },
+                     *         {
+                     *           "condition": "orders-and-spending",
+                     *           "way": "reaffirmed",
+                     *           "reason": null
+                     *         }
+                     *       ],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.38,
+                     *         "sideways": 0.4,
+                     *         "higher": 0.22
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.38,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.4,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.22,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "triggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     reviseFramework: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -4932,153 +6045,320 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 3,
+                     *       "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "Says which spread we watch.",
+                     *       "hash": "sha256:bc0b79004a37e113c331688868f23f647b7e81c088de5d521a03a2c66a55b28c",
+                     *       "previousHash": "sha256:c03a8b8fb97996492099484e49f1ebe4cb6f10cd2ca37ae70920e70c1a14c0d3",
+                     *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *       "change": {
+                     *         "kind": "framework",
+                     *         "previousVersion": 2,
+                     *         "deltas": {
+                     *           "bear": 0,
+                     *           "base": 0,
+                     *           "bull": 0
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.35,
+                     *         "base": 0.4,
+                     *         "bull": 0.25
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.35,
+                     *         "sideways": 0.4,
+                     *         "higher": 0.25
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.35,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.4,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.25,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "untriggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listVersions: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5088,110 +6368,131 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "version": 4,
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "rationale": "The desk goes with its analysts.",
+                     *           "change": {
+                     *             "kind": "probabilities",
+                     *             "previousVersion": 3,
+                     *             "deltas": {
+                     *               "bear": 0.03,
+                     *               "base": 0,
+                     *               "bull": -0.03
+                     *             }
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           }
+                     *         },
+                     *         {
+                     *           "version": 3,
+                     *           "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "rationale": "Says which spread we watch.",
+                     *           "change": {
+                     *             "kind": "framework",
+                     *             "previousVersion": 2,
+                     *             "deltas": {
+                     *               "bear": 0,
+                     *               "base": 0,
+                     *               "bull": 0
+                     *             }
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.35,
+                     *             "base": 0.4,
+                     *             "bull": 0.25
+                     *           }
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["VersionEntry"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example version,publishedAt,author.id,author.name,rationale,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull
+                     *     4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22
+                     *     3,2026-11-23T14:34:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getVersion: {
@@ -5201,15 +6502,27 @@ export interface operations {
                 format?: "json" | "md";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
-                /** @example 1 */
+                /**
+                 * @description The number of the version, from 1.
+                 * @example 1
+                 */
                 version: number;
             };
             cookie?: never;
@@ -5219,123 +6532,331 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 1,
+                     *       "publishedAt": "2026-11-20T16:00:00.000Z",
+                     *       "author": {
+                     *         "id": "04393ef4-862f-463a-a749-61af5beaf45d",
+                     *         "name": "Sample desk"
+                     *       },
+                     *       "rationale": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
+                     *       "hash": "sha256:1fe700bc3cb6885eb37de560ff2965c688bc3b0aee78780187a585fb0c45ec71",
+                     *       "previousHash": null,
+                     *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
+                     *       "change": {
+                     *         "kind": "created",
+                     *         "previousVersion": null,
+                     *         "deltas": null
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.3,
+                     *         "base": 0.45,
+                     *         "bull": 0.25
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.3,
+                     *         "sideways": 0.45,
+                     *         "higher": 0.25
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.3,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "Interest rates remain restrictive and fewer companies share in earnings growth.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.45,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.25,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "untriggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
+                    /**
+                     * @example # Russell 2000: the case for more downside
+                     *
+                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 1, published 20 Nov 2026, 16:00 UTC by Sample desk.*
+                     *
+                     *     ![Bear 30%, Base 45%, Bull 25%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=1\&format=png\&scale=2)
+                     *
+                     *     ## Probabilities
+                     *
+                     *     | Scenario | Likely outcome | Conditions | Probability | Change |
+                     *     | - | - | - | - | - |
+                     *     | Bear: Financing stress takes the index lower | The index falls further while its members come under strain in raising or renewing finance. | Interest rates remain restrictive and fewer companies share in earnings growth. | 30% | – |
+                     *     | Base: Choppy range that leans mildly lower | Prices swing within a volatile range and drift modestly to the downside. | Valuations lend some support, but the help from financing conditions is no more than moderate. | 45% | – |
+                     *     | Bull: Recovery that invalidates the downside case | Small caps start to rise again, which would prove the downside case wrong. | Breadth at home and access to financing get better earlier than the market expects. | 25% | – |
+                     *
+                     *     …
+                     */
                     "text/markdown": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getDiff: {
         parameters: {
             query?: {
-                /** @description The version to compare with, older or newer. Left out: the previous version. */
+                /**
+                 * @description The version to compare with, older or newer. Left out: the previous version.
+                 * @example 1
+                 */
                 against?: number;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
-                /** @example 1 */
+                /**
+                 * @description The number of the version, from 1.
+                 * @example 1
+                 */
                 version: number;
             };
             cookie?: never;
@@ -5345,123 +6866,190 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "from": {
+                     *         "version": 1,
+                     *         "publishedAt": "2026-11-20T16:00:00.000Z",
+                     *         "author": {
+                     *           "id": "04393ef4-862f-463a-a749-61af5beaf45d",
+                     *           "name": "Sample desk"
+                     *         }
+                     *       },
+                     *       "to": {
+                     *         "version": 2,
+                     *         "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *         "author": {
+                     *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *           "name": "admin desk"
+                     *         }
+                     *       },
+                     *       "probabilities": {
+                     *         "from": {
+                     *           "bear": 0.3,
+                     *           "base": 0.45,
+                     *           "bull": 0.25
+                     *         },
+                     *         "to": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "deltas": {
+                     *           "bear": 0.05,
+                     *           "base": -0.05,
+                     *           "bull": 0
+                     *         },
+                     *         "totalVariation": 0.05
+                     *       },
+                     *       "fields": [],
+                     *       "lists": {
+                     *         "headwinds": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "drawdownLabels": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "invalidationConditions": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "risks": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "positioning": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "metrics": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "faqs": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "references": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookDiff"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getProbabilities: {
         parameters: {
             query?: {
-                /** @description Only versions published at or after this time. */
+                /**
+                 * @description Only versions published at or after this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 from?: string;
-                /** @description Only versions published before this time. */
+                /**
+                 * @description Only versions published before this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 to?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5471,105 +7059,96 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "opening": null,
+                     *       "points": [
+                     *         {
+                     *           "version": 1,
+                     *           "publishedAt": "2026-11-20T16:00:00.000Z",
+                     *           "bear": 0.3,
+                     *           "base": 0.45,
+                     *           "bull": 0.25
+                     *         },
+                     *         {
+                     *           "version": 2,
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProbabilityHistory"];
+                    /**
+                     * @example version,publishedAt,bear,base,bull
+                     *     1,2026-11-20T16:00:00.000Z,0.3,0.45,0.25
+                     *     2,2026-11-23T14:33:00.000Z,0.35,0.4,0.25
+                     *     3,2026-11-23T14:34:00.000Z,0.35,0.4,0.25
+                     *     4,2026-11-23T14:44:00.000Z,0.38,0.4,0.22
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getChart: {
@@ -5577,31 +7156,58 @@ export interface operations {
             query?: {
                 /** @description `scenarios`: the three probabilities of a version. `history`: how they moved. `drawdown`: how far the instrument is below its peak. `calibration`: how well the author of the version is calibrated over all resolved outlooks. */
                 kind?: "scenarios" | "history" | "drawdown" | "calibration";
-                /** @description For `scenarios` and `history`: draw the chart for this version. That chart never changes. Left out: the current version. */
+                /**
+                 * @description For `scenarios` and `history`: draw the chart for this version. That chart never changes. Left out: the current version.
+                 * @example 2
+                 */
                 version?: number;
-                /** @description Draw the chart from the data recorded up to this time. */
+                /**
+                 * @description Draw the chart from the data recorded up to this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description The width in pixels. */
+                /**
+                 * @description The width in pixels.
+                 * @example 800
+                 */
                 width?: number;
-                /** @description The height in pixels. Left out: 300 for `scenarios`, 400 for `history` and `drawdown`, 520 for `calibration`. */
+                /**
+                 * @description The height in pixels. Left out: 300 for `scenarios`, 400 for `history` and `drawdown`, 520 for `calibration`.
+                 * @example 450
+                 */
                 height?: number;
-                /** @description The scale factor of the whole chart: 2 for high-density screens. */
+                /**
+                 * @description The scale factor of the whole chart: 2 for high-density screens.
+                 * @example 2
+                 */
                 scale?: number;
                 /** @description The colour scheme. With `auto`, an SVG follows the reader's light or dark mode, and a PNG is light. */
                 theme?: "auto" | "light" | "dark";
-                /** @description A cache buster for caches between the service and the reader: any text. The service ignores it, as it ignores parameters that it does not know. */
+                /**
+                 * @description A cache buster for caches between the service and the reader: any text. The service ignores it, as it ignores parameters that it does not know.
+                 * @example 2-light
+                 */
                 v?: string;
                 /** @description Overrides the Accept header, for use in links. */
                 format?: "svg" | "png";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5611,7 +7217,12 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5622,123 +7233,97 @@ export interface operations {
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listEvidence: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5748,110 +7333,209 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
+                     *           "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
+                     *           "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
+                     *           "publisher": "Unnamed research service for institutional investors",
+                     *           "url": "https://newswire.example/2026/11/20/yields",
+                     *           "publishedAt": "2026-11-20T22:00:00.000Z",
+                     *           "sentiment": {
+                     *             "score": -0.15,
+                     *             "label": "mildly negative",
+                     *             "scale": {
+                     *               "min": -1,
+                     *               "max": 1
+                     *             },
+                     *             "provider": "Unnamed research service for institutional investors"
+                     *           },
+                     *           "tickers": [],
+                     *           "claims": [
+                     *             {
+                     *               "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
+                     *               "effect": "supports",
+                     *               "target": {
+                     *                 "kind": "headwind",
+                     *                 "key": "higher-for-longer-rates"
+                     *               },
+                     *               "horizon": "days",
+                     *               "condition": null,
+                     *               "range": null
+                     *             },
+                     *             {
+                     *               "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
+                     *               "effect": "supports",
+                     *               "target": {
+                     *                 "kind": "scenario",
+                     *                 "key": "bear"
+                     *               },
+                     *               "horizon": "days",
+                     *               "condition": "If momentum breaks.",
+                     *               "range": {
+                     *                 "min": 3,
+                     *                 "max": 5,
+                     *                 "unit": "percent of the index level, downwards"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "corrects": null,
+                     *           "correctedBy": null,
+                     *           "duplicateOf": null,
+                     *           "addedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "addedAt": "2026-11-23T14:30:00.000Z",
+                     *           "moved": []
+                     *         },
+                     *         {
+                     *           "id": "8ee89711-330c-4ccf-a9a2-e65ad12bbd7d",
+                     *           "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
+                     *           "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
+                     *           "publisher": "Unnamed research service for institutional investors",
+                     *           "url": null,
+                     *           "publishedAt": "2026-11-20T22:00:00.000Z",
+                     *           "sentiment": {
+                     *             "score": -0.15,
+                     *             "label": "mildly negative",
+                     *             "scale": {
+                     *               "min": -1,
+                     *               "max": 1
+                     *             },
+                     *             "provider": "Unnamed research service for institutional investors"
+                     *           },
+                     *           "tickers": [],
+                     *           "claims": [
+                     *             {
+                     *               "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
+                     *               "effect": "supports",
+                     *               "target": {
+                     *                 "kind": "headwind",
+                     *                 "key": "higher-for-longer-rates"
+                     *               },
+                     *               "horizon": "days",
+                     *               "condition": null,
+                     *               "range": null
+                     *             },
+                     *             {
+                     *               "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
+                     *               "effect": "supports",
+                     *               "target": {
+                     *                 "kind": "scenario",
+                     *                 "key": "bear"
+                     *               },
+                     *               "horizon": "days",
+                     *               "condition": "If momentum breaks.",
+                     *               "range": {
+                     *                 "min": 3,
+                     *                 "max": 5,
+                     *                 "unit": "percent of the index level, downwards"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "corrects": null,
+                     *           "correctedBy": null,
+                     *           "duplicateOf": null,
+                     *           "addedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "addedAt": "2026-11-23T14:29:00.000Z",
+                     *           "moved": [
+                     *             {
+                     *               "version": 2,
+                     *               "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *               "deltas": {
+                     *                 "bear": 0.05,
+                     *                 "base": -0.05,
+                     *                 "bull": 0
+                     *               }
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Evidence"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,headline,summary,publisher,url,publishedAt,sentiment.score,sentiment.label,sentiment.scale.min,sentiment.scale.max,sentiment.provider,tickers,claims,corrects,correctedBy,duplicateOf,addedBy.id,addedBy.name,addedAt,moved
+                     *     fd0fe62c-d20e-4923-a737-ebc8ddf03e8f,"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.
+                     *
+                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,https://newswire.example/2026/11/20/yields,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:30:00.000Z,
+                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.
+                     *
+                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:29:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T14:33:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     addEvidence: {
@@ -5861,11 +7545,17 @@ export interface operations {
                 import?: "true" | "false";
             };
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5879,147 +7569,219 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
+                     *       "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
+                     *       "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
+                     *       "publisher": "Unnamed research service for institutional investors",
+                     *       "url": "https://newswire.example/2026/11/20/yields",
+                     *       "publishedAt": "2026-11-20T22:00:00.000Z",
+                     *       "sentiment": {
+                     *         "score": -0.15,
+                     *         "label": "mildly negative",
+                     *         "scale": {
+                     *           "min": -1,
+                     *           "max": 1
+                     *         },
+                     *         "provider": "Unnamed research service for institutional investors"
+                     *       },
+                     *       "tickers": [],
+                     *       "claims": [
+                     *         {
+                     *           "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "headwind",
+                     *             "key": "higher-for-longer-rates"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": null,
+                     *           "range": null
+                     *         },
+                     *         {
+                     *           "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "scenario",
+                     *             "key": "bear"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": "If momentum breaks.",
+                     *           "range": {
+                     *             "min": 3,
+                     *             "max": 5,
+                     *             "unit": "percent of the index level, downwards"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "corrects": null,
+                     *       "correctedBy": null,
+                     *       "duplicateOf": null,
+                     *       "addedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "addedAt": "2026-11-23T14:30:00.000Z",
+                     *       "moved": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Evidence"];
                 };
             };
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
+                     *       "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
+                     *       "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
+                     *       "publisher": "Unnamed research service for institutional investors",
+                     *       "url": "https://newswire.example/2026/11/20/yields",
+                     *       "publishedAt": "2026-11-20T22:00:00.000Z",
+                     *       "sentiment": {
+                     *         "score": -0.15,
+                     *         "label": "mildly negative",
+                     *         "scale": {
+                     *           "min": -1,
+                     *           "max": 1
+                     *         },
+                     *         "provider": "Unnamed research service for institutional investors"
+                     *       },
+                     *       "tickers": [],
+                     *       "claims": [
+                     *         {
+                     *           "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "headwind",
+                     *             "key": "higher-for-longer-rates"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": null,
+                     *           "range": null
+                     *         },
+                     *         {
+                     *           "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "scenario",
+                     *             "key": "bear"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": "If momentum breaks.",
+                     *           "range": {
+                     *             "min": 3,
+                     *             "max": 5,
+                     *             "unit": "percent of the index level, downwards"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "corrects": null,
+                     *       "correctedBy": null,
+                     *       "duplicateOf": null,
+                     *       "addedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "addedAt": "2026-11-23T14:30:00.000Z",
+                     *       "moved": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Evidence"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getEvidence: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
+                /**
+                 * @description The id of the item of evidence.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -6029,124 +7791,167 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "8ee89711-330c-4ccf-a9a2-e65ad12bbd7d",
+                     *       "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
+                     *       "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
+                     *       "publisher": "Unnamed research service for institutional investors",
+                     *       "url": null,
+                     *       "publishedAt": "2026-11-20T22:00:00.000Z",
+                     *       "sentiment": {
+                     *         "score": -0.15,
+                     *         "label": "mildly negative",
+                     *         "scale": {
+                     *           "min": -1,
+                     *           "max": 1
+                     *         },
+                     *         "provider": "Unnamed research service for institutional investors"
+                     *       },
+                     *       "tickers": [],
+                     *       "claims": [
+                     *         {
+                     *           "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "headwind",
+                     *             "key": "higher-for-longer-rates"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": null,
+                     *           "range": null
+                     *         },
+                     *         {
+                     *           "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "scenario",
+                     *             "key": "bear"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": "If momentum breaks.",
+                     *           "range": {
+                     *             "min": 3,
+                     *             "max": 5,
+                     *             "unit": "percent of the index level, downwards"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "corrects": null,
+                     *       "correctedBy": null,
+                     *       "duplicateOf": null,
+                     *       "addedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "addedAt": "2026-11-23T14:29:00.000Z",
+                     *       "moved": [
+                     *         {
+                     *           "version": 2,
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "deltas": {
+                     *             "bear": 0.05,
+                     *             "base": -0.05,
+                     *             "bull": 0
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Evidence"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listViews: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -6156,123 +7961,121 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 2,
+                     *           "kind": "held",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "rationale": "Spreads came in."
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["View"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOwnView: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -6282,113 +8085,83 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "version": 2,
+                     *       "kind": "held",
+                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "rationale": "Spreads came in."
+                     *     }
+                     */
                     "application/json": components["schemas"]["View"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     holdView: {
@@ -6396,7 +8169,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -6410,134 +8186,113 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "version": 2,
+                     *       "kind": "held",
+                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "rationale": "Spreads came in."
+                     *     }
+                     */
                     "application/json": components["schemas"]["View"];
                 };
             };
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "version": 1,
+                     *       "kind": "held",
+                     *       "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *       "probabilities": {
+                     *         "bear": 0.4,
+                     *         "base": 0.4,
+                     *         "bull": 0.2
+                     *       },
+                     *       "rationale": "Refinancing needs of small companies peak within the horizon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["View"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     withdrawView: {
@@ -6545,7 +8300,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -6555,144 +8313,121 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "version": 3,
+                     *       "kind": "withdrawn",
+                     *       "recordedAt": "2026-11-23T14:47:00.000Z",
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "rationale": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["View"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getView: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
+                /**
+                 * @description The id of the analyst.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 analyst: string;
             };
             cookie?: never;
@@ -6702,126 +8437,143 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 2,
+                     *           "kind": "held",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "rationale": "Spreads came in."
+                     *         },
+                     *         {
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 1,
+                     *           "kind": "held",
+                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.4,
+                     *             "base": 0.4,
+                     *             "bull": 0.2
+                     *           },
+                     *           "rationale": "Refinancing needs of small companies peak within the horizon."
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["View"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T14:36:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listAnalysts: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -6832,114 +8584,103 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "04393ef4-862f-463a-a749-61af5beaf45d",
+                     *           "name": "Sample desk"
+                     *         },
+                     *         {
+                     *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *           "name": "admin desk"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Analyst"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,name
+                     *     04393ef4-862f-463a-a749-61af5beaf45d,Sample desk
+                     *     553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getAnalyst: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The id of the analyst, as in `author.id`. */
+                /**
+                 * @description The id of the analyst, as in `author.id`.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -6949,124 +8690,106 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *       "name": "admin desk"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Analyst"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listOutlooksOfAnalyst: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The id of the analyst, as in `author.id`. */
+                /**
+                 * @description The id of the analyst, as in `author.id`.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -7076,130 +8799,207 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "slug": "russell-2000-downside-second-desk",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "instrument": {
+                     *             "symbol": "RUT",
+                     *             "name": "Russell 2000 Index"
+                     *           },
+                     *           "horizon": {
+                     *             "from": "2026-03-31",
+                     *             "to": "2027-03-31"
+                     *           },
+                     *           "status": "open",
+                     *           "review": {
+                     *             "due": true,
+                     *             "reasons": [
+                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row."
+                     *             ]
+                     *           },
+                     *           "version": 1,
+                     *           "publishedAt": "2026-11-23T14:35:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "change": {
+                     *             "kind": "created",
+                     *             "previousVersion": null,
+                     *             "deltas": null
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.3,
+                     *             "base": 0.45,
+                     *             "bull": 0.25
+                     *           },
+                     *           "directions": {
+                     *             "lower": 0.3,
+                     *             "sideways": 0.45,
+                     *             "higher": 0.25
+                     *           },
+                     *           "resolution": null
+                     *         },
+                     *         {
+                     *           "slug": "russell-2000-downside",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "instrument": {
+                     *             "symbol": "RUT",
+                     *             "name": "Russell 2000 Index"
+                     *           },
+                     *           "horizon": {
+                     *             "from": "2026-03-31",
+                     *             "to": "2027-03-31"
+                     *           },
+                     *           "status": "open",
+                     *           "review": {
+                     *             "due": true,
+                     *             "reasons": [
+                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *               "admin desk assessed \"orders-and-spending\" as triggered."
+                     *             ]
+                     *           },
+                     *           "version": 4,
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "change": {
+                     *             "kind": "probabilities",
+                     *             "previousVersion": 3,
+                     *             "deltas": {
+                     *               "bear": 0.03,
+                     *               "base": 0,
+                     *               "bull": -0.03
+                     *             }
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "directions": {
+                     *             "lower": 0.38,
+                     *             "sideways": 0.4,
+                     *             "higher": 0.22
+                     *           },
+                     *           "resolution": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["OutlookSummary"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt
+                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:35:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
+                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listViewsOfAnalyst: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The id of the analyst, as in `author.id`. */
+                /**
+                 * @description The id of the analyst, as in `author.id`.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -7209,110 +9009,101 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "slug": "russell-2000-downside",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 2,
+                     *           "kind": "held",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "rationale": "Spreads came in."
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["AnalystView"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example slug,title,analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
+                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getConsensus: {
@@ -7322,19 +9113,34 @@ export interface operations {
                 method?: "linear" | "logarithmic";
                 /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count until the closes of the horizon imply it. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0. */
                 weights?: "equal" | "recency" | "skill";
-                /** @description The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter. */
-                maxAge?: number | null;
-                /** @description Use the views and track records as of this time. */
+                /**
+                 * @description The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter.
+                 * @example 90
+                 */
+                maxAge?: number;
+                /**
+                 * @description Use the views and track records as of this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -7344,126 +9150,153 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "method": "linear",
+                     *       "weights": "equal",
+                     *       "maxAge": null,
+                     *       "asOf": null,
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "exact": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "spread": {
+                     *         "bear": {
+                     *           "min": 0.38,
+                     *           "max": 0.38,
+                     *           "standardDeviation": 0
+                     *         },
+                     *         "base": {
+                     *           "min": 0.4,
+                     *           "max": 0.4,
+                     *           "standardDeviation": 0
+                     *         },
+                     *         "bull": {
+                     *           "min": 0.22,
+                     *           "max": 0.22,
+                     *           "standardDeviation": 0
+                     *         }
+                     *       },
+                     *       "views": [
+                     *         {
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 2,
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "rationale": "Spreads came in.",
+                     *           "weight": 1,
+                     *           "distance": 0
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Consensus"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     publishConsensus: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -7477,133 +9310,299 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 4,
+                     *       "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "The desk goes with its analysts.",
+                     *       "hash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
+                     *       "previousHash": "sha256:bc0b79004a37e113c331688868f23f647b7e81c088de5d521a03a2c66a55b28c",
+                     *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *       "change": {
+                     *         "kind": "probabilities",
+                     *         "previousVersion": 3,
+                     *         "deltas": {
+                     *           "bear": 0.03,
+                     *           "base": 0,
+                     *           "bull": -0.03
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": {
+                     *         "method": "linear",
+                     *         "weights": "equal",
+                     *         "maxAge": null,
+                     *         "views": [
+                     *           {
+                     *             "analyst": {
+                     *               "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *               "name": "analyst desk"
+                     *             },
+                     *             "version": 2,
+                     *             "weight": 1
+                     *           }
+                     *         ]
+                     *       },
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.38,
+                     *         "sideways": 0.4,
+                     *         "higher": 0.22
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.38,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.4,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.22,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "untriggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listConditions: {
@@ -7613,13 +9612,22 @@ export interface operations {
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -7629,124 +9637,162 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "triggered",
+                     *           "lastChange": {
+                     *             "state": "triggered",
+                     *             "cause": "observations",
+                     *             "reason": "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *             "day": "2026-11-20",
+                     *             "observations": [
+                     *               {
+                     *                 "series": "us-30y-yield",
+                     *                 "date": "2026-11-20",
+                     *                 "value": 4.16
+                     *               }
+                     *             ],
+                     *             "version": 4,
+                     *             "recordedAt": "2026-11-23T14:48:00.000Z",
+                     *             "assessment": null,
+                     *             "answer": null
+                     *           }
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered",
+                     *           "lastChange": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Conditions"];
+                    /**
+                     * @example key,invalidates,statement,rule,state,lastChange.state,lastChange.cause,lastChange.reason,lastChange.day,lastChange.observations,lastChange.version,lastChange.recordedAt,lastChange.assessment.author.id,lastChange.assessment.author.name,lastChange.assessment.rationale,lastChange.assessment.overrideReason,lastChange.assessment.evidence,lastChange.answer.version,lastChange.answer.way,lastChange.answer.reason
+                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T14:48:00.000Z,,,,,,,,
+                     *     domestic-breadth,bear,"Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",,untriggered,,,,,,,,,,,,,,,
+                     *     financing-access,bear,"Financing conditions improve and smaller companies gain better access to funds, which weakens the bear case substantially.","{""all"":[{""series"":""us-high-yield-spread"",""operator"":""lt"",""threshold"":3,""forObservations"":5,""judgedOn"":null},{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.75,""forObservations"":1,""judgedOn"":null}]}",untriggered,,,,,,,,,,,,,,,
+                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T14:49:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
+                     *     earnings-revisions,bear,"Earnings revisions improve, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
+                     *     balance-sheet-repair,bear,"Further evidence appears that fragile balance sheets are mending, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
+                     *     persistently-high-rates,bull,"Rates stay high for longer without letting up; if this worsens meaningfully, probability weight moves away from bull and base.","{""series"":""us-30y-yield"",""operator"":""gte"",""threshold"":5,""forObservations"":20,""judgedOn"":null}",untriggered,,,,,,,,,,,,,,,
+                     *     refinancing-stress,bull,"Companies find it harder to refinance their debt; if this worsens meaningfully, probability weight moves away from bull and base.",,untriggered,,,,,,,,,,,,,,,
+                     *     weak-domestic-demand,bull,"Demand at home is weak; if this worsens meaningfully, probability weight moves away from bull and base.",,untriggered,,,,,,,,,,,,,,,
+                     *     narrower-earnings-breadth,bull,"Fewer companies contribute to earnings growth; if this worsens meaningfully, probability weight moves away from bull and base.",,untriggered,,,,,,,,,,,,,,,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getCondition: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /**
+                 * @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
+                /**
+                 * @description The key of the condition.
+                 * @example rate-relief
+                 */
                 key: string;
             };
             cookie?: never;
@@ -7756,117 +9802,141 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "rate-relief",
+                     *       "invalidates": "bear",
+                     *       "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *       "rule": {
+                     *         "series": "us-30y-yield",
+                     *         "operator": "lt",
+                     *         "threshold": 4.25,
+                     *         "forObservations": 3,
+                     *         "judgedOn": null
+                     *       },
+                     *       "state": "triggered",
+                     *       "lastChange": {
+                     *         "state": "triggered",
+                     *         "cause": "observations",
+                     *         "reason": "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *         "day": "2026-11-20",
+                     *         "observations": [
+                     *           {
+                     *             "series": "us-30y-yield",
+                     *             "date": "2026-11-20",
+                     *             "value": 4.16
+                     *           }
+                     *         ],
+                     *         "version": 4,
+                     *         "recordedAt": "2026-11-23T14:48:00.000Z",
+                     *         "assessment": null,
+                     *         "answer": null
+                     *       },
+                     *       "changes": [
+                     *         {
+                     *           "state": "triggered",
+                     *           "cause": "observations",
+                     *           "reason": "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *           "day": "2026-11-20",
+                     *           "observations": [
+                     *             {
+                     *               "series": "us-30y-yield",
+                     *               "date": "2026-11-20",
+                     *               "value": 4.16
+                     *             }
+                     *           ],
+                     *           "version": 4,
+                     *           "recordedAt": "2026-11-23T14:48:00.000Z",
+                     *           "assessment": null,
+                     *           "answer": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ConditionHistory"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     assessCondition: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
+                /**
+                 * @description The key of the condition.
+                 * @example rate-relief
+                 */
                 key: string;
             };
             cookie?: never;
@@ -7880,144 +9950,132 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "orders-and-spending",
+                     *       "invalidates": "bear",
+                     *       "statement": "Domestic data on orders and spending come in stronger, which weakens the bear case.",
+                     *       "rule": null,
+                     *       "state": "triggered",
+                     *       "lastChange": {
+                     *         "state": "triggered",
+                     *         "cause": "assessment",
+                     *         "reason": "admin desk assessed \"orders-and-spending\" as triggered.",
+                     *         "day": null,
+                     *         "observations": [],
+                     *         "version": 4,
+                     *         "recordedAt": "2026-11-23T14:49:00.000Z",
+                     *         "assessment": {
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "rationale": "Two months of orders and spending above all forecasts.",
+                     *           "overrideReason": null,
+                     *           "evidence": []
+                     *         },
+                     *         "answer": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Condition"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getDrawdown: {
         parameters: {
             query?: {
-                /** @description Use closes from this day on. Left out: the closes of the horizon and the one before it. */
+                /**
+                 * @description Use closes from this day on. Left out: the closes of the horizon and the one before it.
+                 * @example 2026-03-31
+                 */
                 since?: string;
-                /** @description Use the closes and labels that were recorded up to this time. */
+                /**
+                 * @description Use the closes and labels that were recorded up to this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description List only episodes at least this deep, as a fraction. */
+                /**
+                 * @description List only episodes at least this deep, as a fraction.
+                 * @example 0.05
+                 */
                 minDepth?: number;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8027,129 +10085,147 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "series": "rut-close",
+                     *       "since": "2026-03-31",
+                     *       "base": null,
+                     *       "last": {
+                     *         "date": "2026-11-20",
+                     *         "value": 2793.3
+                     *       },
+                     *       "peak": {
+                     *         "date": "2026-11-19",
+                     *         "value": 2861.99
+                     *       },
+                     *       "depth": 0.02400078267219662,
+                     *       "label": null,
+                     *       "current": {
+                     *         "peakDate": "2026-11-19",
+                     *         "peakValue": 2861.99,
+                     *         "troughDate": "2026-11-20",
+                     *         "troughValue": 2793.3,
+                     *         "recoveryDate": null,
+                     *         "depth": 0.02400078267219662,
+                     *         "daysToTrough": 1,
+                     *         "daysUnderWater": 1
+                     *       },
+                     *       "deepest": {
+                     *         "peakDate": "2026-11-19",
+                     *         "peakValue": 2861.99,
+                     *         "troughDate": "2026-11-20",
+                     *         "troughValue": 2793.3,
+                     *         "recoveryDate": null,
+                     *         "depth": 0.02400078267219662,
+                     *         "daysToTrough": 1,
+                     *         "daysUnderWater": 1
+                     *       },
+                     *       "episodes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Drawdown"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getClimatology: {
         parameters: {
             query?: {
-                /** @description Use the version that was current, and the closes that were known, at this time. */
+                /**
+                 * @description Use the version that was current, and the closes that were known, at this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8159,117 +10235,110 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "version": 4,
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "series": "rut-close",
+                     *       "days": 365,
+                     *       "probabilities": null,
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/probabilities",
+                     *           "reason": "the scenarios have no return bands"
+                     *         }
+                     *       ],
+                     *       "spans": 0,
+                     *       "independentSpans": 0,
+                     *       "first": null,
+                     *       "last": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Climatology"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     withdrawOutlook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8283,146 +10352,307 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside-second-desk",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "withdrawn",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 2,
+                     *       "publishedAt": "2026-11-23T15:51:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "The desk no longer covers small caps.",
+                     *       "hash": "sha256:1ce33119d65785175e9e85a8ebff868d796f16903b7029818e06889fd2f34e13",
+                     *       "previousHash": "sha256:6836906b65d74e2725afd49c59a2513485ec6c44cac2f17d9a85dcab9b9810b3",
+                     *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
+                     *       "change": {
+                     *         "kind": "withdrawn",
+                     *         "previousVersion": 1,
+                     *         "deltas": {
+                     *           "bear": 0,
+                     *           "base": 0,
+                     *           "bull": 0
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.3,
+                     *         "base": 0.45,
+                     *         "bull": 0.25
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.3,
+                     *         "sideways": 0.45,
+                     *         "higher": 0.25
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.3,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "Interest rates remain restrictive and fewer companies share in earnings growth.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.45,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.25,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "triggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getResolution: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8432,115 +10662,105 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "resolved",
+                     *       "resolution": {
+                     *         "number": 1,
+                     *         "outcome": "bear",
+                     *         "realisedReturn": null,
+                     *         "decidedBy": "statement",
+                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
+                     *         "closes": null,
+                     *         "evidence": [],
+                     *         "resolvedBy": {
+                     *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *           "name": "admin desk"
+                     *         },
+                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "supersededAt": null
+                     *       },
+                     *       "contradiction": null,
+                     *       "superseded": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookResolution"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     resolveOutlook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8554,140 +10774,117 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "resolved",
+                     *       "resolution": {
+                     *         "number": 1,
+                     *         "outcome": "bear",
+                     *         "realisedReturn": null,
+                     *         "decidedBy": "statement",
+                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
+                     *         "closes": null,
+                     *         "evidence": [],
+                     *         "resolvedBy": {
+                     *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *           "name": "admin desk"
+                     *         },
+                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "supersededAt": null
+                     *       },
+                     *       "contradiction": null,
+                     *       "superseded": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookResolution"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getExpectedOutcome: {
         parameters: {
             query?: {
-                /** @description Use the version that was current at this time. */
+                /**
+                 * @description Use the version that was current at this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8697,104 +10894,96 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "version": 4,
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "expectedReturn": {
+                     *         "min": null,
+                     *         "max": null,
+                     *         "central": null
+                     *       },
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/expectedReturn/min",
+                     *           "reason": "the scenarios have no return bands"
+                     *         },
+                     *         {
+                     *           "pointer": "/expectedReturn/max",
+                     *           "reason": "the scenarios have no return bands"
+                     *         }
+                     *       ],
+                     *       "thresholds": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ExpectedOutcome"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getScores: {
@@ -8802,21 +10991,39 @@ export interface operations {
             query?: {
                 /** @description The reference for skill: `uniform` thirds, the `previous` version, `climatology` (what history alone says about each version's own return bands; see GET …/climatology), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
-                /** @description Use the versions and the resolution that were recorded up to this time. */
+                /**
+                 * @description Use the versions and the resolution that were recorded up to this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description The maximum number of versions to return. */
+                /**
+                 * @description The maximum number of versions to return.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8826,127 +11033,201 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "status": "resolved",
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "resolution": {
+                     *         "number": 1,
+                     *         "outcome": "bear",
+                     *         "knownAt": "2026-11-23T15:44:00.000Z"
+                     *       },
+                     *       "reference": {
+                     *         "name": "uniform",
+                     *         "probabilities": {
+                     *           "bear": 0.3333333333333333,
+                     *           "base": 0.3333333333333333,
+                     *           "bull": 0.3333333333333333
+                     *         }
+                     *       },
+                     *       "outlook": {
+                     *         "coverage": 0.008188736681887366,
+                     *         "skillCoverage": 0.008188736681887366,
+                     *         "timeWeighted": {
+                     *           "brier": 0.006161678082191781,
+                     *           "logarithmic": 0.009828805109697249,
+                     *           "rankedProbability": 0.0045091999619482495
+                     *         },
+                     *         "mean": {
+                     *           "brier": 0.7524577137546469,
+                     *           "logarithmic": 1.2002834492697199,
+                     *           "rankedProbability": 0.5506588057620818
+                     *         },
+                     *         "skill": {
+                     *           "brier": -0.12868657063197025,
+                     *           "logarithmic": -0.09254507859626257,
+                     *           "rankedProbability": 0.008814149628252789
+                     *         },
+                     *         "missing": [],
+                     *         "attainableCoverage": 0.6511111111111111
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "version": 1,
+                     *           "publishedAt": "2026-11-20T16:00:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.3,
+                     *             "base": 0.45,
+                     *             "bull": 0.25
+                     *           },
+                     *           "share": 0.008053652968036529,
+                     *           "outcome": "bear",
+                     *           "scores": {
+                     *             "brier": 0.755,
+                     *             "logarithmic": 1.203972804325936,
+                     *             "rankedProbability": 0.5525
+                     *           },
+                     *           "skill": {
+                     *             "brier": -0.1325,
+                     *             "logarithmic": -0.09590327428938443,
+                     *             "rankedProbability": 0.0055
+                     *           },
+                     *           "missing": []
+                     *         },
+                     *         {
+                     *           "version": 2,
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.35,
+                     *             "base": 0.4,
+                     *             "bull": 0.25
+                     *           },
+                     *           "share": 0.000001902587519025875,
+                     *           "outcome": "bear",
+                     *           "scores": {
+                     *             "brier": 0.645,
+                     *             "logarithmic": 1.0498221244986776,
+                     *             "rankedProbability": 0.485
+                     *           },
+                     *           "skill": {
+                     *             "brier": 0.0325,
+                     *             "logarithmic": 0.04441072130058036,
+                     *             "rankedProbability": 0.127
+                     *           },
+                     *           "missing": []
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookScores"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getTrackRecord: {
         parameters: {
             query?: {
-                /** @description Only outlooks on this symbol. */
+                /**
+                 * @description Only outlooks on this symbol.
+                 * @example RUT
+                 */
                 instrument?: string;
-                /** @description Only outlooks whose horizon ends on this day or later. */
+                /**
+                 * @description Only outlooks whose horizon ends on this day or later.
+                 * @example 2026-03-31
+                 */
                 from?: string;
-                /** @description Only outlooks whose horizon ends before this day. */
+                /**
+                 * @description Only outlooks whose horizon ends before this day.
+                 * @example 2026-03-31
+                 */
                 to?: string;
-                /** @description The record as of this time, without later resolutions and corrections. */
+                /**
+                 * @description The record as of this time, without later resolutions and corrections.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
+                /**
+                 * @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are.
+                 * @example 0.5
+                 */
                 minCoverage?: number;
                 /** @description The reference for skill: `uniform` thirds, `climatology` (what history alone says about each outlook; those without enough history are left out of skill), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -8957,119 +11238,271 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": null,
+                     *       "source": "version",
+                     *       "instrument": null,
+                     *       "period": {
+                     *         "from": null,
+                     *         "to": null
+                     *       },
+                     *       "asOf": null,
+                     *       "minCoverage": null,
+                     *       "reference": {
+                     *         "name": "uniform",
+                     *         "probabilities": {
+                     *           "bear": 0.3333333333333333,
+                     *           "base": 0.3333333333333333,
+                     *           "bull": 0.3333333333333333
+                     *         }
+                     *       },
+                     *       "counts": {
+                     *         "open": 1,
+                     *         "resolved": 1,
+                     *         "void": 0,
+                     *         "withdrawn": 0
+                     *       },
+                     *       "n": 1,
+                     *       "nEffective": 0.008188736682,
+                     *       "clusters": 1,
+                     *       "coverage": 0.008188736682,
+                     *       "attainableCoverage": 0.651111111111,
+                     *       "compared": {
+                     *         "n": 1,
+                     *         "nEffective": 0.008188736682
+                     *       },
+                     *       "outcomes": {
+                     *         "closes": 0,
+                     *         "stated": 1
+                     *       },
+                     *       "calibration": {
+                     *         "bear": [
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.002127139319,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ],
+                     *         "base": [
+                     *           {
+                     *             "from": 0.4,
+                     *             "to": 0.5,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.449175185874,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           }
+                     *         ],
+                     *         "bull": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           }
+                     *         ],
+                     *         "overall": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           },
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.002127139319,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ]
+                     *       },
+                     *       "decomposition": {
+                     *         "bear": {
+                     *           "reliability": 0.488261303487,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000094063613
+                     *         },
+                     *         "base": {
+                     *           "reliability": 0.201758347605,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000040560388
+                     *         },
+                     *         "bull": {
+                     *           "reliability": 0.062291067098,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000012371564
+                     *         },
+                     *         "overall": {
+                     *           "reliability": 0.752310718189,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000146995565
+                     *         }
+                     *       },
+                     *       "isSmall": true,
+                     *       "scores": {
+                     *         "brier": {
+                     *           "mean": 0.752457713755,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "logarithmic": {
+                     *           "mean": 1.20028344927,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "rankedProbability": {
+                     *           "mean": 0.550658805762,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         }
+                     *       },
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/scores/brier/standardError",
+                     *           "reason": "all outlooks are in one cluster of overlapping horizons, too few for a standard error"
+                     *         },
+                     *         {
+                     *           "pointer": "/scores/brier/skill",
+                     *           "reason": "less than one whole horizon was forecast, too little for skill"
+                     *         }
+                     *       ],
+                     *       "leadTimes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["TrackRecord"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getInstrumentTrackRecord: {
         parameters: {
             query?: {
-                /** @description Only outlooks whose horizon ends on this day or later. */
+                /**
+                 * @description Only outlooks whose horizon ends on this day or later.
+                 * @example 2026-03-31
+                 */
                 from?: string;
-                /** @description Only outlooks whose horizon ends before this day. */
+                /**
+                 * @description Only outlooks whose horizon ends before this day.
+                 * @example 2026-03-31
+                 */
                 to?: string;
-                /** @description The record as of this time, without later resolutions and corrections. */
+                /**
+                 * @description The record as of this time, without later resolutions and corrections.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
+                /**
+                 * @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are.
+                 * @example 0.5
+                 */
                 minCoverage?: number;
                 /** @description The reference for skill: `uniform` thirds, `climatology` (what history alone says about each outlook; those without enough history are left out of skill), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example RUT */
+                /**
+                 * @description The symbol of the instrument.
+                 * @example RUT
+                 */
                 symbol: string;
             };
             cookie?: never;
@@ -9079,104 +11512,238 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": null,
+                     *       "source": "version",
+                     *       "instrument": "RUT",
+                     *       "period": {
+                     *         "from": null,
+                     *         "to": null
+                     *       },
+                     *       "asOf": null,
+                     *       "minCoverage": null,
+                     *       "reference": {
+                     *         "name": "uniform",
+                     *         "probabilities": {
+                     *           "bear": 0.3333333333333333,
+                     *           "base": 0.3333333333333333,
+                     *           "bull": 0.3333333333333333
+                     *         }
+                     *       },
+                     *       "counts": {
+                     *         "open": 1,
+                     *         "resolved": 1,
+                     *         "void": 0,
+                     *         "withdrawn": 0
+                     *       },
+                     *       "n": 1,
+                     *       "nEffective": 0.008188736682,
+                     *       "clusters": 1,
+                     *       "coverage": 0.008188736682,
+                     *       "attainableCoverage": 0.651111111111,
+                     *       "compared": {
+                     *         "n": 1,
+                     *         "nEffective": 0.008188736682
+                     *       },
+                     *       "outcomes": {
+                     *         "closes": 0,
+                     *         "stated": 1
+                     *       },
+                     *       "calibration": {
+                     *         "bear": [
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.002127139319,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ],
+                     *         "base": [
+                     *           {
+                     *             "from": 0.4,
+                     *             "to": 0.5,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.449175185874,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           }
+                     *         ],
+                     *         "bull": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           }
+                     *         ],
+                     *         "overall": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           },
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.002127139319,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ]
+                     *       },
+                     *       "decomposition": {
+                     *         "bear": {
+                     *           "reliability": 0.488261303487,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000094063613
+                     *         },
+                     *         "base": {
+                     *           "reliability": 0.201758347605,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000040560388
+                     *         },
+                     *         "bull": {
+                     *           "reliability": 0.062291067098,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000012371564
+                     *         },
+                     *         "overall": {
+                     *           "reliability": 0.752310718189,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000146995565
+                     *         }
+                     *       },
+                     *       "isSmall": true,
+                     *       "scores": {
+                     *         "brier": {
+                     *           "mean": 0.752457713755,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "logarithmic": {
+                     *           "mean": 1.20028344927,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "rankedProbability": {
+                     *           "mean": 0.550658805762,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         }
+                     *       },
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/scores/brier/standardError",
+                     *           "reason": "all outlooks are in one cluster of overlapping horizons, too few for a standard error"
+                     *         },
+                     *         {
+                     *           "pointer": "/scores/brier/skill",
+                     *           "reason": "less than one whole horizon was forecast, too little for skill"
+                     *         }
+                     *       ],
+                     *       "leadTimes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["TrackRecord"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getAnalystTrackRecord: {
@@ -9184,26 +11751,51 @@ export interface operations {
             query?: {
                 /** @description The forecasts to score: the versions that the analyst published, or the analyst's views. */
                 source?: "version" | "view";
-                /** @description Only outlooks on this symbol. */
+                /**
+                 * @description Only outlooks on this symbol.
+                 * @example RUT
+                 */
                 instrument?: string;
-                /** @description Only outlooks whose horizon ends on this day or later. */
+                /**
+                 * @description Only outlooks whose horizon ends on this day or later.
+                 * @example 2026-03-31
+                 */
                 from?: string;
-                /** @description Only outlooks whose horizon ends before this day. */
+                /**
+                 * @description Only outlooks whose horizon ends before this day.
+                 * @example 2026-03-31
+                 */
                 to?: string;
-                /** @description The record as of this time, without later resolutions and corrections. */
+                /**
+                 * @description The record as of this time, without later resolutions and corrections.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
+                /**
+                 * @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are.
+                 * @example 0.5
+                 */
                 minCoverage?: number;
                 /** @description The reference for skill: `uniform` thirds, `climatology` (what history alone says about each outlook; those without enough history are left out of skill), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The id of the analyst.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9213,114 +11805,257 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "source": "version",
+                     *       "instrument": null,
+                     *       "period": {
+                     *         "from": null,
+                     *         "to": null
+                     *       },
+                     *       "asOf": null,
+                     *       "minCoverage": null,
+                     *       "reference": {
+                     *         "name": "uniform",
+                     *         "probabilities": {
+                     *           "bear": 0.3333333333333333,
+                     *           "base": 0.3333333333333333,
+                     *           "bull": 0.3333333333333333
+                     *         }
+                     *       },
+                     *       "counts": {
+                     *         "open": 1,
+                     *         "resolved": 1,
+                     *         "void": 0,
+                     *         "withdrawn": 0
+                     *       },
+                     *       "n": 1,
+                     *       "nEffective": 0.000135083714,
+                     *       "clusters": 1,
+                     *       "coverage": 0.000135083714,
+                     *       "attainableCoverage": 0.651111111111,
+                     *       "compared": {
+                     *         "n": 1,
+                     *         "nEffective": 0.000135083714
+                     *       },
+                     *       "outcomes": {
+                     *         "closes": 0,
+                     *         "stated": 1
+                     *       },
+                     *       "calibration": {
+                     *         "bear": [
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.375352112676,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.000035163455,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ],
+                     *         "base": [
+                     *           {
+                     *             "from": 0.4,
+                     *             "to": 0.5,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.4,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.999964836545
+                     *             }
+                     *           }
+                     *         ],
+                     *         "bull": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.224647887324,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.999964836545
+                     *             }
+                     *           }
+                     *         ],
+                     *         "overall": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.224647887324,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.999964836545
+                     *             }
+                     *           },
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.375352112676,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.000035163455,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ]
+                     *       },
+                     *       "decomposition": {
+                     *         "bear": {
+                     *           "reliability": 0.390184983138,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000117833763
+                     *         },
+                     *         "base": {
+                     *           "reliability": 0.16,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0
+                     *         },
+                     *         "bull": {
+                     *           "reliability": 0.050466673279,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000117833763
+                     *         },
+                     *         "overall": {
+                     *           "reliability": 0.600651656417,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000235667526
+                     *         }
+                     *       },
+                     *       "isSmall": true,
+                     *       "scores": {
+                     *         "brier": {
+                     *           "mean": 0.600887323944,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "logarithmic": {
+                     *           "mean": 0.980325140073,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "rankedProbability": {
+                     *           "mean": 0.440887323944,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         }
+                     *       },
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/scores/brier/standardError",
+                     *           "reason": "all outlooks are in one cluster of overlapping horizons, too few for a standard error"
+                     *         },
+                     *         {
+                     *           "pointer": "/scores/brier/skill",
+                     *           "reason": "less than one whole horizon was forecast, too little for skill"
+                     *         }
+                     *       ],
+                     *       "leadTimes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["TrackRecord"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     streamEvents: {
         parameters: {
             query?: {
-                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too. */
+                /**
+                 * @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too.
+                 * @example 138-5f0c91ab
+                 */
                 lastEventId?: string;
             };
             header?: {
-                /** @description The id of the last event that the client received. Browsers send it on reconnecting. */
+                /**
+                 * @description The id of the last event that the client received. Browsers send it on reconnecting.
+                 * @example 138-5f0c91ab
+                 */
                 "Last-Event-ID"?: components["parameters"]["LastEventId"];
             };
             path?: never;
@@ -9331,42 +12066,33 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 1000
+                     *     id: 1-c0494301
+                     *
+                     *     id: 2-3bc60057
+                     *     event: evidence.added
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","publisher":"Unnamed research service for institutional investors","corrects":null}}
+                     */
                     "text/event-stream": string;
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9376,6 +12102,9 @@ export interface operations {
             /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
@@ -9383,39 +12112,33 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     streamOutlookEvents: {
         parameters: {
             query?: {
-                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too. */
+                /**
+                 * @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too.
+                 * @example 138-5f0c91ab
+                 */
                 lastEventId?: string;
             };
             header?: {
-                /** @description The id of the last event that the client received. Browsers send it on reconnecting. */
+                /**
+                 * @description The id of the last event that the client received. Browsers send it on reconnecting.
+                 * @example 138-5f0c91ab
+                 */
                 "Last-Event-ID"?: components["parameters"]["LastEventId"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -9425,51 +12148,45 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 1000
+                     *     id: 1-c0494301
+                     *
+                     *     id: 2-3bc60057
+                     *     event: evidence.added
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","publisher":"Unnamed research service for institutional investors","corrects":null}}
+                     */
                     "text/event-stream": string;
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9479,6 +12196,9 @@ export interface operations {
             /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
@@ -9486,34 +12206,25 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getAtomFeed: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -9524,109 +12235,78 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>http://127.0.0.1:3000/v1/feed.atom</id><title type="text">Outlook … */
                     "application/atom+xml": string;
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>http://127.0.0.1:3000/v1/feed.atom</id><title type="text">Outlook … */
                     "application/xml": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOutlookAtomFeed: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -9636,114 +12316,83 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/feed.atom</id><title … */
                     "application/atom+xml": string;
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/feed.atom</id><title … */
                     "application/xml": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getJsonFeed: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -9754,109 +12403,150 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "https://jsonfeed.org/version/1.1",
+                     *       "title": "Outlook Ledger",
+                     *       "home_page_url": "http://127.0.0.1:3000/",
+                     *       "feed_url": "http://127.0.0.1:3000/v1/feed.json",
+                     *       "language": "en",
+                     *       "items": [
+                     *         {
+                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "content_text": "The desk goes with its analysts.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/versions/1",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside-second-desk?version=1",
+                     *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
+                     *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
+                     *           "date_published": "2026-11-23T14:35:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/feed+json": components["schemas"]["JsonFeed"];
+                    /**
+                     * @example {
+                     *       "version": "https://jsonfeed.org/version/1.1",
+                     *       "title": "Outlook Ledger",
+                     *       "home_page_url": "http://127.0.0.1:3000/",
+                     *       "feed_url": "http://127.0.0.1:3000/v1/feed.json",
+                     *       "language": "en",
+                     *       "items": [
+                     *         {
+                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "content_text": "The desk goes with its analysts.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/versions/1",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside-second-desk?version=1",
+                     *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
+                     *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
+                     *           "date_published": "2026-11-23T14:35:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["JsonFeed"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOutlookJsonFeed: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -9866,121 +12556,168 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "https://jsonfeed.org/version/1.1",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "home_page_url": "http://127.0.0.1:3000/outlooks/russell-2000-downside",
+                     *       "feed_url": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/feed.json",
+                     *       "language": "en",
+                     *       "items": [
+                     *         {
+                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "content_text": "The desk goes with its analysts.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/3",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=3",
+                     *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
+                     *           "content_text": "Says which spread we watch.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
+                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/feed+json": components["schemas"]["JsonFeed"];
+                    /**
+                     * @example {
+                     *       "version": "https://jsonfeed.org/version/1.1",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "home_page_url": "http://127.0.0.1:3000/outlooks/russell-2000-downside",
+                     *       "feed_url": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/feed.json",
+                     *       "language": "en",
+                     *       "items": [
+                     *         {
+                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "content_text": "The desk goes with its analysts.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/3",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=3",
+                     *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
+                     *           "content_text": "Says which spread we watch.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
+                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["JsonFeed"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listInstruments: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -9991,108 +12728,95 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "symbol": "RUT",
+                     *           "name": "Russell 2000 Index",
+                     *           "kind": "index",
+                     *           "closes": "rut-close"
+                     *         },
+                     *         {
+                     *           "symbol": "SPX",
+                     *           "name": "S&P 500 Index",
+                     *           "kind": "index",
+                     *           "closes": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Instrument"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example symbol,name,kind,closes
+                     *     RUT,Russell 2000 Index,index,rut-close
+                     *     SPX,S&P 500 Index,index,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createInstrument: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -10107,128 +12831,84 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "symbol": "SPX",
+                     *       "name": "S&P 500 Index",
+                     *       "kind": "index",
+                     *       "closes": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Instrument"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getInstrument: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example RUT */
+                /**
+                 * @description The symbol of the instrument.
+                 * @example RUT
+                 */
                 symbol: string;
             };
             cookie?: never;
@@ -10238,115 +12918,90 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "symbol": "RUT",
+                     *       "name": "Russell 2000 Index",
+                     *       "kind": "index",
+                     *       "closes": "rut-close"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Instrument"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     patchInstrument: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
-                /** @example RUT */
+                /**
+                 * @description The symbol of the instrument.
+                 * @example RUT
+                 */
                 symbol: string;
             };
             cookie?: never;
@@ -10360,139 +13015,101 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "symbol": "RUT",
+                     *       "name": "Russell 2000 Index",
+                     *       "kind": "index",
+                     *       "closes": "rut-close"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Instrument"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listSeries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -10503,108 +13120,99 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "key": "rut-close",
+                     *           "name": "Russell 2000 Index, daily close",
+                     *           "unit": "index points",
+                     *           "frequency": "daily",
+                     *           "dated": "end",
+                     *           "source": "FTSE Russell"
+                     *         },
+                     *         {
+                     *           "key": "us-10y-yield",
+                     *           "name": "Market yield on US Treasury securities at 10-year constant maturity",
+                     *           "unit": "percent",
+                     *           "frequency": "daily",
+                     *           "dated": "end",
+                     *           "source": "Board of Governors of the Federal Reserve System (FRED: DGS10)"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Series"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example key,name,unit,frequency,dated,source
+                     *     rut-close,"Russell 2000 Index, daily close",index points,daily,end,FTSE Russell
+                     *     us-10y-yield,Market yield on US Treasury securities at 10-year constant maturity,percent,daily,end,Board of Governors of the Federal Reserve System (FRED: DGS10)
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createSeries: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -10619,127 +13227,86 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "us-10y-yield",
+                     *       "name": "Market yield on US Treasury securities at 10-year constant maturity",
+                     *       "unit": "percent",
+                     *       "frequency": "daily",
+                     *       "dated": "end",
+                     *       "source": "Board of Governors of the Federal Reserve System (FRED: DGS10)"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Series"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getSeries: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -10749,131 +13316,127 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "rut-close",
+                     *       "name": "Russell 2000 Index, daily close",
+                     *       "unit": "index points",
+                     *       "frequency": "daily",
+                     *       "dated": "end",
+                     *       "source": "FTSE Russell"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Series"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listObservations: {
         parameters: {
             query?: {
-                /** @description The first day. */
+                /**
+                 * @description The first day.
+                 * @example 2026-03-31
+                 */
                 from?: string;
-                /** @description The day after the last day: `to` is exclusive. */
+                /**
+                 * @description The day after the last day: `to` is exclusive.
+                 * @example 2026-03-31
+                 */
                 to?: string;
-                /** @description The values as they were known at this time. */
+                /**
+                 * @description The values as they were known at this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
                 /** @description `newest`: one value per day. `all`: every vintage of each day, oldest first, with retractions. */
                 vintages?: "newest" | "all";
-                /** @description The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV. */
+                /**
+                 * @description The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -10883,110 +13446,101 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "date": "2026-11-16",
+                     *           "value": 4.71,
+                     *           "provenance": "sourced",
+                     *           "note": null,
+                     *           "recordedAt": "2026-11-23T14:22:00.000Z",
+                     *           "supersededAt": null
+                     *         },
+                     *         {
+                     *           "date": "2026-11-17",
+                     *           "value": 4.6,
+                     *           "provenance": "sourced",
+                     *           "note": null,
+                     *           "recordedAt": "2026-11-23T14:22:00.000Z",
+                     *           "supersededAt": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Observation"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example date,value,provenance,note,recordedAt,supersededAt
+                     *     2026-11-16,4.71,sourced,,2026-11-23T14:22:00.000Z,
+                     *     2026-11-17,4.6,sourced,,2026-11-23T14:22:00.000Z,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     recordObservations: {
@@ -11012,10 +13566,17 @@ export interface operations {
                 maxJump?: number;
             };
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -11030,134 +13591,98 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "series": "us-30y-yield",
+                     *       "added": 2,
+                     *       "revised": 1,
+                     *       "retracted": 0,
+                     *       "unchanged": 0,
+                     *       "skipped": 0,
+                     *       "recordedAt": "2026-11-23T14:48:00.000Z",
+                     *       "preview": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Recorded"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getSeriesSource: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -11167,113 +13692,85 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "series": "us-30y-yield",
+                     *       "kind": "fred",
+                     *       "id": "DGS30",
+                     *       "url": null,
+                     *       "file": null,
+                     *       "everyMinutes": 1440,
+                     *       "setAt": "2026-11-23T14:25:00.000Z",
+                     *       "state": "failing",
+                     *       "nextPullAt": "2026-11-23T14:32:04.000Z",
+                     *       "lastSuccess": null,
+                     *       "lastFailure": {
+                     *         "at": "2026-11-23T14:27:00.000Z",
+                     *         "detail": "FRED needs a key: the operator of the service has to set FRED_API_KEY",
+                     *         "failures": 2
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["SeriesSource"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     setSeriesSource: {
@@ -11281,6 +13778,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -11294,125 +13795,101 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "series": "us-30y-yield",
+                     *       "kind": "fred",
+                     *       "id": "DGS30",
+                     *       "url": null,
+                     *       "file": null,
+                     *       "everyMinutes": 1440,
+                     *       "setAt": "2026-11-23T14:25:00.000Z",
+                     *       "state": "failing",
+                     *       "nextPullAt": "2026-11-23T14:26:00.000Z",
+                     *       "lastSuccess": null,
+                     *       "lastFailure": {
+                     *         "at": "2026-11-23T14:26:00.000Z",
+                     *         "detail": "FRED needs a key: the operator of the service has to set FRED_API_KEY",
+                     *         "failures": 1
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["SeriesSource"];
                 };
             };
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "series": "us-30y-yield",
+                     *       "kind": "fred",
+                     *       "id": "DGS30",
+                     *       "url": null,
+                     *       "file": null,
+                     *       "everyMinutes": 1440,
+                     *       "setAt": "2026-11-23T14:25:00.000Z",
+                     *       "state": "waiting",
+                     *       "nextPullAt": "2026-11-23T14:25:00.000Z",
+                     *       "lastSuccess": null,
+                     *       "lastFailure": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SeriesSource"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     removeSeriesSource: {
@@ -11420,6 +13897,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -11429,127 +13910,77 @@ export interface operations {
             /** @description Done. The response has no body. */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listKeys: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -11560,117 +13991,113 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "role": "analyst",
+                     *           "hint": "olk_Kor6",
+                     *           "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
+                     *           "issuedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "name": "Small-cap desk",
+                     *           "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *           "createdAt": "2026-11-23T15:26:00.000Z",
+                     *           "expiresAt": "2027-11-20T00:00:00.000Z",
+                     *           "revokedAt": null,
+                     *           "lastUsedAt": null
+                     *         },
+                     *         {
+                     *           "id": "ce7d3954-f0a3-42f7-a9af-570cc9003671",
+                     *           "role": "analyst",
+                     *           "hint": "olk_wACM",
+                     *           "issuedWith": "LOCAL",
+                     *           "issuedBy": null,
+                     *           "name": "analyst desk",
+                     *           "analystId": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *           "createdAt": "2026-11-20T16:00:00.000Z",
+                     *           "expiresAt": null,
+                     *           "revokedAt": null,
+                     *           "lastUsedAt": "2026-11-23T15:19:00.000Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Key"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,name,analystId,role,hint,createdAt,expiresAt,revokedAt,lastUsedAt,issuedBy.id,issuedBy.name,issuedWith
+                     *     6e22e098-8b2c-466d-a06a-7578b279d911,Small-cap desk,90dc76e8-8c8d-491e-afa3-f87c0c1f58dd,analyst,olk_Kor6,2026-11-23T15:26:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,060079af-669c-44cb-a06f-936d1498b549
+                     *     ce7d3954-f0a3-42f7-a9af-570cc9003671,analyst desk,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst,olk_wACM,2026-11-20T16:00:00.000Z,,,2026-11-23T15:19:00.000Z,,,LOCAL
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     issueKey: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -11685,127 +14112,95 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *       "role": "analyst",
+                     *       "hint": "olk_Kor6",
+                     *       "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
+                     *       "issuedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "name": "Small-cap desk",
+                     *       "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "expiresAt": "2027-11-20T00:00:00.000Z",
+                     *       "revokedAt": null,
+                     *       "lastUsedAt": null,
+                     *       "key": "olk_txqdjejMH-vp-NuxkrtZWDSRU2vEviV4olOqhrAwGu4"
+                     *     }
+                     */
                     "application/json": components["schemas"]["IssuedKey"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getKey: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The id of the key, which is not the key itself.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -11815,113 +14210,84 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *       "role": "analyst",
+                     *       "hint": "olk_Kor6",
+                     *       "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
+                     *       "issuedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "name": "Small-cap desk",
+                     *       "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "expiresAt": "2027-11-20T00:00:00.000Z",
+                     *       "revokedAt": null,
+                     *       "lastUsedAt": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Key"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     revokeKey: {
@@ -11929,6 +14295,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The id of the key, which is not the key itself.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -11938,129 +14308,76 @@ export interface operations {
             /** @description Done. The response has no body. */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getMe: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -12071,120 +14388,101 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "roles": [
+                     *         "analyst"
+                     *       ],
+                     *       "key": {
+                     *         "id": "ce7d3954-f0a3-42f7-a9af-570cc9003671",
+                     *         "hint": "olk_wACM",
+                     *         "createdAt": "2026-11-20T16:00:00.000Z",
+                     *         "expiresAt": null,
+                     *         "lastUsedAt": "2026-11-23T15:19:00.000Z"
+                     *       },
+                     *       "token": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listWebhooks: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -12195,117 +14493,94 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *           "url": "https://hooks.desk.example/ledger",
+                     *           "kinds": null,
+                     *           "outlook": null,
+                     *           "description": null,
+                     *           "createdAt": "2026-11-23T15:33:00.000Z",
+                     *           "failingSince": null,
+                     *           "disabled": null,
+                     *           "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Webhook"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,url,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
+                     *     0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,https://hooks.desk.example/ledger,,,,2026-11-23T15:33:00.000Z,,,,2026-11-24T15:39:00.000Z
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createWebhook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -12320,127 +14595,90 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "kinds": null,
+                     *       "outlook": null,
+                     *       "description": null,
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "failingSince": null,
+                     *       "disabled": null,
+                     *       "previousSecretUntil": null,
+                     *       "secret": "whsec_HlmPLcGTDpMuLRdhq4QgSlZB3Ik7qEa/NWNiQFiB6UU="
+                     *     }
+                     */
                     "application/json": components["schemas"]["CreatedWebhook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getWebhook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12450,113 +14688,79 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "kinds": null,
+                     *       "outlook": null,
+                     *       "description": null,
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "failingSince": null,
+                     *       "disabled": null,
+                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     deleteWebhook: {
@@ -12564,6 +14768,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12573,121 +14781,66 @@ export interface operations {
             /** @description Done. The response has no body. */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     changeWebhook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12701,133 +14854,95 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "kinds": null,
+                     *       "outlook": null,
+                     *       "description": null,
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "failingSince": null,
+                     *       "disabled": null,
+                     *       "previousSecretUntil": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     rotateWebhookSecret: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12837,141 +14952,113 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "kinds": null,
+                     *       "outlook": null,
+                     *       "description": null,
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "failingSince": null,
+                     *       "disabled": null,
+                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z",
+                     *       "secret": "whsec_H4+k+t+yfz/s76T0NA6rN6QGEz9HFuOssetyv9Dschg="
+                     *     }
+                     */
                     "application/json": components["schemas"]["CreatedWebhook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listWebhookDeliveries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12981,119 +15068,124 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *           "slug": "russell-2000-downside",
+                     *           "kind": "outlook.version.published",
+                     *           "event": 20,
+                     *           "state": "delivered",
+                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "nextAttemptAt": null,
+                     *           "attempts": [
+                     *             {
+                     *               "number": 1,
+                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "milliseconds": 12,
+                     *               "status": 204,
+                     *               "fault": null
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
+                     *           "slug": "russell-2000-downside",
+                     *           "kind": "outlook.state.changed",
+                     *           "event": 19,
+                     *           "state": "delivered",
+                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "nextAttemptAt": null,
+                     *           "attempts": [
+                     *             {
+                     *               "number": 1,
+                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "milliseconds": 12,
+                     *               "status": 204,
+                     *               "fault": null
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["WebhookDelivery"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,event,kind,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
+                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,20,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     75efd733-3c50-480e-a63c-6b90d22d111e,19,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     testWebhook: {
@@ -13101,6 +15193,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -13110,113 +15206,60 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "delivered": true,
+                     *       "milliseconds": 12,
+                     *       "status": 204,
+                     *       "fault": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookTest"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listAudit: {
@@ -13224,21 +15267,39 @@ export interface operations {
             query?: {
                 /** @description Only writes, or only refusals. */
                 kind?: "write" | "refusal";
-                /** @description Only entries of the analyst with this id. */
+                /**
+                 * @description Only entries of the analyst with this id.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 analyst?: string;
-                /** @description Only writes with this `subject`, such as `/v1/keys/{id}`. */
+                /**
+                 * @description Only writes with this `subject`, such as `/v1/keys/{id}`.
+                 * @example /v1/outlooks/russell-2000-downside
+                 */
                 subject?: string;
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -13249,119 +15310,131 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 23,
+                     *           "kind": "write",
+                     *           "role": "admin",
+                     *           "credential": "060079af-669c-44cb-a06f-936d1498b549",
+                     *           "method": "DELETE",
+                     *           "path": "/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "status": 204,
+                     *           "subject": "/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "summary": "Revoked: \"Small-cap desk\", role analyst",
+                     *           "problem": null,
+                     *           "detail": null,
+                     *           "address": "127.0.0.1",
+                     *           "requestId": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *           "times": 1,
+                     *           "analyst": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "recordedAt": "2026-11-23T15:30:00.000Z"
+                     *         },
+                     *         {
+                     *           "id": 22,
+                     *           "kind": "write",
+                     *           "role": "admin",
+                     *           "credential": "060079af-669c-44cb-a06f-936d1498b549",
+                     *           "method": "POST",
+                     *           "path": "/v1/keys",
+                     *           "status": 201,
+                     *           "subject": "/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "summary": "Issued to \"Small-cap desk\" with the role analyst",
+                     *           "problem": null,
+                     *           "detail": null,
+                     *           "address": "127.0.0.1",
+                     *           "requestId": "cdd0bddf-1904-48c7-acfa-571b33011dab",
+                     *           "times": 1,
+                     *           "analyst": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "recordedAt": "2026-11-23T15:26:00.000Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": "WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd"
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["AuditEntry"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,recordedAt,kind,analyst.id,analyst.name,role,credential,method,path,status,subject,summary,problem,detail,address,requestId,times
+                     *     23,2026-11-23T15:30:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,DELETE,/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911,204,/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,743c0bdc-e415-4f33-ab33-d38cb1e9d940,1
+                     *     22,2026-11-23T15:26:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,POST,/v1/keys,201,/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,cdd0bddf-1904-48c7-acfa-571b33011dab,1
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listProblemTypes: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -13372,10 +15445,35 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "type": "/problems/malformed-request",
+                     *           "status": 400,
+                     *           "title": "The request cannot be parsed",
+                     *           "meaning": "The body is not valid JSON, the URL is malformed, or a header is missing, invalid or repeated. No field was validated.",
+                     *           "mend": "Fix the syntax at the place that `detail` names, and send the request again."
+                     *         },
+                     *         {
+                     *           "type": "/problems/unauthorized",
+                     *           "status": 401,
+                     *           "title": "A valid key is required",
+                     *           "meaning": "The request carries no API key and no token, or one that is unknown, expired or revoked.",
+                     *           "mend": "Send `Authorization: Bearer olk_…` with a valid key. An admin issues keys with POST /v1/keys. If the service trusts an identity provider, a token from it works …"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["ProblemType"][];
                     };
@@ -13384,89 +15482,59 @@ export interface operations {
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getProblemType: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example probability-sum */
+                /**
+                 * @description The last part of the `type` of a problem.
+                 * @example probability-sum
+                 */
                 code: string;
             };
             cookie?: never;
@@ -13476,104 +15544,88 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/problems/probability-sum",
+                     *       "status": 422,
+                     *       "title": "Probabilities must sum to 1",
+                     *       "meaning": "The three probabilities do not sum to exactly 1. The service neither rounds nor normalises them: the ledger would then hold probabilities that nobody chose.",
+                     *       "mend": "Subtract `excess` from one or more of the three. If it is negative, add the difference."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProblemType"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getHealth: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -13584,10 +15636,18 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": {
                         /** @enum {string} */
                         status: "ok";
@@ -13597,85 +15657,49 @@ export interface operations {
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getReadiness: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -13686,10 +15710,20 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ready",
+                     *       "changeFeed": "current",
+                     *       "writes": "accepted"
+                     *     }
+                     */
                     "application/json": {
                         /** @enum {string} */
                         status: "ready";
@@ -13705,76 +15739,34 @@ export interface operations {
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
 }

@@ -146,7 +146,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   limiter.limit(app);
   refuseInvalidHeaders(app);
   refuseUnrouted(app);
-  await describeRoutes(app, version);
+  await describeRoutes(app, { version, publicUrl: config.publicUrl });
   await app.register(async (scope) => serveSwaggerUi(scope));
   await app.register(async (scope) => {
     authorize(scope, services, limiter);

@@ -1,4 +1,6 @@
 import yargs, { type Argv } from 'yargs';
+import { analystsCommand } from './commands/analysts.ts';
+import { cloneCommand } from './commands/clone.ts';
 import { completionCommand } from './commands/completion.ts';
 import { diffCommand } from './commands/diff.ts';
 import { evidenceCommand } from './commands/evidence.ts';
@@ -10,7 +12,9 @@ import { resolveCommand } from './commands/resolve.ts';
 import { reviseCommand } from './commands/revise.ts';
 import { scoreCommand } from './commands/score.ts';
 import { showCommand } from './commands/show.ts';
+import { sourceCommand } from './commands/source.ts';
 import { watchCommand } from './commands/watch.ts';
+import { whoamiCommand } from './commands/whoami.ts';
 import { UsageError } from './errors.ts';
 import { terminalWidth } from './layout.ts';
 import { REPEATABLE, type Yargs } from './options.ts';
@@ -21,11 +25,15 @@ const COMMANDS = [
   historyCommand,
   diffCommand,
   reviseCommand,
+  cloneCommand,
   watchCommand,
   evidenceCommand,
   observationsCommand,
+  sourceCommand,
   resolveCommand,
   scoreCommand,
+  analystsCommand,
+  whoamiCommand,
   loginCommand,
 ];
 

@@ -32,7 +32,8 @@ const querystring = z.strictObject({
 const DESCRIPTION = `Each event has an id, a kind and JSON data:
 
 - \`outlook.created\` and \`outlook.version.published\`: \`{slug, version, publishedAt, change, probabilities}\`, with \`change\` as in an outlook
-- \`outlook.state.changed\`: \`{slug, version, changedAt, status, review}\`
+- \`outlook.state.changed\`: \`{slug, version, changedAt, status, review}\`, with \`continuedBy\` if another outlook now
+  continues it
 - \`outlook.review.due\`: \`{slug, version, dueAt, reasons}\`; the next version must answer a condition, the outcome is to be recorded, or closes contradict it
 - \`outlook.horizon.ended\`: \`{slug, version, endedAt, horizon}\`; the outcome is to be recorded
 - \`condition.triggered\`, \`condition.cleared\`, \`condition.expired\`: \`{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}\`

@@ -6,6 +6,7 @@ import { fractionsOf } from '../domain/probabilities.ts';
 import { requirePast } from '../http/require-past.ts';
 import { answerAsCsv } from '../http/list-responses.ts';
 import { CSV_TYPE, JSON_TYPE, wantedType } from '../http/negotiation.ts';
+import { listShape } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { queryTimestamp, slug, withRule } from '../http/fields.ts';
 import { probabilityHistory } from './schemas/history.ts';
@@ -36,7 +37,7 @@ export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void
           to: queryTimestamp
             .optional()
             .meta({ description: 'Only versions published before this time.' }),
-          format: z.enum(['json', 'csv']).optional(),
+          format: listShape.format,
         }),
         ({ from, to }) =>
           from === undefined || to === undefined || from <= to

@@ -1,4 +1,10 @@
-import { type Bind, filters, type ListQuery, type ListSort, moment } from './outlook-list-query.ts';
+import {
+  type Bind,
+  filters,
+  type ResolvedQuery,
+  type ListSort,
+  moment,
+} from './outlook-list-query.ts';
 
 /**
  * How far a client has paged through a list. `snapshot` and `startedAt` come from the first page, so that every further
@@ -56,12 +62,19 @@ export type Slice = {
  * version, one step down outlook_versions_as_of each, which then decides about filters and order. They are few while a
  * client pages, and as many as were written since for a list as of long ago.
  */
-export function placedOutlooks(query: ListQuery, page: ListPage, bind: Bind, slice: Slice): string {
+export function placedOutlooks(
+  query: ResolvedQuery,
+  page: ListPage,
+  bind: Bind,
+  slice: Slice,
+): string {
   const seen = seenBy(query, page, bind);
   const current = matching(query, bind, slice, {
     from: 'outlooks o',
     version: 'o.latest_version',
     shown: 'o',
+    author:
+      '(select author_id from outlook_versions where outlook_id = o.id and version = o.latest_version)',
     framework: 'f.id = o.framework_id',
     among: seen('o.published_at', 'o.transaction_id'),
   });
@@ -69,13 +82,14 @@ export function placedOutlooks(query: ListQuery, page: ListPage, bind: Bind, sli
   if (isMoved === null) return current;
   const moved = matching(query, bind, slice, {
     from: `outlooks o cross join lateral (
-      select v.version, v.recorded_at as published_at, v.framework_id,
+      select v.version, v.recorded_at as published_at, v.framework_id, v.author_id,
         v.bear_bps, v.base_bps, v.bull_bps
       from outlook_versions v
       where v.outlook_id = o.id and ${seen('v.recorded_at', 'v.transaction_id')}
       order by v.recorded_at desc, v.version desc limit 1) seen`,
     version: 'seen.version',
     shown: 'seen',
+    author: 'seen.author_id',
     framework: 'f.outlook_id = o.id and f.id = seen.framework_id',
     among: isMoved,
   });
@@ -83,7 +97,7 @@ export function placedOutlooks(query: ListQuery, page: ListPage, bind: Bind, sli
 }
 
 /** Which versions a page may show: recorded up to `asOf`, and visible to the first page. */
-function seenBy({ asOf }: ListQuery, { after, startedAt }: ListPage, bind: Bind) {
+function seenBy({ asOf }: ResolvedQuery, { after, startedAt }: ListPage, bind: Bind) {
   return (recordedAt: string, transactionId: string): string =>
     and([
       asOf && `${recordedAt} <= ${moment(asOf, bind)}`,
@@ -98,7 +112,7 @@ function seenBy({ asOf }: ListQuery, { after, startedAt }: ListPage, bind: Bind)
  * page may show all.
  */
 function movedSince(
-  { asOf }: ListQuery,
+  { asOf }: ResolvedQuery,
   { after, startedAt }: ListPage,
   bind: Bind,
 ): string | null {
@@ -121,16 +135,18 @@ type Source = {
   from: string;
   version: string;
   shown: 'o' | 'seen';
+  /** The author of that version. */
+  author: string;
   /** How a search joins the framework `f`. */
   framework: string;
   among: string;
 };
 
 function matching(
-  query: ListQuery,
+  query: ResolvedQuery,
   bind: Bind,
   { sort, within, limit, rank }: Slice,
-  { from, version, shown, framework, among }: Source,
+  { from, version, shown, author, framework, among }: Source,
 ): string {
   const row = {
     rank,
@@ -142,7 +158,7 @@ function matching(
     select o.id, ${row.slug} as slug, ${row.published_at} as published_at, ${rank} as rank, ${version} as version,
       ${shown}.framework_id as framework_id
     from ${from}${query.search === null ? '' : ` join frameworks f on ${framework}`}
-    where ${and([among, ...filters(query, { shown, version }, bind), within(row)])}
+    where ${and([among, ...filters(query, { shown, author }, bind), within(row)])}
     order by ${orderBy(sort)} limit ${limit}`;
 }
 

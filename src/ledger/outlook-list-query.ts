@@ -1,4 +1,3 @@
-import { isUuid } from '../domain/names.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { parseSearch } from '../domain/search.ts';
@@ -34,6 +33,12 @@ export type ListQuery = {
   outcome?: ScenarioName | 'void' | undefined;
 };
 
+/** The author of a query: an analyst, and the outlooks that have any version by them; null if these are many. */
+export type Author = { id: string; outlooks: readonly number[] | null };
+
+/** A query whose author was looked up. */
+export type ResolvedQuery = Omit<ListQuery, 'author'> & { author?: Author | undefined };
+
 /** Adds a value to a statement and returns its parameter, such as `$1`. */
 export type Bind = (value: unknown) => string;
 
@@ -54,7 +59,7 @@ export function searchedWords(search: string, bind: Bind, weights = ''): string 
 }
 
 /** Whether a query has any filter. */
-export function isFiltered(query: ListQuery): boolean {
+export function isFiltered(query: ResolvedQuery): boolean {
   const { sort: _, asOf: __, ...filters } = query;
   return Object.values(filters).some((filter) => filter !== null && filter !== undefined);
 }
@@ -67,8 +72,8 @@ export function isFiltered(query: ListQuery): boolean {
  * sorted. frameworks_search finds frameworks by their words; their ids lead to the outlooks.
  */
 export function filters(
-  query: ListQuery,
-  { shown, version }: { shown: string; version: string },
+  query: ResolvedQuery,
+  { shown, author: shownAuthor }: { shown: string; author: string },
   bind: Bind,
 ): (string | null)[] {
   const { instrument, status, reviewDue, probability, updatedSince, search } = query;
@@ -88,7 +93,7 @@ export function filters(
     ...(probability ? bounds(`${shown}.${probability.scenario}_bps`, probability, bind) : []),
     updatedSince && `${shown}.published_at >= ${moment(updatedSince, bind)}`,
     search === null ? null : `f.search @@ ${searchedWords(search, bind)}`,
-    author === undefined ? null : byAuthor(author, version, bind),
+    author === undefined ? null : byAuthor(author, shownAuthor, bind),
     horizonEndsAfter === undefined ? null : `o.horizon_to > ${bind(horizonEndsAfter)}::date`,
     horizonEndsBefore === undefined ? null : `o.horizon_to < ${bind(horizonEndsBefore)}::date`,
     outcome === undefined ? null : withOutcome(outcome, bind),
@@ -96,19 +101,12 @@ export function filters(
 }
 
 /**
- * The condition for outlooks whose version to show is by an author. The index of the forecasters and
- * outlook_versions_withdrawn_by find the outlooks that have any version by them.
+ * The condition for outlooks whose version to show is by an author. If the author has many outlooks, they are found in the
+ * order of the list, one of a few each. As a subquery, the condition can't make Postgres join all versions.
  */
-function byAuthor(author: string, version: string, bind: Bind): string {
-  const id = isUuid(author)
-    ? `${bind(author)}::uuid`
-    : `(select id from analysts where name = ${bind(author)})`;
-  return `o.id in (
-      select outlook_id from forecasters where analyst_id = ${id} and source = 'version'
-      union all
-      select outlook_id from outlook_versions where author_id = ${id} and kind = 'withdrawn')
-    and exists (select from outlook_versions w
-      where w.outlook_id = o.id and w.version = ${version} and w.author_id = ${id})`;
+function byAuthor({ id, outlooks }: Author, shownAuthor: string, bind: Bind): string {
+  const isTheirs = `${shownAuthor} = ${bind(id)}::uuid`;
+  return outlooks === null ? isTheirs : `o.id = any(${bind(outlooks)}::bigint[]) and ${isTheirs}`;
 }
 
 function withOutcome(outcome: ScenarioName | 'void', bind: Bind): string {

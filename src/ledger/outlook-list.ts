@@ -12,8 +12,16 @@ import {
   type RankedFrom,
   sortKeyOf,
 } from './outlook-list-page.ts';
-import { type Bind, isFiltered, type ListQuery, moment } from './outlook-list-query.ts';
+import { findAuthor } from './list-author.ts';
 import {
+  type Bind,
+  isFiltered,
+  type ListQuery,
+  moment,
+  type ResolvedQuery,
+} from './outlook-list-query.ts';
+import {
+  matchedOutlooks,
   rankedOutlooks,
   startsRanked,
   unrankedBefore,
@@ -55,9 +63,12 @@ const SIZES = [21, 51, 101] as const;
  */
 export async function listOutlooks(
   session: Session,
-  query: ListQuery,
+  { author, ...filters }: ListQuery,
   { after, limit, now }: { after: ListPosition | null; limit: number; now: Date },
 ): Promise<{ summaries: OutlookSummary[]; next: ListPosition | null }> {
+  const found = author === undefined ? undefined : await findAuthor(session, author);
+  if (found === null) return { summaries: [], next: null };
+  const query = { ...filters, author: found };
   const page = { after, startedAt: after?.startedAt ?? now };
   // One row more than the page tells whether another page follows.
   const size = limit + 1;
@@ -88,7 +99,7 @@ function rankedFromOf(row: SummaryRow | undefined): RankedFrom | undefined {
 /** @param before if given, reads the unranked matches that are older than this one */
 async function readRows(
   session: Session,
-  query: ListQuery,
+  query: ResolvedQuery,
   { after, startedAt, limit, before }: ListPage & { before?: RankedFrom },
 ): Promise<SummaryRow[]> {
   const size = SIZES.find((rows) => rows >= limit) ?? limit;
@@ -163,13 +174,14 @@ export async function listOutlooksOf(
 }
 
 function placedBy(
-  query: ListQuery,
+  query: ResolvedQuery,
   { before, ...page }: ListPage & { before: RankedFrom | undefined },
   bind: Bind,
 ): string {
   const { sort } = query;
   if (before) return unrankedOutlooks(query, { ...page, before }, bind);
   if (sort === 'relevance') return rankedOutlooks(query, page, bind);
+  if (query.search !== null) return matchedOutlooks(query, page, bind);
   const within = (row: Expressions) => beyond(page.after, sort, row, bind);
   return placedOutlooks(query, page, bind, { sort, within, limit: page.limit, rank: '0' });
 }

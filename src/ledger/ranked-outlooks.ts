@@ -1,12 +1,13 @@
 import {
   beyond,
+  type Expressions,
   type ListPage,
   type ListPosition,
   orderBy,
   placedOutlooks,
   type RankedFrom,
 } from './outlook-list-page.ts';
-import { type Bind, type ListQuery, moment, searchedWords } from './outlook-list-query.ts';
+import { type Bind, type ResolvedQuery, moment, searchedWords } from './outlook-list-query.ts';
 
 /**
  * A search ranks its newest matches, at most this many, because it has to read the words of each. The matches beyond come
@@ -28,7 +29,7 @@ export function unrankedBefore(after: ListPosition | null): RankedFrom {
  * A page of the ranked matches, as SQL. `ranked_at` and `ranked_id` are of the oldest match that is ranked, null if all
  * are.
  */
-export function rankedOutlooks(query: ListQuery, page: ListPage, bind: Bind): string {
+export function rankedOutlooks(query: ResolvedQuery, page: ListPage, bind: Bind): string {
   // Later pages rank what the first page ranked, also if outlooks have joined or left the matches since. Both limits
   // bound the work, whatever a cursor says.
   const from = page.after?.rankedFrom;
@@ -53,6 +54,22 @@ export function rankedOutlooks(query: ListQuery, page: ListPage, bind: Bind): st
 }
 
 /**
+ * A page of the matches of a search in another order than by rank, as SQL. Asked for a page, Postgres would expect to find it
+ * soon along the list, and read the words of each outlook on the way; asked for more, it asks the index for rare words.
+ */
+export function matchedOutlooks(query: ResolvedQuery, page: ListPage, bind: Bind): string {
+  const { sort } = query;
+  const within = (row: Expressions) => beyond(page.after, sort, row, bind);
+  const matches = placedOutlooks(query, page, bind, {
+    sort,
+    within,
+    limit: MOST_RANKED,
+    rank: '0',
+  });
+  return `select * from (${matches}) m order by ${orderBy(sort, 'm.')} limit ${page.limit}`;
+}
+
+/**
  * The rank of a match, as SQL: at least 2 if the search is its symbol or slug; at least 1 if its title, instrument or slug
  * have all words; else below 1, by how often and how close together they are, and where.
  */
@@ -64,7 +81,7 @@ function rankOf(search: string, bind: Bind): string {
 
 /** A page of the matches that are older than the ranked ones, as SQL. */
 export function unrankedOutlooks(
-  query: ListQuery,
+  query: ResolvedQuery,
   page: ListPage & { before: RankedFrom },
   bind: Bind,
 ): string {

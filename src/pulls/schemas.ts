@@ -7,10 +7,15 @@ import { slug, timestamp, webAddress, withRule } from '../http/fields.ts';
 import { withoutSecrets } from '../http/logging.ts';
 import { DECIMAL_MARKS } from '../domain/written-numbers.ts';
 
-const kind = z.enum(SOURCE_KINDS, { error: `must be one of ${SOURCE_KINDS.join(', ')}` }).meta({
-  description:
-    "`fred`: FRED, with the operator's key. `ecb`: the ECB's data portal. `stooq`: Stooq. `url`: a CSV file at any URL.",
-});
+const kind = z
+  .enum(SOURCE_KINDS, {
+    error: ({ input }) =>
+      input === undefined ? 'is required' : `must be one of ${SOURCE_KINDS.join(', ')}`,
+  })
+  .meta({
+    description:
+      "`fred`: FRED, with the operator's key. `ecb`: the ECB's data portal. `stooq`: Stooq. `url`: a CSV file at any URL.",
+  });
 
 const url = webAddress
   .refine(

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, outlookBody, send, stored } from '../support/requests.ts';
 
@@ -262,6 +262,33 @@ describe('an outlook that continues another', () => {
     expect(revised.statusCode, revised.body).toBe(201);
     expect(revised.json()).toMatchObject({ version: 3, continuedBy: slug });
     expect(revised.headers.etag).toBe(await etag());
+  });
+
+  test('is named by a revision that waited for it', async () => {
+    const old = `${slug}-old`;
+    await createOutlook(ledger, { slug: old });
+    const session = await ledger.pool.connect();
+    try {
+      await session.query('begin');
+      // As the trigger does for an outlook that is being created.
+      await session.query('set local session_replication_role = replica');
+      await session.query('update outlooks set continued_by = $1 where slug = $2', [SLUG, old]);
+      const revising = send(ledger, 'POST', `/v1/outlooks/${old}/revisions`, {
+        probabilities: { bear: 0.2, base: 0.5, bull: 0.3 },
+        rationale: 'R',
+      });
+      await vi.waitFor(async () => {
+        const { rows } = await ledger.pool.query(
+          `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+        );
+        expect(rows).not.toEqual([]);
+      });
+      await session.query('commit');
+      expect((await revising).json()).toMatchObject({ version: 2, continuedBy: SLUG });
+    } finally {
+      session.release();
+    }
+    expect(await read(old)).toMatchObject({ version: 2, continuedBy: SLUG });
   });
 
   test('may be another one later, which the older one then names', async () => {

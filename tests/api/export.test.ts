@@ -31,6 +31,9 @@ const linesOf = (body: string): Line[] =>
     .map((line) => JSON.parse(line) as Line);
 const exported = async (): Promise<Line[]> => linesOf((await read()).body);
 const ofType = (type: string): Line[] => records.filter((one) => one.type === type);
+/** A record without members that the API's item does not have. */
+const without = (record: Line, ...names: string[]): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(record).filter(([name]) => !names.includes(name)));
 const json = async (url: string) => (await ledger.call({ url })).json<Record<string, unknown>>();
 
 /** Where the rows of a table are in the export, or why they are not. A new table has to be in one of both. */
@@ -97,16 +100,16 @@ test.for(Object.entries(EXPORTED))('every row of %s is there, as %s', async ([ta
 });
 
 test('has a first line that says what it is, and a last one that says that it is whole', async () => {
-  const [head] = lines;
+  const [head = { type: '' }] = lines as [Line];
   expect(head).toMatchObject({
     type: 'export',
     format: 1,
     startedAt: ledger.clock.now.toISOString(),
   });
-  expect(head?.['position']).toMatch(/^\d+-[\da-f]{8}$/);
+  expect(head['position']).toMatch(/^\d+-[\da-f]{8}$/);
   expect(lines.at(-1)).toEqual({ type: 'end', records: records.length });
   expect(new Set(records.map(({ type }) => type))).toEqual(
-    new Set((head?.['types'] as string[]).filter((type) => ofType(type).length > 0)),
+    new Set((head['types'] as string[]).filter((type) => ofType(type).length > 0)),
   );
 });
 
@@ -125,7 +128,8 @@ describe('a record has what the API shows', () => {
     const versions = ofType('version').filter(({ outlook }) => outlook === SLUG);
     for (const version of versions) {
       const shown = await json(`/v1/outlooks/${SLUG}/versions/${String(version['version'])}`);
-      const { evidence, type: _, outlook: __, kind, ...rest } = version;
+      const { evidence, kind } = version;
+      const rest = without(version, 'type', 'outlook', 'evidence', 'kind');
       expect(shown).toMatchObject({
         ...rest,
         change: { kind },
@@ -152,7 +156,9 @@ describe('a record has what the API shows', () => {
           : (shown['items'] as unknown[])
       ) as Record<string, unknown>[];
       const own = ofType(type).filter(({ outlook }) => outlook === slug);
-      for (const { type: _, outlook: __, closes, ...record } of own) {
+      for (const one of own) {
+        const { closes } = one;
+        const record = without(one, 'type', 'outlook', 'closes');
         if (type === 'view' && record['kind'] === 'withdrawn') continue;
         expect(items).toContainEqual(expect.objectContaining(record));
         expect(closes === undefined || typeof closes === 'object').toBe(true);
@@ -162,17 +168,17 @@ describe('a record has what the API shows', () => {
 
   test('of series, instruments and observations', async () => {
     const { items: instruments } = await json('/v1/instruments?limit=100');
-    expect(ofType('instrument').map(({ type: _, ...rest }) => rest)).toEqual(
+    expect(ofType('instrument').map((one) => without(one, 'type'))).toEqual(
       expect.arrayContaining(instruments as unknown[]),
     );
     const { items: series } = await json('/v1/series?limit=100');
-    expect(ofType('series').map(({ type: _, ...rest }) => rest)).toEqual(
+    expect(ofType('series').map((one) => without(one, 'type'))).toEqual(
       expect.arrayContaining(series as unknown[]),
     );
     const [{ series: key } = { series: '' }] = ofType('observation');
     const { items } = await json(`/v1/series/${String(key)}/observations?vintages=all&limit=10000`);
     const own = ofType('observation').filter((one) => one['series'] === key);
-    expect(own.map(({ type: _, series: __, ...rest }) => rest)).toEqual(items);
+    expect(own.map((one) => without(one, 'type', 'series'))).toEqual(items);
   });
 });
 
@@ -196,7 +202,7 @@ test('the hash chain can be recomputed from it', () => {
     );
     expect(previousHash).toBe(last.get(outlook) ?? null);
     last.set(outlook, hash);
-    const { type: _, outlook: __, hash: ___, ...framework } = frameworks.get(frameworkHash) as Line;
+    const framework = without(frameworks.get(frameworkHash) as Line, 'type', 'outlook', 'hash');
     const { instrument, horizon } = outlooks.get(outlook) as never;
     expect(hashFramework(framework as never, { instrument, horizon })).toBe(frameworkHash);
   }

@@ -71,6 +71,7 @@ const SAME: [args: string[], path: string][] = [
   [['score', SLUG], `/v1/outlooks/${SLUG}/scores`],
   [['score', SLUG, '--reference', 'previous'], `/v1/outlooks/${SLUG}/scores?reference=previous`],
   [['evidence', 'list', SLUG], `/v1/outlooks/${SLUG}/evidence`],
+  [['analysts'], '/v1/analysts'],
 ];
 
 describe('with --json', () => {

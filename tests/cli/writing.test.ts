@@ -52,6 +52,45 @@ const reviseArgs = (...more: string[]) => [
 ];
 const write = (...args: string[]): Promise<Run> => outlook(args, { url, key });
 
+describe('outlook clone', () => {
+  test('continues an outlook over the next horizon', async () => {
+    const next = `${slug}-next`;
+    const horizon = ['--from', '2027-03-31', '--to', '2028-03-31'];
+    const odds = ['--bear', '0.2', '--base', '0.5', '--bull', '0.3'];
+    const args = ['clone', slug, next, '--continues', ...horizon, ...odds, '--why', 'On.', '--yes'];
+    const { code, stdout, stderr } = await write(...args);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain(`Published ${next}.`);
+    expect(stdout).toContain('2027-03-31 to 2028-03-30');
+    const created = (await ledger.call({ url: `/v1/outlooks/${next}` })).json<object>();
+    expect(created).toMatchObject({
+      continues: slug,
+      horizon: { from: '2027-03-31', to: '2028-03-31' },
+      probabilities: { bear: 0.2, base: 0.5, bull: 0.3 },
+      rationale: 'On.',
+    });
+    expect((await write('show', slug)).stdout).toContain(`continued by ${next}`);
+  });
+
+  test('needs all three probabilities, or none, and both ends of a horizon', async () => {
+    for (const some of [
+      ['--bear', '0.2'],
+      ['--from', '2027-03-31'],
+    ]) {
+      const { code } = await write('clone', slug, 'x', ...some, '--why', 'R', '--yes');
+      expect([some, code]).toEqual([some, 2]);
+    }
+  });
+});
+
+test('outlook whoami shows whose key it is', async () => {
+  const { code, stdout } = await write('whoami');
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^analyst desk\n {2}id: [0-9a-f-]{36}\n {2}role: analyst\n/);
+  expect(stdout).toContain('expires: never');
+  expect((await outlook(['whoami'], { url })).code).toBe(1);
+});
+
 describe('outlook revise', () => {
   test('publishes the given probabilities', async () => {
     const { code, stdout, stderr } = await write(...reviseArgs('--yes'));

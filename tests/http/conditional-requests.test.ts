@@ -42,6 +42,7 @@ const CACHING: Record<string, string> = {
   listWebhooks: SECRET,
   getWebhook: SECRET,
   listWebhookDeliveries: SECRET,
+  getSeriesSource: SECRET,
 };
 
 describe.each(READS)('GET $path', ({ url, operationId }) => {

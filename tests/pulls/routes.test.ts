@@ -128,7 +128,7 @@ test('two who set the first source at once both succeed', async () => {
 
 describe('refused with a pointer at each fault:', () => {
   test.each<[string, unknown, Record<string, RegExp>]>([
-    ['nothing', {}, { '/kind': /^must be one of fred, ecb, stooq, url$/ }],
+    ['nothing', {}, { '/kind': /^is required$/ }],
     ['an unknown provider', { kind: 'yahoo', id: 'X' }, { '/kind': /must be one of/ }],
     ['no id', { kind: 'fred' }, { '/id': /^is required for the kind fred, and must be the id/ }],
     ['an id that is a path', { kind: 'fred', id: '../x' }, { '/id': /such as DGS10$/ }],

@@ -3,13 +3,23 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
+import { EXPOSED_HEADERS } from '../../src/http/response-headers.ts';
 
 type Media = { schema: object };
-type Response = { content?: Record<string, Media>; headers?: Record<string, unknown> };
+type Response = {
+  content?: Record<string, Media>;
+  headers?: Record<string, Header>;
+  $ref?: string;
+};
+type Header = { $ref?: string; required?: boolean };
 type Operation = { operationId: string; responses: Record<string, Response> };
 type Document = {
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, object> };
+  components: {
+    schemas: Record<string, object>;
+    headers: Record<string, Header>;
+    responses: Record<string, Response>;
+  };
 };
 
 /** The committed document. */
@@ -43,13 +53,18 @@ export function assertDescribed(request: InjectOptions, response: LightMyRequest
   const operation = template && DOCUMENT.paths[template]?.[method === 'head' ? 'get' : method];
   if (!template || !operation || response.statusCode === 405) return;
   const where = `${operation.operationId} ${response.statusCode}`;
-  const described = operation.responses[String(response.statusCode)];
+  const status = String(response.statusCode);
+  const described = componentOf(operation.responses[status], DOCUMENT.components.responses);
   if (!described) throw new Error(`${where} is not described: ${response.body}`);
-  for (const name of Object.keys(described.headers ?? {})) {
-    const isOptional = name === 'Link';
-    if (!isOptional && response.headers[name.toLowerCase()] === undefined) {
+  for (const [name, header] of Object.entries(described.headers ?? {})) {
+    const { required } = componentOf(header, DOCUMENT.components.headers) ?? {};
+    if (required && response.headers[name.toLowerCase()] === undefined) {
       throw new Error(`${where} lacks the header ${name}`);
     }
+  }
+  for (const name of EXPOSED_HEADERS) {
+    if (response.headers[name.toLowerCase()] === undefined) continue;
+    if (!described.headers?.[name]) throw new Error(`${where} has the undescribed header ${name}`);
   }
   if (!described.content || method === 'head') {
     if (response.body !== '') throw new Error(`${where} has a body: ${response.body}`);
@@ -58,10 +73,19 @@ export function assertDescribed(request: InjectOptions, response: LightMyRequest
   const type = String(response.headers['content-type']).split(';', 1)[0] ?? '';
   if (!described.content[type]) throw new Error(`${where} is not described as ${type}`);
   if (!/[/+]json$/.test(type)) return;
-  const validate = validatorOf(template, operation, method, response.statusCode, type);
+  const verb = method === 'head' ? 'get' : method;
+  const validate = validatorOf({ path: template, method: verb, status, type });
   if (!validate(JSON.parse(textOf(response)))) {
     throw new Error(`${where}: ${ajv.errorsText(validate.errors)} in ${response.body}`);
   }
+}
+
+/** A part of the document, or the component that it refers to. */
+export function componentOf<Part extends { $ref?: string }>(
+  part: Part | undefined,
+  components: Record<string, Part>,
+): Part | undefined {
+  return part?.$ref ? components[part.$ref.split('/').at(-1) ?? ''] : part;
 }
 
 function textOf({ headers, rawPayload }: LightMyRequestResponse): string {
@@ -75,18 +99,19 @@ function patternOf(template: string): RegExp {
   return new RegExp(`^${pattern}$`);
 }
 
-function validatorOf(
-  template: string,
-  operation: Operation,
-  method: string,
-  status: number,
-  type: string,
-): ValidateFunction {
-  const key = `${operation.operationId} ${status}`;
+/** Where the document describes a body of a response. */
+export type Place = { path: string; method: string; status: string; type: string };
+
+/** Validates a body as the document describes it, with no member that it does not name. */
+export function validatorOf({ path, method, status, type }: Place): ValidateFunction {
+  const key = `${method} ${path} ${status} ${type}`;
   const known = validators.get(key);
   if (known) return known;
-  const verb = method === 'head' ? 'get' : method;
-  const pointer = ['paths', template, verb, 'responses', String(status), 'content', type, 'schema']
+  const { $ref } = DOCUMENT.paths[path]?.[method]?.responses[status] ?? {};
+  const place = $ref
+    ? [...$ref.split('/').slice(1), 'content', type, 'schema']
+    : ['paths', path, method, 'responses', status, 'content', type, 'schema'];
+  const pointer = place
     .map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')))
     .join('/');
   const made = ajv.compile({ $ref: `document#/${pointer}` });

@@ -48,6 +48,7 @@ const OTHERS: Record<string, Record<string, string>> = {
   ),
   '/v1/series/{key}': { key: 'rut-close' },
   '/v1/series/{key}/observations': { key: 'rut-close' },
+  '/v1/series/{key}/source': { key: 'rut-close' },
 };
 
 /** What reads ask for that can't be left out. The second version is for the test to publish. */

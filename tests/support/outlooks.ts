@@ -168,6 +168,11 @@ async function addWebhook({ pool }: TestLedger): Promise<void> {
      values ($1, 'https://hooks.desk.example/ledger', decode(repeat('5e', 32), 'hex'), 1, now(), now(), 'asked')`,
     [WEBHOOK_ID],
   );
+  // Never due, so that no test asks a provider.
+  await pool.query(
+    `insert into series_sources (series_id, kind, provider_id, host, every_minutes, set_at, due_at)
+     select id, 'fred', 'RU2000PR', 'fred', 1440, now(), '9000-01-01' from series where key = 'rut-close'`,
+  );
   await pool.query(
     `with delivered as (
        insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at, attempts, delivered_at)

@@ -80,6 +80,13 @@ export function listCommand(yargs: Yargs): void {
   );
 }
 
+/** The status, with what came about. */
+function statusOf({ status, resolution }: OutlookSummary): string {
+  return resolution === null || resolution.outcome === 'void'
+    ? status
+    : `${status}: ${resolution.outcome}`;
+}
+
 function formatList(outlooks: readonly OutlookSummary[]): string {
   if (outlooks.length === 0) return 'No outlooks match.';
   return table(
@@ -95,7 +102,7 @@ function formatList(outlooks: readonly OutlookSummary[]): string {
       { text: outlook.slug, format: 'bold' },
       outlook.instrument.symbol,
       ...SCENARIOS.map((scenario) => formatFraction(outlook.probabilities[scenario])),
-      outlook.review.due ? { text: 'review due', format: 'yellow' } : outlook.status,
+      outlook.review.due ? { text: 'review due', format: 'yellow' } : statusOf(outlook),
       `v${outlook.version}`,
       outlook.publishedAt.slice(0, 10),
     ]),

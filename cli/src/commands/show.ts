@@ -85,10 +85,16 @@ function section(title: string, body: string | null): string | null {
   return body === null ? null : `${heading(title)}\n${body}`;
 }
 
-function formatTitle({ title, slug, instrument, horizon, status, resolution }: Outlook): string {
+function formatTitle(outlook: Outlook): string {
+  const { title, slug, instrument, horizon, status, resolution } = outlook;
   const outcome = resolution ? `: ${resolution.outcome}` : '';
   const line = `${slug} · ${instrument.symbol} ${instrument.name} · ${horizon.from} to ${lastDayOf(horizon)} · ${status}${outcome}`;
-  return `${heading(title)}\n${paragraph(line, 0)}`;
+  const lines = [
+    line,
+    ...(outlook.continues === null ? [] : [`continues ${outlook.continues}`]),
+    ...(outlook.continuedBy === null ? [] : [`continued by ${outlook.continuedBy}`]),
+  ];
+  return [heading(title), ...lines.map((one) => paragraph(one, 0))].join('\n');
 }
 
 function formatReview({ review }: Outlook): string | null {

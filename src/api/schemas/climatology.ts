@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { day, queryTimestamp, slug } from '../../http/fields.ts';
-import { newHorizon } from './outlooks.ts';
+import { newHorizon } from './horizon.ts';
 import { missing } from './scores.ts';
 
 export const climatologyQuery = z.strictObject({

@@ -11,7 +11,7 @@ import {
 } from '../../domain/probabilities.ts';
 import { listShape } from '../../http/paging.ts';
 import { analystLine, day, ifValid, queryTimestamp, slug, symbol } from '../../http/fields.ts';
-import { outcome } from './outlooks.ts';
+import { outcome } from './outcomes.ts';
 import { queryNumber } from './probabilities.ts';
 
 const ONCE = 'must be given once';
@@ -180,6 +180,8 @@ const quoted = (name: string): string => JSON.stringify(name.slice(0, 100));
 export const batchQuery = z.strictObject({
   slugs: slugs.meta({
     description: '1–100 slugs, separated by commas, without duplicates.',
+    maxLength: 10_099,
+    pattern: '^[a-z0-9]+(-[a-z0-9]+)*(,[a-z0-9]+(-[a-z0-9]+)*){0,99}$',
     example: 'russell-2000-downside',
   }),
 });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { prose, slug, symbol, versionNumber } from '../../http/fields.ts';
 import { newFrameworkShape } from './frameworks.ts';
-import { newHorizon } from './outlooks.ts';
+import { newHorizon } from './horizon.ts';
 import { newProbabilities } from './probabilities.ts';
 
 export const newOutlook = z.strictObject({

@@ -9,23 +9,9 @@ import { ANSWER_WAYS } from '../../domain/review.ts';
 import { DIRECTIONS } from '../../domain/scenarios.ts';
 import { day, sha256, slug, symbol, timestamp } from '../../http/fields.ts';
 import { faq, headwind, risk } from './frameworks.ts';
+import { newHorizon } from './horizon.ts';
+import { resolved, resolvedSummary } from './outcomes.ts';
 import { deltas, probabilities } from './probabilities.ts';
-
-export const newHorizon = z
-  .strictObject({ from: day, to: day })
-  .superRefine(
-    ({ from, to }, context) => {
-      if (from < to) return;
-      context.addIssue({ code: 'custom', path: ['to'], message: `must be after ${from}` });
-    },
-    { when: ({ value }) => z.object({ from: day, to: day }).safeParse(value).success },
-  )
-  .meta({
-    id: 'Horizon',
-    description:
-      'The days that the outlook covers, half-open [from, to): `from` is the first day, and `to` is the first day after the last one. The horizon is over when `to` begins in UTC. Pages and texts show the last day instead of `to`.',
-    examples: [{ from: '2026-03-31', to: '2027-03-31' }],
-  });
 
 export const author = z
   .object({ id: z.uuid(), name: z.string() })
@@ -212,27 +198,6 @@ const publishedConsensus = z
     ),
   })
   .meta({ id: 'PublishedConsensus', description: 'The views that a version pooled, and how.' });
-
-/** The outcome of an outlook: a scenario, or `void` if nothing can be scored. */
-export const outcome = z.enum([...SCENARIO_NAMES, 'void']);
-
-const resolvedShape = {
-  number: z.int().min(1),
-  outcome,
-  realisedReturn: z.number().nullable(),
-  knownAt: timestamp.nullable().meta({
-    description: 'When the outcome became known. Null if the outlook is void.',
-  }),
-  resolvedAt: timestamp,
-};
-
-const resolved = z
-  .object({ ...resolvedShape, reason: z.string().nullable() })
-  .meta({ id: 'Resolved', description: 'The outcome in brief.' });
-
-const resolvedSummary = z
-  .object(resolvedShape)
-  .meta({ id: 'ResolvedSummary', description: 'The outcome, as a list shows it.' });
 
 export const instrumentName = z
   .object({ symbol, name: z.string() })

@@ -50,6 +50,12 @@ export const newProbabilities = z
     examples: [{ bear: 0.35, base: 0.4, bull: 0.25 }],
   });
 
+/** A number in a query that is not negative, as JSON and JavaScript write doubles. */
+const QUERY_NUMBER = String.raw`(?:0|[1-9]\d{0,24})(?:\.\d{1,25})?(?:e[+-]?\d{1,3})?`;
+
+/** Three fractions in a query, for the OpenAPI document. */
+export const THREE_FRACTIONS = Array.from({ length: 3 }, () => QUERY_NUMBER).join(',');
+
 /** A number in a query, as JSON and JavaScript write doubles; NaN for any other text. */
 export function queryNumber(text: string): number {
   return /^-?(?:0|[1-9]\d{0,24})(?:\.\d{1,25})?(?:e[+-]?\d{1,3})?$/.test(text) ? Number(text) : NaN;

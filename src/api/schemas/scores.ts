@@ -4,8 +4,9 @@ import { fractionsOf, probabilityFaults, sumFault } from '../../domain/probabili
 import { UNIFORM } from '../../domain/scoring.ts';
 import { queryTimestamp, slug, timestamp } from '../../http/fields.ts';
 import { digits, pageShape } from '../../http/paging.ts';
-import { newHorizon, outcome } from './outlooks.ts';
-import { pointsOf, probabilities, queryNumber } from './probabilities.ts';
+import { newHorizon } from './horizon.ts';
+import { outcome } from './outcomes.ts';
+import { pointsOf, probabilities, queryNumber, THREE_FRACTIONS } from './probabilities.ts';
 
 const ONCE = 'must be given once';
 
@@ -40,7 +41,13 @@ const reference = (names: readonly ('uniform' | 'previous' | 'climatology')[]) =
     })
     .default({ name: 'uniform', probabilities: UNIFORM })
     // zod's default is the parsed value; the document shows the text to send.
-    .meta({ type: 'string', default: 'uniform' });
+    .meta({
+      type: 'string',
+      default: 'uniform',
+      pattern: `^(?:${names.join('|')}|${THREE_FRACTIONS})$`,
+      maxLength: 170,
+      example: '0.3,0.45,0.25',
+    });
 
 const referenceText =
   'fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference.';

@@ -13,8 +13,14 @@ import type { Api } from '../routing.ts';
 import { MARK, tidy } from './tidy.ts';
 import { API_DESCRIPTION, TAGS } from './texts.ts';
 
+/** The server that a page of the service itself asks, whatever its name is. */
+const SAME_ORIGIN = { url: '/', description: 'The service that serves this document' };
+
 /** Collects the routes that are registered after it into the OpenAPI document. */
-export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+export async function describeRoutes(
+  app: FastifyInstance,
+  { version, publicUrl }: { version: string; publicUrl: string },
+): Promise<void> {
   const schemaRegistry = markedNames();
   const transformObject = createJsonSchemaTransformObject({ schemaRegistry });
   await app.register(swagger, {
@@ -24,9 +30,10 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         title: 'Outlook Ledger',
         version,
         description: API_DESCRIPTION,
+        contact: { name: 'The operator of this service', url: publicUrl },
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      servers: [{ url: '/', description: 'The service that serves this document' }],
+      servers: [{ url: publicUrl, description: 'Where the service is reached' }, SAME_ORIGIN],
       tags: TAGS,
       components: {
         securitySchemes: {
@@ -74,6 +81,9 @@ export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
   completeFiles(app);
   await app.register(swaggerUi, {
     routePrefix: '/docs',
+    // The policy of the page allows no other origin, and the page may have been reached under another name.
+    transformSpecification: (document) => ({ ...document, servers: [SAME_ORIGIN] }),
+    transformSpecificationClone: false,
     uiConfig: {
       // Without the bar on top, which shows Swagger's logo.
       layout: 'BaseLayout',

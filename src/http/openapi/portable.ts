@@ -36,8 +36,13 @@ function withoutPattern(schema: Schema): Schema {
   return rest;
 }
 
-/** Every integer has 32 bits, unless its schema says 64. zod's bounds of safe integers are left out. */
+/**
+ * Numbers are doubles; without a format, clients in Go take them for 32 bits. Every integer has 32 bits, unless its schema
+ * says 64. zod's bounds of safe integers are left out.
+ */
 function withFormat(schema: Schema): Schema {
+  const types = [schema['type']].flat();
+  if (types.includes('number')) return { ...schema, format: 'double' };
   if (schema['type'] !== 'integer') return schema;
   const { minimum, maximum, ...rest } = schema;
   return {

@@ -1,14 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { OpenAPIV3_1 } from 'openapi-types';
-import { EVENT_STREAM_TYPE } from '../negotiation.ts';
+import { CSV_BODIES, REQUEST_EXAMPLES } from './examples.ts';
+import { describeParameters, parameter, PARAMETERS } from './parameters.ts';
 import { portable } from './portable.ts';
-import { STATUS_TEXTS } from './texts.ts';
-import {
-  CSV_BODIES,
-  REQUEST_EXAMPLES,
-  SAMPLE_INSTRUMENT,
-  SAMPLE_OUTLOOK,
-} from './examples.ts';
+import { completeResponses, HEADERS, isStreaming, RESPONSES } from './responses.ts';
 
 type Schema = Record<string, unknown>;
 type Operation = OpenAPIV3_1.OperationObject & { operationId: string };
@@ -32,111 +27,40 @@ export function tidy(document: OpenAPIV3_1.Document): OpenAPIV3_1.Document {
   mergeComponents(tidied);
   tidied.components.parameters = PARAMETERS;
   tidied.components.headers = HEADERS;
+  tidied.components.responses = RESPONSES;
   return portable(tidied);
 }
-
-const PARAMETERS: Record<string, OpenAPIV3_1.ParameterObject> = {
-  IfNoneMatch: {
-    name: 'If-None-Match',
-    in: 'header',
-    description: 'ETags of the copies that the client holds. Returns 304 if one is current.',
-    schema: { type: 'string' },
-  },
-  LastEventId: {
-    name: 'Last-Event-ID',
-    in: 'header',
-    description: 'The id of the last event that the client received. Browsers send it on reconnecting.',
-    schema: { type: 'string' },
-  },
-  IdempotencyKey: {
-    name: 'Idempotency-Key',
-    in: 'header',
-    description:
-      'A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.',
-    schema: { type: 'string', maxLength: 257 },
-  },
-  IfMatch: {
-    name: 'If-Match',
-    in: 'header',
-    description:
-      'The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.',
-    schema: { type: 'string' },
-  },
-};
-
-const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
-  ETag: { description: 'The strong validator of the body.', schema: { type: 'string' } },
-  Location: { description: 'The URL of the created resource.', schema: { type: 'string' } },
-  Link: { description: 'The next page, as `rel="next"`.', schema: { type: 'string' } },
-  RetryAfter: { description: 'Seconds to wait.', schema: { type: 'integer' } },
-};
-const header = (name: string) => ({ $ref: `#/components/headers/${name}` });
-const parameter = (name: string) => ({ $ref: `#/components/parameters/${name}` });
-
-/** The examples of path parameters in Swagger UI. */
-const PATH_EXAMPLES: Record<string, unknown> = {
-  slug: SAMPLE_OUTLOOK['slug'],
-  symbol: SAMPLE_INSTRUMENT['symbol'],
-  version: 1,
-  code: 'probability-sum',
-};
 
 /** Operations that call another service outside any transaction, so a retry calls it again. */
 const IGNORING_KEY = new Set(['testWebhook']);
 
+/** Operations without limits, as health checks must be. */
+const UNLIMITED = new Set(['getHealth', 'getReadiness']);
+
 function completeOperation(operation: Operation, method: string, path: string): void {
-  for (const part of operation.parameters ?? []) {
-    if (!('name' in part) || part.in !== 'path') continue;
-    const example = PATH_EXAMPLES[part.name];
-    if (example !== undefined) part.example = example;
-  }
-  const responses = operation.responses as Record<string, OpenAPIV3_1.ResponseObject>;
+  const { operationId } = operation;
   // Whether reads need a key depends on the service's settings.
   operation.security ??= [{}, { key: [] }];
-  const problem = {
-    content: { 'application/problem+json': { schema: { $ref: `${REF}Problem` } } },
-  };
-  if (operation.security.some((requirement) => 'key' in requirement)) {
-    responses['401'] ??= { description: '', ...problem };
-  }
-  for (const status of ['400', '406', '429', '500', '503'])
-    responses[status] ??= { description: '', ...problem };
-  const isStream = EVENT_STREAM_TYPE in (responses['200']?.content ?? {});
-  if (method === 'get') {
-    const condition = isStream ? 'LastEventId' : 'IfNoneMatch';
-    operation.parameters = [...(operation.parameters ?? []), parameter(condition)];
-    if (!isStream) {
-      responses['304'] = { description: '', headers: { ETag: header('ETag') } };
-      responses['412'] = { description: '', ...problem };
-    }
-  }
-  if ((method === 'post' || method === 'patch') && !IGNORING_KEY.has(operation.operationId)) {
-    operation.parameters = [...(operation.parameters ?? []), parameter('IdempotencyKey')];
-    responses['409'] ??= { description: '', ...problem };
-  }
-  if ('412' in responses) {
-    operation.parameters = [...(operation.parameters ?? []), parameter('IfMatch')];
-  }
-  for (const [status, response] of Object.entries(responses)) {
-    response.description = STATUS_TEXTS[status] ?? '';
-    if (status === '204') delete response.content;
-    if (status === '429') response.headers = { 'Retry-After': header('RetryAfter') };
-    if (status === '200' && !isStream) {
-      const isList = operation.parameters?.some(isCursor);
-      // The body of a POST with this status is not a representation of its URL.
-      response.headers = {
-        ...(method !== 'post' && { ETag: header('ETag') }),
-        ...(isList && { Link: header('Link') }),
-      };
-    }
-    if (status === '201') response.headers = { ETag: header('ETag'), Location: header('Location') };
-    if (status === '503') response.headers = { 'Retry-After': header('RetryAfter') };
-  }
+  const isStream = isStreaming(operation.responses as never);
+  const isIdempotent =
+    (method === 'post' || method === 'patch') && !IGNORING_KEY.has(operationId);
+  const parameters = describeParameters(operation.parameters ?? [], path);
+  operation.responses = completeResponses(operation.responses as never, {
+    operationId,
+    method,
+    path,
+    isIdempotent,
+    takesKey: operation.security.some((requirement) => 'key' in requirement),
+    isList: parameters.some((one) => 'name' in one && one.name === 'cursor'),
+    isUnlimited: UNLIMITED.has(operationId),
+  });
+  operation.parameters = [
+    ...parameters,
+    ...(method === 'get' ? [parameter(isStream ? 'LastEventId' : 'IfNoneMatch')] : []),
+    ...(isIdempotent ? [parameter('IdempotencyKey')] : []),
+    ...('412' in operation.responses ? [parameter('IfMatch')] : []),
+  ];
   addExamples(operation, path);
-}
-
-function isCursor(candidate: OpenAPIV3_1.ParameterObject | OpenAPIV3_1.ReferenceObject): boolean {
-  return 'name' in candidate && candidate.name === 'cursor';
 }
 
 function addExamples(operation: Operation, path: string): void {
@@ -165,7 +89,7 @@ const conceptOf = (name: string): string => name.split(MARK, 1)[0] ?? '';
 function mergeComponents(document: Documented): void {
   const { paths, webhooks, components } = document;
   const { schemas } = components;
-  const used = reachable([paths, webhooks], schemas);
+  const used = reachable([paths, webhooks, RESPONSES], schemas);
   const kept = new Map<string, Schema>();
   for (const name of [...used].toSorted()) {
     const concept = conceptOf(name);

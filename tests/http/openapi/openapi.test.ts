@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../../support/ledger.ts';
-import { DOCUMENT } from '../../support/openapi.ts';
+import { componentOf, DOCUMENT } from '../../support/openapi.ts';
 
 let ledger: TestLedger;
 beforeAll(async () => {
@@ -14,12 +14,25 @@ type Operation = {
   summary: string;
   description: string;
   requestBody?: { content: Record<string, { examples: Record<string, { value: unknown }> }> };
-  responses: Record<string, { description: string }>;
+  parameters?: Parameter[];
+  responses: Record<string, Described>;
+};
+type Described = { description: string; $ref?: string };
+type Parameter = {
+  name: string;
+  description: string;
+  $ref?: string;
+  example?: string | number;
+  schema: Record<string, unknown>;
 };
 const document = DOCUMENT as unknown as {
   tags: { name: string }[];
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, Record<string, unknown>> };
+  components: {
+    schemas: Record<string, Record<string, unknown>>;
+    parameters: Record<string, Parameter>;
+    responses: Record<string, Described>;
+  };
 };
 const operations = Object.entries(document.paths).flatMap(([path, item]) =>
   Object.entries(item).map(
@@ -48,10 +61,38 @@ describe('the document', () => {
       expect(operation.summary).toMatch(/^\S.+$/);
       expect(operation.description).toMatch(/^\S/);
       for (const response of Object.values(operation.responses)) {
-        expect(response.description).toMatch(/^\S/);
+        expect(componentOf(response, document.components.responses)?.description).toMatch(/^\S/);
       }
     },
   );
+
+  test.for(operations)('%s describes its parameters, each with an example', ([, operation]) => {
+    for (const parameter of operation.parameters ?? []) {
+      const { name, description, ...rest } =
+        componentOf(parameter, document.components.parameters) ?? parameter;
+      const { enum: values, default: initial, type, examples } = rest.schema;
+      const isShown = [rest.example, rest.schema['example'], values, initial, examples].some(
+        (value) => value !== undefined,
+      );
+      expect([name, description]).toEqual([name, expect.stringMatching(/^\S/)]);
+      expect([name, isShown || type === 'boolean']).toEqual([name, true]);
+    }
+  });
+
+  test('says what a server sends and takes, as the service does', () => {
+    const { IdempotencyKey } = document.components.parameters;
+    const isKey = new RegExp(String(IdempotencyKey?.schema['pattern']));
+    expect(['"a"', 'a', '"a b"', 'a b', '""', ''].map((key) => isKey.test(key))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
+    const { servers } = document as unknown as { servers: { url: string }[] };
+    expect(servers.map(({ url }) => url)).toEqual(['http://127.0.0.1:3000', '/']);
+  });
 
   test('names each operation once', () => {
     const ids = operations.map(([, { operationId }]) => operationId);
@@ -105,6 +146,7 @@ test('each example of a body gets its documented response, in the order of a tou
       '/v1/outlooks/russell-2000-downside/conditions/orders-and-spending/assessments',
     createSeries: '/v1/series',
     recordObservations: '/v1/series/rut-close/observations',
+    setSeriesSource: '/v1/series/rut-close/source',
     patchInstrument: '/v1/instruments/RUT',
     holdView: '/v1/outlooks/russell-2000-downside/views/me',
     publishConsensus: '/v1/outlooks/russell-2000-downside/consensus',
@@ -116,6 +158,7 @@ test('each example of a body gets its documented response, in the order of a tou
     changeWebhook: 'PATCH',
     patchInstrument: 'PATCH',
     holdView: 'PUT',
+    setSeriesSource: 'PUT',
   };
   own.clock.now = new Date('2026-11-23T12:00:00.000Z');
   const answered: Record<string, number> = {};
@@ -149,7 +192,11 @@ test('each example of a body gets its documented response, in the order of a tou
     'patchInstrument closes': 200,
     'recordObservations closes': 200,
     'recordObservations csv': 200,
+    'setSeriesSource fred': 201,
+    'setSeriesSource url': 200,
     'createInstrument instrument': 201,
+    'createOutlook clone': 201,
+    'createOutlook rollover': 201,
     'createOutlook russell2000': 201,
     'changeWebhook enable': 200,
     'changeWebhook kinds': 200,

@@ -39,7 +39,9 @@ describe('for code generators, the document', () => {
     expect(schemas['Rule']).not.toHaveProperty('required');
   });
 
-  test('says how many bits each integer has', () => {
+  test('says how many bits each number has', () => {
+    const isNumber = ({ type }: Node) => [type].flat().includes('number');
+    expect(placesOf((node) => isNumber(node) && node['format'] !== 'double')).toEqual([]);
     const integers = NODES.filter(([, { type }]) => [type].flat().includes('integer'));
     const placesWith = (wanted: string) =>
       integers.filter(([, { format }]) => format === wanted).map(([place]) => place);

@@ -1,0 +1,221 @@
+import { expect, vi } from 'vitest';
+import { SAMPLE_EVIDENCE } from '../../src/http/openapi/examples.ts';
+import type { TestLedger } from './ledger.ts';
+import { Receiver } from './receiver.ts';
+import { type Recorded, Recorder } from './recorder.ts';
+
+const CSV = '?format=csv&limit=2';
+
+/**
+ * Uses each operation of the API once, and returns what the service answered: the examples of the OpenAPI document. A new
+ * operation gets a line here; `record` fills in the sample's names and the example of the body.
+ */
+export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
+  ledger.clock.now = new Date('2026-11-23T12:00:00.000Z');
+  // Webhooks are delivered while the service listens.
+  const origin = await ledger.app.listen({ port: 0, host: '127.0.0.1' });
+  const recorder = new Recorder(ledger);
+  await recorder.recordRefusals();
+  await useService(recorder);
+  await useSeries(recorder);
+  const evidence = await useOutlook(recorder);
+  await useViews(recorder);
+  await useConditions(recorder);
+  await readOutlook(recorder, evidence);
+  await useAnalysts(recorder);
+  await useKeys(recorder);
+  await useWebhooks(recorder, ledger);
+  await readStreams(recorder, origin);
+  await resolve(recorder);
+  return recorder.recorded;
+}
+
+type Run = Recorder;
+
+async function useService(run: Run): Promise<void> {
+  await run.record('getHealth');
+  await run.record('getReadiness');
+  await run.record('listProblemTypes');
+  await run.record('getProblemType', { path: { code: 'probability-sum' } });
+}
+
+async function useSeries(run: Run): Promise<void> {
+  await run.record('createInstrument');
+  await run.record('listInstruments', { query: CSV });
+  await run.record('listInstruments');
+  await run.record('createSeries');
+  await run.record('listSeries', { query: CSV });
+  await run.record('listSeries');
+  await run.record('getSeries', { path: { key: 'rut-close' } });
+  await run.record('patchInstrument');
+  await run.record('getInstrument');
+  await run.record('recordObservations', { path: { key: 'rut-close' }, as: 'feed' });
+  const yields = { path: { key: 'us-30y-yield' }, as: 'feed', type: 'text/csv' } as const;
+  const body = 'date,value\n2026-11-16,4.71\n2026-11-17,4.6\n2026-11-18,4.5\n';
+  await run.record('recordObservations', { ...yields, body });
+  await run.record('listObservations', { path: { key: 'us-30y-yield' }, query: CSV });
+  await run.record('listObservations', { path: { key: 'us-30y-yield' } });
+  await run.record('setSeriesSource', { path: { key: 'us-30y-yield' } });
+  await run.record('setSeriesSource', { path: { key: 'us-30y-yield' } });
+  await run.record('getSeriesSource', { path: { key: 'us-30y-yield' } });
+  await run.record('removeSeriesSource', { path: { key: 'us-30y-yield' } });
+}
+
+/** @returns the id of an item of evidence */
+async function useOutlook(run: Run): Promise<string> {
+  const { id } = await run.record('addEvidence');
+  const news = { ...SAMPLE_EVIDENCE, url: 'https://newswire.example/2026/11/20/yields' };
+  await run.record('addEvidence', { query: '?import=true', body: news });
+  await run.record('addEvidence', { query: '?import=true', body: news });
+  await run.record('reviseOutlook', { body: 'refusedSum', isRefused: true });
+  await run.record('reviseOutlook', {
+    body: {
+      probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
+      rationale:
+        'Long-term Treasury yields jumped; financing pressure on small caps rises with them.',
+      evidence: [id],
+    },
+  });
+  await run.record('reviseFramework');
+  await run.record('createOutlook');
+  return String(id);
+}
+
+async function useViews(run: Run): Promise<void> {
+  const { analyst } = await run.record('holdView', { as: 'analyst' });
+  await run.record('holdView', {
+    as: 'analyst',
+    body: { probabilities: { bear: 0.38, base: 0.4, bull: 0.22 }, rationale: 'Spreads came in.' },
+  });
+  await run.record('getOwnView', { as: 'analyst' });
+  await run.record('listViews', { query: CSV });
+  await run.record('listViews');
+  const path = { analyst: (analyst as { id: string }).id };
+  await run.record('getView', { path, query: CSV });
+  await run.record('getView', { path });
+  await run.record('getConsensus');
+  await run.record('publishConsensus');
+  await run.record('listViewsOfAnalyst', { path: { id: path.analyst }, query: CSV });
+  await run.record('listViewsOfAnalyst', { path: { id: path.analyst } });
+  await run.record('withdrawView', { as: 'analyst' });
+}
+
+async function useConditions(run: Run): Promise<void> {
+  const falling = 'date,value\n2026-11-18,4.21\n2026-11-19,4.2\n2026-11-20,4.16\n';
+  const yields = { path: { key: 'us-30y-yield' }, as: 'feed', type: 'text/csv' } as const;
+  await run.record('recordObservations', { ...yields, body: falling });
+  await run.record('assessCondition', { path: { key: 'orders-and-spending' } });
+  await run.record('listConditions', { query: '?format=csv' });
+  await run.record('listConditions');
+  await run.record('getCondition', { path: { key: 'rate-relief' } });
+}
+
+async function readOutlook(run: Run, evidence: string): Promise<void> {
+  await run.record('getOutlook', { accept: 'text/markdown' });
+  await run.record('getOutlook');
+  await run.record('getOutlooks', { query: '?slugs=russell-2000-downside,no-such-outlook' });
+  await run.record('listOutlooks', { query: CSV });
+  await run.record('listOutlooks');
+  await run.record('listVersions', { query: CSV });
+  await run.record('listVersions');
+  await run.record('getVersion', { accept: 'text/markdown' });
+  await run.record('getVersion');
+  await run.record('getDiff', { path: { version: '2' } });
+  await run.record('getProbabilities', { query: '?format=csv' });
+  await run.record('getProbabilities');
+  await run.record('listEvidence', { query: CSV });
+  await run.record('listEvidence');
+  await run.record('getEvidence', { path: { id: evidence } });
+  await run.record('getDrawdown');
+  await run.record('getClimatology');
+  await run.record('getExpectedOutcome');
+  for (const operation of ['getAtomFeed', 'getOutlookAtomFeed']) {
+    await run.record(operation);
+    await run.record(operation, { accept: 'application/xml' });
+  }
+  for (const operation of ['getJsonFeed', 'getOutlookJsonFeed']) {
+    await run.record(operation);
+    await run.record(operation, { accept: 'application/json' });
+  }
+}
+
+async function useAnalysts(run: Run): Promise<void> {
+  await run.record('getMe', { as: 'analyst' });
+  await run.record('listAnalysts', { query: CSV });
+  await run.record('listAnalysts');
+  const { author } = await run.record('getOutlook');
+  const path = { id: (author as { id: string }).id };
+  await run.record('getAnalyst', { path });
+  await run.record('listOutlooksOfAnalyst', { path, query: CSV });
+  await run.record('listOutlooksOfAnalyst', { path });
+}
+
+async function useKeys(run: Run): Promise<void> {
+  // The keys of the test are of the same time, so the list would begin with any of them.
+  await run.record('issueKey', { body: { name: 'Rates desk', role: 'feed', expiresAt: null } });
+  const { id } = await run.record('issueKey');
+  const path = { id: String(id) };
+  await run.record('listKeys', { query: CSV });
+  await run.record('listKeys');
+  await run.record('getKey', { path });
+  await run.record('revokeKey', { path });
+  await run.record('listAudit', { query: CSV });
+  await run.record('listAudit');
+}
+
+async function useWebhooks(run: Run, { pool }: TestLedger): Promise<void> {
+  const receiver = await new Receiver().open();
+  const url = receiver.url;
+  const { id } = await run.record('createWebhook', { body: { url } });
+  const path = { id: String(id) };
+  await run.record('testWebhook', { path });
+  await run.record('changeWebhook', { path, body: 'enable' });
+  await run.record('reviseOutlook', { body: 'reaffirmation' });
+  const delivered = async () => {
+    const { rows } = await pool.query(
+      'select from webhook_deliveries where delivered_at is not null',
+    );
+    expect(rows).toHaveLength(2);
+  };
+  await vi.waitFor(delivered, { timeout: 60_000, interval: 100 });
+  await run.record('listWebhookDeliveries', { path, query: CSV });
+  await run.record('listWebhookDeliveries', { path });
+  await run.record('rotateWebhookSecret', { path });
+  await run.record('listWebhooks', { query: CSV });
+  await run.record('listWebhooks');
+  await run.record('getWebhook', { path });
+  await run.record('deleteWebhook', { path });
+  await receiver.kill();
+}
+
+/** The first event of each stream after the second one of the ledger. */
+async function readStreams(run: Run, origin: string): Promise<void> {
+  for (const [operation, path] of [
+    ['streamEvents', '/v1/events'],
+    ['streamOutlookEvents', '/v1/outlooks/russell-2000-downside/events'],
+  ] as const) {
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]);
+    const response = await fetch(`${origin}${path}?lastEventId=1`, { signal });
+    let text = '';
+    for await (const chunk of response.body ?? []) {
+      text += Buffer.from(chunk).toString();
+      if (/^data: .+\n\n/m.test(text)) break;
+    }
+    stop.abort();
+    const end = text.indexOf('\n\n', text.indexOf('data: ')) + 2;
+    run.note(operation, '200 text/event-stream', text.slice(0, end));
+  }
+}
+
+async function resolve(run: Run): Promise<void> {
+  await run.record('resolveOutlook', { body: 'early' });
+  await run.record('getResolution');
+  await run.record('getScores');
+  await run.record('getTrackRecord');
+  await run.record('getInstrumentTrackRecord');
+  const { author } = await run.record('getOutlook');
+  const path = { id: (author as { id: string }).id };
+  await run.record('getAnalystTrackRecord', { path });
+  await run.record('withdrawOutlook', { path: { slug: 'russell-2000-downside-second-desk' } });
+}
