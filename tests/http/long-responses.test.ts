@@ -10,13 +10,12 @@ import { RawClient } from '../support/raw-client.ts';
 
 /** What the route sends, and what it has read so far. */
 let parts: () => AsyncGenerator<string, void>;
-let read = 0;
-let returned = 0;
+const progress = { read: 0, returned: 0 };
 let app: FastifyInstance;
 let origin = '';
 
 beforeEach(async () => {
-  [read, returned] = [0, 0];
+  Object.assign(progress, { read: 0, returned: 0 });
   app = fastify();
   handleErrors(app);
   app.get('/', (request, reply) =>
@@ -35,9 +34,9 @@ const PART = 'a line of text\r\n'.repeat(4_096);
 
 async function* manyParts(count: number): AsyncGenerator<string, void> {
   try {
-    for (; read < count; read += 1) yield PART;
+    for (; progress.read < count; progress.read += 1) yield PART;
   } finally {
-    returned += 1;
+    progress.returned += 1;
   }
 }
 
@@ -71,19 +70,19 @@ test.for([
   });
   expect(decode(rawPayload).toString()).toBe(PART.repeat(40));
   expect(headers.etag).toBe(coding === 'identity' ? 'W/"state"' : `W/"state-${coding}"`);
-  expect([read, returned]).toEqual([40, 1]);
+  expect(progress).toEqual({ read: 40, returned: 1 });
 });
 
 test('a slow client gets no more than it reads', async () => {
   parts = () => manyParts(10_000); // 655 MB
   const response = await open();
-  const reached = await settled(() => read);
+  const reached = await settled(() => progress.read);
   expect(reached).toBeLessThan(1_000);
   response.resume();
-  while (read === reached) await once(response, 'data');
+  await expect.poll(() => progress.read).toBeGreaterThan(reached);
   response.destroy();
-  while (returned === 0) await new Promise((resolve) => setImmediate(resolve));
-  expect(read).toBeLessThan(10_000);
+  await expect.poll(() => progress.returned).toBe(1);
+  expect(progress.read).toBeLessThan(10_000);
 });
 
 test('a body that can not be read to its end is no whole one', async () => {
@@ -91,9 +90,9 @@ test('a body that can not be read to its end is no whole one', async () => {
     yield* manyParts(3);
     throw new Error('the database is gone');
   };
-  await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow();
+  await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow(/terminated|fetch failed/);
   const zipped = fetch(origin, { headers: { 'accept-encoding': 'gzip' } });
-  await expect(zipped.then((answer) => answer.text())).rejects.toThrow();
+  await expect(zipped.then((answer) => answer.text())).rejects.toThrow(/terminated|fetch failed/);
   // Without chunks, the end of a connection is the end of a body. So it must not just end.
   const client = await RawClient.open(origin);
   const closed = new Promise((resolve) => client.socket.once('close', resolve));
@@ -122,7 +121,7 @@ test('an address reads four at once; more are refused until one is complete', as
   const known = { 'if-none-match': '"state"', 'accept-encoding': 'identity' };
   expect((await fetch(origin, { headers: known })).status).toBe(304);
   for (const response of responses) response.destroy();
-  while (returned < 4) await new Promise((resolve) => setTimeout(resolve, 20));
+  await expect.poll(() => progress.returned).toBe(4);
   const again = await open();
   expect(again.statusCode).toBe(200);
   again.destroy();

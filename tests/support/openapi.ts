@@ -73,7 +73,7 @@ export function assertDescribed(request: InjectOptions, response: LightMyRequest
   }
   const type = String(response.headers['content-type']).split(';', 1)[0] ?? '';
   if (!described.content[type]) throw new Error(`${where} is not described as ${type}`);
-  if (!type.endsWith('json')) return;
+  if (!/[/+]json$/.test(type)) return;
   const verb = method === 'head' ? 'get' : method;
   const validate = validatorOf({ path: template, method: verb, status, type });
   if (!validate(JSON.parse(textOf(response)))) {

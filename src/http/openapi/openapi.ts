@@ -8,6 +8,7 @@ import {
 import type { OpenAPIV3_1 } from 'openapi-types';
 import { z } from 'zod';
 import { setFreshness } from '../conditional-requests.ts';
+import { completeFiles } from '../representations.ts';
 import type { Api } from '../routing.ts';
 import { MARK, tidy } from './tidy.ts';
 import { API_DESCRIPTION, TAGS } from './texts.ts';
@@ -80,6 +81,13 @@ const FORGET_KEYS = {
 
 /** Serves Swagger UI on the document. */
 export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
+  // Its files change with a release only, at most an hour late. The page itself names no version of them.
+  app.addHook('onSend', async ({ url }, reply, payload) => {
+    const isFile = url.startsWith('/docs/static/') && reply.statusCode < 400;
+    if (isFile) reply.header('cache-control', 'public, max-age=3600');
+    return payload;
+  });
+  completeFiles(app);
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     // The policy of the page allows no other origin, and the page may have been reached under another name.
