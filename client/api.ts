@@ -946,6 +946,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export the ledger
+         * @description Everything that can be read, in one response: one JSON object a line, each with a `type`.
+         *
+         *     - The first line has the type `export`, with the version of the `format`, the `types` that follow, and the id of the newest event as `position`.
+         *     - Then come the records: `outlook`, `framework`, `version`, `resolution`, `contradiction`, `conditionChange`, `drawdownChange`, `view`, `evidence`, `instrument`, `series`, `observation`. `outlook` in a record is a slug. A `framework` comes before the first version that has its hash. Observations have all their vintages.
+         *     - The last line has the type `end`, with the number of `records`. If it is missing, the export is incomplete: ask again.
+         *
+         *     The export has all that was committed when it began, and may have some of what was written while it was read. Whatever a record refers to is in it, before or after the record. To stay up to date, follow `GET /v1/events` with `lastEventId` set to `position`.
+         *
+         *     Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Long exports run a few at a time: beyond that, 429 or 503 says when to try again.
+         */
+        get: operations["exportLedger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/series/{key}/source": {
         parameters: {
             query?: never;
@@ -14615,6 +14643,78 @@ export interface operations {
             };
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    exportLedger: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
