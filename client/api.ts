@@ -5619,13 +5619,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:37:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:cfb0a70adcb740944bbab5594821fbec4bcbeb7a15a9c7ed003de091de703104",
+                     *       "hash": "sha256:c0494301f430454a98d86b11be64f0dc13cbbe9859c2e44fbfc91cc2879602dc",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -5655,9 +5655,9 @@ export interface operations {
                      *         "number": 1,
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
-                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "knownAt": "2026-11-23T15:45:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
-                     *         "resolvedAt": "2026-11-23T15:44:00.000Z"
+                     *         "resolvedAt": "2026-11-23T15:45:00.000Z"
                      *       },
                      *       "continues": null,
                      *       "continuedBy": null,
@@ -6817,13 +6817,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:37:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:cfb0a70adcb740944bbab5594821fbec4bcbeb7a15a9c7ed003de091de703104",
+                     *       "hash": "sha256:c0494301f430454a98d86b11be64f0dc13cbbe9859c2e44fbfc91cc2879602dc",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -11449,13 +11449,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 2,
-                     *       "publishedAt": "2026-11-23T15:51:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:52:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "The desk no longer covers small caps.",
-                     *       "hash": "sha256:1ce33119d65785175e9e85a8ebff868d796f16903b7029818e06889fd2f34e13",
+                     *       "hash": "sha256:99e1f101b995e315dd5c8a6337eeecf13bee42a94610811ce0bb9b6f1b65fb6d",
                      *       "previousHash": "sha256:6836906b65d74e2725afd49c59a2513485ec6c44cac2f17d9a85dcab9b9810b3",
                      *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
                      *       "change": {
@@ -11749,7 +11749,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "knownAt": "2026-11-23T15:45:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -11757,7 +11757,7 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "resolvedAt": "2026-11-23T15:45:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -11860,7 +11860,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "knownAt": "2026-11-23T15:45:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -11868,7 +11868,7 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "resolvedAt": "2026-11-23T15:45:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -12124,7 +12124,7 @@ export interface operations {
                      *       "resolution": {
                      *         "number": 1,
                      *         "outcome": "bear",
-                     *         "knownAt": "2026-11-23T15:44:00.000Z"
+                     *         "knownAt": "2026-11-23T15:45:00.000Z"
                      *       },
                      *       "reference": {
                      *         "name": "uniform",
@@ -12135,25 +12135,25 @@ export interface operations {
                      *         }
                      *       },
                      *       "outlook": {
-                     *         "coverage": 0.008188736681887366,
-                     *         "skillCoverage": 0.008188736681887366,
+                     *         "coverage": 0.008190639269406393,
+                     *         "skillCoverage": 0.008190639269406393,
                      *         "timeWeighted": {
-                     *           "brier": 0.006161678082191781,
-                     *           "logarithmic": 0.009828805109697249,
-                     *           "rankedProbability": 0.0045091999619482495
+                     *           "brier": 0.00616280593607306,
+                     *           "logarithmic": 0.009830646022989224,
+                     *           "rankedProbability": 0.004510023401826484
                      *         },
                      *         "mean": {
-                     *           "brier": 0.7524577137546469,
-                     *           "logarithmic": 1.2002834492697199,
-                     *           "rankedProbability": 0.5506588057620818
+                     *           "brier": 0.7524206271777003,
+                     *           "logarithmic": 1.2002293959774997,
+                     *           "rankedProbability": 0.5506314285714285
                      *         },
                      *         "skill": {
-                     *           "brier": -0.12868657063197025,
-                     *           "logarithmic": -0.09254507859626257,
-                     *           "rankedProbability": 0.008814149628252789
+                     *           "brier": -0.12863094076655052,
+                     *           "logarithmic": -0.09249587716935541,
+                     *           "rankedProbability": 0.00886342857142857
                      *         },
                      *         "missing": [],
-                     *         "attainableCoverage": 0.6511111111111111
+                     *         "attainableCoverage": 0.6511130136986302
                      *       },
                      *       "versions": [
                      *         {
@@ -12343,13 +12343,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008188736682,
+                     *       "nEffective": 0.008190639269,
                      *       "clusters": 1,
-                     *       "coverage": 0.008188736682,
-                     *       "attainableCoverage": 0.651111111111,
+                     *       "coverage": 0.008190639269,
+                     *       "attainableCoverage": 0.651113013699,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008188736682
+                     *         "nEffective": 0.008190639269
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12361,12 +12361,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.301261324042,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.002127632491,
                      *               "high": 1
                      *             }
                      *           }
@@ -12376,13 +12376,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.449175185874,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.449163763066,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           }
                      *         ],
@@ -12391,13 +12391,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.249574912892,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           }
                      *         ],
@@ -12406,25 +12406,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.249574912892,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.301261324042,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.002127632491,
                      *               "high": 1
                      *             }
                      *           }
@@ -12432,46 +12432,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488261303487,
+                     *           "reliability": 0.48823573728,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000094063613
+                     *           "withinBuckets": 0.000095482232
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201758347605,
+                     *           "reliability": 0.201748086052,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000040560388
+                     *           "withinBuckets": 0.000041112554
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062291067098,
+                     *           "reliability": 0.062287637145,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000012371564
+                     *           "withinBuckets": 0.000012571914
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752310718189,
+                     *           "reliability": 0.752271460477,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000146995565
+                     *           "withinBuckets": 0.000149166701
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752457713755,
+                     *           "mean": 0.752420627178,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.20028344927,
+                     *           "mean": 1.200229395978,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550658805762,
+                     *           "mean": 0.550631428571,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -12617,13 +12617,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008188736682,
+                     *       "nEffective": 0.008190639269,
                      *       "clusters": 1,
-                     *       "coverage": 0.008188736682,
-                     *       "attainableCoverage": 0.651111111111,
+                     *       "coverage": 0.008190639269,
+                     *       "attainableCoverage": 0.651113013699,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008188736682
+                     *         "nEffective": 0.008190639269
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12635,12 +12635,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.301261324042,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.002127632491,
                      *               "high": 1
                      *             }
                      *           }
@@ -12650,13 +12650,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.449175185874,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.449163763066,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           }
                      *         ],
@@ -12665,13 +12665,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.249574912892,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           }
                      *         ],
@@ -12680,25 +12680,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.249574912892,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.301261324042,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.002127632491,
                      *               "high": 1
                      *             }
                      *           }
@@ -12706,46 +12706,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488261303487,
+                     *           "reliability": 0.48823573728,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000094063613
+                     *           "withinBuckets": 0.000095482232
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201758347605,
+                     *           "reliability": 0.201748086052,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000040560388
+                     *           "withinBuckets": 0.000041112554
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062291067098,
+                     *           "reliability": 0.062287637145,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000012371564
+                     *           "withinBuckets": 0.000012571914
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752310718189,
+                     *           "reliability": 0.752271460477,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000146995565
+                     *           "withinBuckets": 0.000149166701
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752457713755,
+                     *           "mean": 0.752420627178,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.20028344927,
+                     *           "mean": 1.200229395978,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550658805762,
+                     *           "mean": 0.550631428571,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -12913,13 +12913,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.000135083714,
+                     *       "nEffective": 0.000136986301,
                      *       "clusters": 1,
-                     *       "coverage": 0.000135083714,
-                     *       "attainableCoverage": 0.651111111111,
+                     *       "coverage": 0.000136986301,
+                     *       "attainableCoverage": 0.651113013699,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.000135083714
+                     *         "nEffective": 0.000136986301
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12931,12 +12931,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.375352112676,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
+                     *             "predictedMean": 0.375416666667,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000035163455,
+                     *               "low": 0.000035658697,
                      *               "high": 1
                      *             }
                      *           }
@@ -12946,13 +12946,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
                      *             "predictedMean": 0.4,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964836545
+                     *               "high": 0.999964341303
                      *             }
                      *           }
                      *         ],
@@ -12961,13 +12961,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.224647887324,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
+                     *             "predictedMean": 0.224583333333,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964836545
+                     *               "high": 0.999964341303
                      *             }
                      *           }
                      *         ],
@@ -12976,25 +12976,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.224647887324,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
+                     *             "predictedMean": 0.224583333333,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964836545
+                     *               "high": 0.999964341303
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.375352112676,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
+                     *             "predictedMean": 0.375416666667,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000035163455,
+                     *               "low": 0.000035658697,
                      *               "high": 1
                      *             }
                      *           }
@@ -13002,10 +13002,10 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.390184983138,
+                     *           "reliability": 0.390104340278,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117833763
+                     *           "withinBuckets": 0.000116493056
                      *         },
                      *         "base": {
                      *           "reliability": 0.16,
@@ -13014,34 +13014,34 @@ export interface operations {
                      *           "withinBuckets": 0
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.050466673279,
+                     *           "reliability": 0.050437673611,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117833763
+                     *           "withinBuckets": 0.000116493056
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.600651656417,
+                     *           "reliability": 0.600542013889,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000235667526
+                     *           "withinBuckets": 0.000232986111
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.600887323944,
+                     *           "mean": 0.600775,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 0.980325140073,
+                     *           "mean": 0.980148180159,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.440887323944,
+                     *           "mean": 0.440775,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -13144,11 +13144,13 @@ export interface operations {
                 content: {
                     /**
                      * @example retry: 1000
-                     *     id: 1-c0494301
+                     *     event: stream.opened
+                     *     data: {"position":1,"resumed":true}
+                     *     id: 1-d39e30ae
                      *
-                     *     id: 2-3bc60057
                      *     event: evidence.added
                      *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","publisher":"Unnamed research service for institutional investors","corrects":null}}
+                     *     id: 2-c96534d8
                      */
                     "text/event-stream": string;
                 };
@@ -13226,11 +13228,13 @@ export interface operations {
                 content: {
                     /**
                      * @example retry: 1000
-                     *     id: 1-c0494301
+                     *     event: stream.opened
+                     *     data: {"position":1,"resumed":true}
+                     *     id: 1-d39e30ae
                      *
-                     *     id: 2-3bc60057
                      *     event: evidence.added
                      *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","publisher":"Unnamed research service for institutional investors","corrects":null}}
+                     *     id: 2-c96534d8
                      */
                     "text/event-stream": string;
                 };
@@ -14781,7 +14785,7 @@ export interface operations {
                      *       "everyMinutes": 1440,
                      *       "setAt": "2026-11-23T14:25:00.000Z",
                      *       "state": "failing",
-                     *       "nextPullAt": "2026-11-23T14:32:04.000Z",
+                     *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
                      *       "lastFailure": {
                      *         "at": "2026-11-23T14:27:00.000Z",
@@ -14882,7 +14886,7 @@ export interface operations {
                      *       "everyMinutes": 1440,
                      *       "setAt": "2026-11-23T14:25:00.000Z",
                      *       "state": "failing",
-                     *       "nextPullAt": "2026-11-23T14:26:00.000Z",
+                     *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
                      *       "lastFailure": {
                      *         "at": "2026-11-23T14:26:00.000Z",
@@ -14915,7 +14919,7 @@ export interface operations {
                      *       "everyMinutes": 1440,
                      *       "setAt": "2026-11-23T14:25:00.000Z",
                      *       "state": "waiting",
-                     *       "nextPullAt": "2026-11-23T14:25:00.000Z",
+                     *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
                      *       "lastFailure": null
                      *     }
@@ -15076,33 +15080,36 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *           "role": "analyst",
-                     *           "hint": "olk_Kor6",
+                     *           "hint": "olk_zdC9",
                      *           "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
                      *           "issuedBy": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
                      *           "name": "Small-cap desk",
-                     *           "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
-                     *           "createdAt": "2026-11-23T15:26:00.000Z",
+                     *           "analystId": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *           "createdAt": "2026-11-23T15:27:00.000Z",
                      *           "expiresAt": "2027-11-20T00:00:00.000Z",
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
                      *         },
                      *         {
-                     *           "id": "ce7d3954-f0a3-42f7-a9af-570cc9003671",
-                     *           "role": "analyst",
-                     *           "hint": "olk_wACM",
-                     *           "issuedWith": "LOCAL",
-                     *           "issuedBy": null,
-                     *           "name": "analyst desk",
-                     *           "analystId": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
-                     *           "createdAt": "2026-11-20T16:00:00.000Z",
+                     *           "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "role": "feed",
+                     *           "hint": "olk_Kor6",
+                     *           "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
+                     *           "issuedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "name": "Rates desk",
+                     *           "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *           "createdAt": "2026-11-23T15:26:00.000Z",
                      *           "expiresAt": null,
                      *           "revokedAt": null,
-                     *           "lastUsedAt": "2026-11-23T15:19:00.000Z"
+                     *           "lastUsedAt": null
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -15115,8 +15122,8 @@ export interface operations {
                     };
                     /**
                      * @example id,name,analystId,role,hint,createdAt,expiresAt,revokedAt,lastUsedAt,issuedBy.id,issuedBy.name,issuedWith
-                     *     6e22e098-8b2c-466d-a06a-7578b279d911,Small-cap desk,90dc76e8-8c8d-491e-afa3-f87c0c1f58dd,analyst,olk_Kor6,2026-11-23T15:26:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,060079af-669c-44cb-a06f-936d1498b549
-                     *     ce7d3954-f0a3-42f7-a9af-570cc9003671,analyst desk,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst,olk_wACM,2026-11-20T16:00:00.000Z,,,2026-11-23T15:19:00.000Z,,,LOCAL
+                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Small-cap desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,analyst,olk_zdC9,2026-11-23T15:27:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,060079af-669c-44cb-a06f-936d1498b549
+                     *     6e22e098-8b2c-466d-a06a-7578b279d911,Rates desk,90dc76e8-8c8d-491e-afa3-f87c0c1f58dd,feed,olk_Kor6,2026-11-23T15:26:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,060079af-669c-44cb-a06f-936d1498b549
                      */
                     "text/csv": string;
                 };
@@ -15192,21 +15199,21 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *       "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *       "role": "analyst",
-                     *       "hint": "olk_Kor6",
+                     *       "hint": "olk_zdC9",
                      *       "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
                      *       "issuedBy": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "name": "Small-cap desk",
-                     *       "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
-                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "analystId": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "createdAt": "2026-11-23T15:27:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null,
-                     *       "key": "olk_txqdjejMH-vp-NuxkrtZWDSRU2vEviV4olOqhrAwGu4"
+                     *       "key": "olk_HlmPLcGTDpMuLRdhq4QgSlZB3Ik7qEa_NWNiQFiB6UU"
                      *     }
                      */
                     "application/json": components["schemas"]["IssuedKey"];
@@ -15291,17 +15298,17 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *       "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *       "role": "analyst",
-                     *       "hint": "olk_Kor6",
+                     *       "hint": "olk_zdC9",
                      *       "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
                      *       "issuedBy": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "name": "Small-cap desk",
-                     *       "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
-                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "analystId": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "createdAt": "2026-11-23T15:27:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null
@@ -15578,15 +15585,15 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *           "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *           "url": "https://hooks.desk.example/ledger",
                      *           "kinds": null,
                      *           "outlook": null,
                      *           "description": null,
-                     *           "createdAt": "2026-11-23T15:33:00.000Z",
+                     *           "createdAt": "2026-11-23T15:34:00.000Z",
                      *           "failingSince": null,
                      *           "disabled": null,
-                     *           "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *           "previousSecretUntil": "2026-11-24T15:40:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -15599,7 +15606,7 @@ export interface operations {
                     };
                     /**
                      * @example id,url,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
-                     *     0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,https://hooks.desk.example/ledger,,,,2026-11-23T15:33:00.000Z,,,,2026-11-24T15:39:00.000Z
+                     *     75efd733-3c50-480e-a63c-6b90d22d111e,https://hooks.desk.example/ledger,,,,2026-11-23T15:34:00.000Z,,,,2026-11-24T15:40:00.000Z
                      */
                     "text/csv": string;
                 };
@@ -15675,16 +15682,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:34:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null,
-                     *       "secret": "whsec_HlmPLcGTDpMuLRdhq4QgSlZB3Ik7qEa/NWNiQFiB6UU="
+                     *       "secret": "whsec_H4+k+t+yfz/s76T0NA6rN6QGEz9HFuOssetyv9Dschg="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -15769,15 +15776,15 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:34:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *       "previousSecretUntil": "2026-11-24T15:40:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Webhook"];
@@ -15933,12 +15940,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:34:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null
@@ -16030,16 +16037,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:34:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z",
-                     *       "secret": "whsec_H4+k+t+yfz/s76T0NA6rN6QGEz9HFuOssetyv9Dschg="
+                     *       "previousSecretUntil": "2026-11-24T15:40:00.000Z",
+                     *       "secret": "whsec_XtauLTF/wpbRi2qn9ZFY+ekQk2oai/fyQBHLtb3jZN8="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -16153,18 +16160,18 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *           "id": "3bc60057-2920-4c23-a175-e7a1c8214cc7",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.version.published",
                      *           "event": 20,
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
-                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "plannedAt": "2026-11-23T15:37:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:37:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "startedAt": "2026-11-23T15:37:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -16172,18 +16179,18 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
+                     *           "id": "1ce33119-d657-4517-ae9e-85a8ebff868d",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.state.changed",
                      *           "event": 19,
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
-                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "plannedAt": "2026-11-23T15:37:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:37:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "startedAt": "2026-11-23T15:37:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -16201,8 +16208,8 @@ export interface operations {
                     };
                     /**
                      * @example id,event,kind,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
-                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,20,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
-                     *     75efd733-3c50-480e-a63c-6b90d22d111e,19,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     3bc60057-2920-4c23-a175-e7a1c8214cc7,20,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:37:00.000Z,2026-11-23T15:37:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:37:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     1ce33119-d657-4517-ae9e-85a8ebff868d,19,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:37:00.000Z,2026-11-23T15:37:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:37:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
                      */
                     "text/csv": string;
                 };
@@ -16395,46 +16402,46 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": 23,
+                     *           "id": 24,
                      *           "kind": "write",
                      *           "role": "admin",
                      *           "credential": "060079af-669c-44cb-a06f-936d1498b549",
                      *           "method": "DELETE",
-                     *           "path": "/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "path": "/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *           "status": 204,
-                     *           "subject": "/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "subject": "/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *           "summary": "Revoked: \"Small-cap desk\", role analyst",
                      *           "problem": null,
                      *           "detail": null,
                      *           "address": "127.0.0.1",
-                     *           "requestId": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *           "requestId": "cfb0a70a-dcb7-4094-abba-b5594821fbec",
                      *           "times": 1,
                      *           "analyst": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:30:00.000Z"
+                     *           "recordedAt": "2026-11-23T15:31:00.000Z"
                      *         },
                      *         {
-                     *           "id": 22,
+                     *           "id": 23,
                      *           "kind": "write",
                      *           "role": "admin",
                      *           "credential": "060079af-669c-44cb-a06f-936d1498b549",
                      *           "method": "POST",
                      *           "path": "/v1/keys",
                      *           "status": 201,
-                     *           "subject": "/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "subject": "/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *           "summary": "Issued to \"Small-cap desk\" with the role analyst",
                      *           "problem": null,
                      *           "detail": null,
                      *           "address": "127.0.0.1",
-                     *           "requestId": "cdd0bddf-1904-48c7-acfa-571b33011dab",
+                     *           "requestId": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
                      *           "times": 1,
                      *           "analyst": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:26:00.000Z"
+                     *           "recordedAt": "2026-11-23T15:27:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": "WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd"
@@ -16447,8 +16454,8 @@ export interface operations {
                     };
                     /**
                      * @example id,recordedAt,kind,analyst.id,analyst.name,role,credential,method,path,status,subject,summary,problem,detail,address,requestId,times
-                     *     23,2026-11-23T15:30:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,DELETE,/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911,204,/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,743c0bdc-e415-4f33-ab33-d38cb1e9d940,1
-                     *     22,2026-11-23T15:26:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,POST,/v1/keys,201,/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,cdd0bddf-1904-48c7-acfa-571b33011dab,1
+                     *     24,2026-11-23T15:31:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,DELETE,/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940,204,/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,cfb0a70a-dcb7-4094-abba-b5594821fbec,1
+                     *     23,2026-11-23T15:27:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,POST,/v1/keys,201,/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,35c58de5-b60c-4982-a4d7-e0cbf1760801,1
                      */
                     "text/csv": string;
                 };
