@@ -680,7 +680,8 @@ export interface paths {
          * @description Streams every change in the ledger as it happens. Each event has an id, a kind and JSON data:
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
-         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
+         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`, with `continuedBy` if another outlook now
+         *       continues it
          *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition, the outcome is to be recorded, or closes contradict it
          *     - `outlook.horizon.ended`: `{slug, version, endedAt, horizon}`; the outcome is to be recorded
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
@@ -717,7 +718,8 @@ export interface paths {
          * @description Streams every change of one outlook as it happens. Each event has an id, a kind and JSON data:
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
-         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
+         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`, with `continuedBy` if another outlook now
+         *       continues it
          *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition, the outcome is to be recorded, or closes contradict it
          *     - `outlook.horizon.ended`: `{slug, version, endedAt, horizon}`; the outcome is to be recorded
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
@@ -1411,23 +1413,37 @@ export interface components {
         };
         /** @description How often events forecast with a probability in this range occurred. */
         CalibrationBucket: {
+            /** Format: double */
             from: number;
-            /** @description Exclusive, except for 1. */
+            /**
+             * Format: double
+             * @description Exclusive, except for 1.
+             */
             to: number;
             /**
              * Format: int32
              * @description The number of outlooks with a probability in this bucket.
              */
             n: number;
-            /** @description The sum over those outlooks of the share of their horizon during which the probability was in this bucket. */
+            /**
+             * Format: double
+             * @description The sum over those outlooks of the share of their horizon during which the probability was in this bucket.
+             */
             weight: number;
-            /** @description The number of independent outlooks that the interval counts on: Kish's (Σ W)² ÷ Σ W² (1965) over the weights W of clusters, and at most `weight`. */
+            /**
+             * Format: double
+             * @description The number of independent outlooks that the interval counts on: Kish's (Σ W)² ÷ Σ W² (1965) over the weights W of clusters, and at most `weight`.
+             */
             nEffective: number;
+            /** Format: double */
             predictedMean: number;
+            /** Format: double */
             realisedRate: number;
             /** @description Wilson's 95 % interval of the realised rate (1927), at `nEffective`. It is an approximation: for independent outcomes it contains the true rate in about 19 of 20 buckets, in fewer where `nEffective` is below about 10 or the rate is near 0 or 1. */
             interval: {
+                /** Format: double */
                 low: number;
+                /** Format: double */
                 high: number;
             };
         };
@@ -1482,7 +1498,9 @@ export interface components {
         };
         /** @description The range that the claim states. */
         ClaimRange: {
+            /** Format: double */
             min: number;
+            /** Format: double */
             max: number;
             unit: string;
         };
@@ -1495,7 +1513,9 @@ export interface components {
          *     }
          */
         ClaimRangeInput: {
+            /** Format: double */
             min: number;
+            /** Format: double */
             max: number;
             unit: string;
         };
@@ -1524,8 +1544,11 @@ export interface components {
             days: number;
             /** @description The share of the past spans whose return falls into each band, smoothed by the rule of succession (Laplace): (m · share + 1) ÷ (m + 3), where m is `independentSpans`. So no band gets 0. Null with fewer than five independent spans, without return bands, or without closes; `missing` says why. */
             probabilities: {
+                /** Format: double */
                 bear: number;
+                /** Format: double */
                 base: number;
+                /** Format: double */
                 bull: number;
             } | null;
             /** @description Why members are null. */
@@ -1559,6 +1582,7 @@ export interface components {
         Close: {
             /** Format: date */
             date: string;
+            /** Format: double */
             value: number;
         };
         /** @description A series compared with a threshold. */
@@ -1566,6 +1590,7 @@ export interface components {
             series: string;
             /** @enum {string} */
             operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            /** Format: double */
             threshold: number;
             /** Format: int32 */
             forObservations: number;
@@ -1589,6 +1614,7 @@ export interface components {
              * @enum {string}
              */
             operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            /** Format: double */
             threshold: number;
             /**
              * Format: int32
@@ -1682,8 +1708,11 @@ export interface components {
             probabilities: components["schemas"]["Probabilities"];
             /** @description The pooled probabilities before rounding. */
             exact: {
+                /** Format: double */
                 bear: number;
+                /** Format: double */
                 base: number;
+                /** Format: double */
                 bull: number;
             };
             spread: {
@@ -1770,13 +1799,25 @@ export interface components {
         };
         /** @description Murphy's decomposition (1973) over the buckets: score = reliability − resolution + uncertainty + withinBuckets. */
         Decomposition: {
-            /** @description How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over buckets with the realised rate o, because these rates are estimates (Ferro and Fricker 2012). It is not corrected here. */
+            /**
+             * Format: double
+             * @description How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over buckets with the realised rate o, because these rates are estimates (Ferro and Fricker 2012). It is not corrected here.
+             */
             reliability: number;
-            /** @description How well forecasts separate outcomes. Higher is better. In small samples it may be too large or too small. */
+            /**
+             * Format: double
+             * @description How well forecasts separate outcomes. Higher is better. In small samples it may be too large or too small.
+             */
             resolution: number;
-            /** @description How hard the outcomes were to predict. In small samples it is too small, by a share of about 1 ÷ n. */
+            /**
+             * Format: double
+             * @description How hard the outcomes were to predict. In small samples it is too small, by a share of about 1 ÷ n.
+             */
             uncertainty: number;
-            /** @description What differences between the forecasts of a bucket add: their variance less twice their covariance with the outcomes (Stephenson, Coelho and Jolliffe 2008). Negative if the higher forecasts of a bucket came about more often. */
+            /**
+             * Format: double
+             * @description What differences between the forecasts of a bucket add: their variance less twice their covariance with the outcomes (Stephenson, Coelho and Jolliffe 2008). Negative if the higher forecasts of a bucket came about more often.
+             */
             withinBuckets: number;
         };
         /** @description One of the two compared versions. */
@@ -1796,8 +1837,11 @@ export interface components {
          *     }
          */
         Directions: {
+            /** Format: double */
             lower: number;
+            /** Format: double */
             sideways: number;
+            /** Format: double */
             higher: number;
         };
         /** @description How far an outlook's instrument is below its peak. */
@@ -1830,16 +1874,21 @@ export interface components {
              * @description The last day at the peak before the fall.
              */
             peakDate: string;
+            /** Format: double */
             peakValue: number;
             /**
              * Format: date
              * @description The first day with the lowest close.
              */
             troughDate: string;
+            /** Format: double */
             troughValue: number;
             /** @description The first day back at the peak. Null while under water. */
             recoveryDate: string | null;
-            /** @description How far the close is below the peak, as a fraction of the peak: 1 − P / max P. 0 is at the peak. It exceeds 1 only if a close is negative. */
+            /**
+             * Format: double
+             * @description How far the close is below the peak, as a fraction of the peak: 1 − P / max P. 0 is at the peak. It exceeds 1 only if a close is negative.
+             */
             depth: number;
             /**
              * Format: int32
@@ -1856,6 +1905,7 @@ export interface components {
         DrawdownLabel: {
             key: string;
             label: string;
+            /** Format: double */
             minDepth: number | null;
             speed: components["schemas"]["Speed"] | null;
             typicalCause: string;
@@ -1989,11 +2039,20 @@ export interface components {
             probabilities: components["schemas"]["Probabilities"];
             /** @description The probability-weighted return over the horizon, as fractions, without rounding. `min` and `max` rest on the bounds that the desk stated; a return beyond the outermost ones is possible. */
             expectedReturn: {
-                /** @description Σ p · min of the return bands. Null if a scenario with a positive probability has a band that is open below. */
+                /**
+                 * Format: double
+                 * @description Σ p · min of the return bands. Null if a scenario with a positive probability has a band that is open below.
+                 */
                 min: number | null;
-                /** @description Σ p · max of the return bands. Null if a scenario with a positive probability has a band that is open above. */
+                /**
+                 * Format: double
+                 * @description Σ p · max of the return bands. Null if a scenario with a positive probability has a band that is open above.
+                 */
                 max: number | null;
-                /** @description Σ p · centralReturn of the scenarios. Null unless all three have one; the midpoint of a band does not replace it. */
+                /**
+                 * Format: double
+                 * @description Σ p · centralReturn of the scenarios. Null unless all three have one; the midpoint of a band does not replace it.
+                 */
                 central: number | null;
             };
             /** @description Why members are null. */
@@ -2183,7 +2242,10 @@ export interface components {
             start: components["schemas"]["Close"];
             /** @description The last close within the horizon. */
             end: components["schemas"]["Close"];
-            /** @description end / start − 1, a fraction. */
+            /**
+             * Format: double
+             * @description end / start − 1, a fraction.
+             */
             value: number;
         };
         /** @description What an import would do. */
@@ -2397,11 +2459,16 @@ export interface components {
         Jump: {
             /** Format: date */
             previousDate: string;
+            /** Format: double */
             previousValue: number;
             /** Format: date */
             date: string;
+            /** Format: double */
             value: number;
-            /** @description Relative to the value before: 0.5 is half as much again. Null after 0. */
+            /**
+             * Format: double
+             * @description Relative to the value before: 0.5 is half as much again. Null after 0.
+             */
             change: number | null;
         };
         /** @description A key without its secret text, which is not stored. */
@@ -2447,16 +2514,25 @@ export interface components {
         };
         /** @description Forecast accuracy by lead time. */
         LeadTime: {
-            /** @description The share of the horizon that was left: 1 at its start, 0 at its end. */
+            /**
+             * Format: double
+             * @description The share of the horizon that was left: 1 at its start, 0 at its end.
+             */
             lead: number;
             /** Format: int32 */
             n: number;
-            /** @description The sum over those outlooks of the share of the horizon that was forecast. */
+            /**
+             * Format: double
+             * @description The sum over those outlooks of the share of the horizon that was forecast.
+             */
             nEffective: number;
             /** @description The Brier score of the forecasts that were current then. */
             brier: {
+                /** Format: double */
                 mean: number;
+                /** Format: double */
                 standardError: number | null;
+                /** Format: double */
                 skill: number | null;
             };
             decomposition: components["schemas"]["Decomposition"];
@@ -2480,17 +2556,28 @@ export interface components {
         };
         /** @description A mean over outlooks and its uncertainty: Σ c S ÷ Σ c, where c is the share of its horizon for which an outlook was forecast and S its mean score over that time. */
         MeanScore: {
+            /** Format: double */
             mean: number | null;
-            /** @description The standard error of the mean. Outlooks of a cluster may err together, so it is √(G/(G − 1) · Σ e²) ÷ Σ c over the G clusters, where e is the sum of c (S − mean) in a cluster (Cameron and Miller 2015). Null with fewer than two clusters. With few clusters it tends to be too small. */
+            /**
+             * Format: double
+             * @description The standard error of the mean. Outlooks of a cluster may err together, so it is √(G/(G − 1) · Σ e²) ÷ Σ c over the G clusters, where e is the sum of c (S − mean) in a cluster (Cameron and Miller 2015). Null with fewer than two clusters. With few clusters it tends to be too small.
+             */
             standardError: number | null;
-            /** @description 1 − Σ c S ÷ Σ c S_ref over the outlooks in `compared`. Null if less than one whole horizon was forecast. */
+            /**
+             * Format: double
+             * @description 1 − Σ c S ÷ Σ c S_ref over the outlooks in `compared`. Null if less than one whole horizon was forecast.
+             */
             skill: number | null;
-            /** @description The standard error of the skill, by the delta method over the clusters: √(G/(G − 1) · Σ e²) ÷ Σ c S_ref, where e is the sum of c (S − (1 − skill) S_ref) in a cluster. */
+            /**
+             * Format: double
+             * @description The standard error of the skill, by the delta method over the clusters: √(G/(G − 1) · Σ e²) ÷ Σ c S_ref, where e is the sum of c (S − (1 − skill) S_ref) in a cluster.
+             */
             skillError: number | null;
         };
         /** @description A figure that the outlook rests on. */
         Metric: {
             name: string;
+            /** Format: double */
             value: number | null;
             unit: string | null;
             display: string | null;
@@ -2502,7 +2589,10 @@ export interface components {
         /** @description A figure that the outlook rests on. A qualitative metric has a null value and requires `display`. A sourced metric requires `source` and `asOf`. */
         MetricInput: {
             name: string;
-            /** @default null */
+            /**
+             * Format: double
+             * @default null
+             */
             value?: number | null;
             /** @default null */
             unit?: string | null;
@@ -2590,7 +2680,10 @@ export interface components {
         Observation: {
             /** Format: date */
             date: string;
-            /** @description Null for a retraction, which only `vintages=all` lists. */
+            /**
+             * Format: double
+             * @description Null for a retraction, which only `vintages=all` lists.
+             */
             value: number | null;
             /** @enum {string} */
             provenance: "sourced" | "editorial" | "illustrative" | "computed";
@@ -2604,7 +2697,10 @@ export interface components {
         ObservationInput: {
             /** Format: date */
             date: string;
-            /** @description Null retracts the value of a day that has an observation. */
+            /**
+             * Format: double
+             * @description Null retracts the value of a day that has an observation.
+             */
             value: number | null;
             /**
              * @default sourced
@@ -2691,7 +2787,10 @@ export interface components {
                 from: components["schemas"]["Probabilities"];
                 to: components["schemas"]["Probabilities"];
                 deltas: components["schemas"]["ProbabilityDeltas"];
-                /** @description How far the probabilities moved in total: the total variation distance, half the sum of the absolute deltas. */
+                /**
+                 * Format: double
+                 * @description How far the probabilities moved in total: the total variation distance, half the sum of the absolute deltas.
+                 */
                 totalVariation: number;
             };
             /** @description Changed members that are not lists. */
@@ -2829,6 +2928,7 @@ export interface components {
             analyst: components["schemas"]["Author"];
             /** Format: int32 */
             version: number;
+            /** Format: double */
             weight: number;
         };
         /** @description What one type of investor may do and should watch. */
@@ -2905,7 +3005,9 @@ export interface components {
         PreviewedRevision: {
             /** Format: date */
             date: string;
+            /** Format: double */
             before: number | null;
+            /** Format: double */
             value: number | null;
         };
         /**
@@ -2917,20 +3019,38 @@ export interface components {
          *     }
          */
         Probabilities: {
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             bear: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             base: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             bull: number;
         };
         /** @description The probabilities of the three scenarios. They sum to exactly 1 in basis points, a double's noise aside. */
         ProbabilitiesInput: {
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is.
+             */
             bear: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is.
+             */
             base: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is.
+             */
             bull: number;
         };
         /**
@@ -2942,8 +3062,11 @@ export interface components {
          *     }
          */
         ProbabilityDeltas: {
+            /** Format: double */
             bear: number;
+            /** Format: double */
             base: number;
+            /** Format: double */
             bull: number;
         };
         /** @description How an outlook's probabilities moved. */
@@ -2960,11 +3083,20 @@ export interface components {
             version: number;
             /** Format: date-time */
             publishedAt: string;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             bear: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             base: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             bull: number;
         };
         /**
@@ -2994,9 +3126,15 @@ export interface components {
             detail: string;
             instance?: string;
             errors?: components["schemas"]["FieldError"][];
-            /** @description Only for `probability-sum`: the sum of the three probabilities. */
+            /**
+             * Format: double
+             * @description Only for `probability-sum`: the sum of the three probabilities.
+             */
             sum?: number;
-            /** @description Only for `probability-sum`: sum − 1. */
+            /**
+             * Format: double
+             * @description Only for `probability-sum`: sum − 1.
+             */
             excess?: number;
             /** @description Only for `condition-unanswered`: the conditions that the next version must answer. */
             conditions?: components["schemas"]["OpenCondition"][];
@@ -3170,6 +3308,7 @@ export interface components {
             number: number;
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void" | "reopened";
+            /** Format: double */
             realisedReturn: number | null;
             /** @description `closes` if the closes imply the outcome, `statement` if an analyst stated it without closes or against them. Null without an outcome. */
             decidedBy: ("closes" | "statement") | null;
@@ -3221,6 +3360,7 @@ export interface components {
             number: number;
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void";
+            /** Format: double */
             realisedReturn: number | null;
             /** @description When the outcome became known. Null if the outlook is void. */
             knownAt: string | null;
@@ -3234,6 +3374,7 @@ export interface components {
             number: number;
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void";
+            /** Format: double */
             realisedReturn: number | null;
             /** @description When the outcome became known. Null if the outlook is void. */
             knownAt: string | null;
@@ -3248,7 +3389,9 @@ export interface components {
          *     }
          */
         ReturnBand: {
+            /** Format: double */
             min: number | null;
+            /** Format: double */
             max: number | null;
         };
         /**
@@ -3366,6 +3509,7 @@ export interface components {
             series?: string;
             /** @enum {string} */
             operator?: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            /** Format: double */
             threshold?: number;
             /** Format: int32 */
             forObservations?: number;
@@ -3407,6 +3551,7 @@ export interface components {
              * @enum {string}
              */
             operator?: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            /** Format: double */
             threshold?: number;
             /**
              * Format: int32
@@ -3423,6 +3568,7 @@ export interface components {
         /** @description One scenario with its probability. */
         Scenario: {
             title: string;
+            /** Format: double */
             probability: number;
             outcome: string;
             conditions: string;
@@ -3430,7 +3576,10 @@ export interface components {
             direction: "lower" | "sideways" | "higher";
             directionComment: string | null;
             returnBand: components["schemas"]["ReturnBand"] | null;
-            /** @description The return over the horizon that the desk expects in this scenario. */
+            /**
+             * Format: double
+             * @description The return over the horizon that the desk expects in this scenario.
+             */
             centralReturn: number | null;
         };
         /** @description One scenario: its text, and the returns that it covers. */
@@ -3491,26 +3640,41 @@ export interface components {
             name: "uniform" | "previous" | "climatology" | "fixed";
             /** @description Null if each version has a reference of its own: `previous` or `climatology`. */
             probabilities: {
+                /** Format: double */
                 bear: number;
+                /** Format: double */
                 base: number;
+                /** Format: double */
                 bull: number;
             } | null;
         };
         /** @description Three proper scoring rules. For a score, lower is better and 0 is best. For skill, 1 − S/S_ref (Murphy 1988), higher is better and 1 is best. */
         Scores: {
-            /** @description Multi-category, Σ (p − o)², 0–2 (Brier 1950). */
+            /**
+             * Format: double
+             * @description Multi-category, Σ (p − o)², 0–2 (Brier 1950).
+             */
             brier: number | null;
-            /** @description −ln p of the outcome, from 0 (Good 1952). */
+            /**
+             * Format: double
+             * @description −ln p of the outcome, from 0 (Good 1952).
+             */
             logarithmic: number | null;
-            /** @description Σ (F − O)² of the cumulative distributions, bear < base < bull, 0–2 (Epstein 1969; Murphy 1971). */
+            /**
+             * Format: double
+             * @description Σ (F − O)² of the cumulative distributions, bear < base < bull, 0–2 (Epstein 1969; Murphy 1971).
+             */
             rankedProbability: number | null;
         };
         /** @description As the provider states it. The service never recomputes it. */
         Sentiment: {
+            /** Format: double */
             score: number;
             label: string;
             scale: {
+                /** Format: double */
                 min: number;
+                /** Format: double */
                 max: number;
             };
             provider: string;
@@ -3528,10 +3692,13 @@ export interface components {
          *     }
          */
         SentimentInput: {
+            /** Format: double */
             score: number;
             label: string;
             scale: {
+                /** Format: double */
                 min: number;
+                /** Format: double */
                 max: number;
             };
             provider: string;
@@ -3657,6 +3824,7 @@ export interface components {
             series: string;
             /** Format: date */
             date: string;
+            /** Format: double */
             value: number;
         };
         /** @description How the file is written; null for what is found out from the file. */
@@ -3697,6 +3865,7 @@ export interface components {
         };
         /** @description For a label defined by speed: at least `depth` below the highest close of the last `days` days. */
         Speed: {
+            /** Format: double */
             depth: number;
             /** Format: int32 */
             days: number;
@@ -3709,22 +3878,34 @@ export interface components {
          *     }
          */
         SpeedInput: {
+            /** Format: double */
             depth: number;
             /** Format: int32 */
             days: number;
         };
         /** @description How far the views differ in one probability. */
         Spread: {
+            /** Format: double */
             min: number;
+            /** Format: double */
             max: number;
-            /** @description The weighted standard deviation. */
+            /**
+             * Format: double
+             * @description The weighted standard deviation.
+             */
             standardDeviation: number;
         };
         /** @description The scores of the outlook, weighted by how long each version was current. */
         StandingScores: {
-            /** @description The share of the horizon during which a version was current: the sum of the versions' shares. */
+            /**
+             * Format: double
+             * @description The share of the horizon during which a version was current: the sum of the versions' shares.
+             */
             coverage: number | null;
-            /** @description The share of the horizon before the outcome became known: the most that `coverage` can be. Null without an outcome. */
+            /**
+             * Format: double
+             * @description The share of the horizon before the outcome became known: the most that `coverage` can be. Null without an outcome.
+             */
             attainableCoverage: number | null;
             /** @description Σ score × share. Time without a version adds nothing, so read it together with the coverage. */
             timeWeighted: components["schemas"]["Scores"];
@@ -3732,7 +3913,10 @@ export interface components {
             mean: components["schemas"]["Scores"];
             /** @description The skill of the mean against the mean of the reference, both over the same versions: those that have a reference. With `previous`, that leaves out the first version, so the mean compared is not `mean`. */
             skill: components["schemas"]["Scores"];
-            /** @description The share of the horizon that `skill` compares. It equals the coverage, except with `previous`, because the first version has no reference, and with `climatology`, where history may be too short. Null if nothing is scored. */
+            /**
+             * Format: double
+             * @description The share of the horizon that `skill` compares. It equals the coverage, except with `previous`, because the first version has no reference, and with `climatology`, where history may be too short. Null if nothing is scored.
+             */
             skillCoverage: number | null;
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
@@ -3741,19 +3925,28 @@ export interface components {
         ThresholdChance: {
             key: string;
             label: string;
+            /** Format: double */
             minDepth: number;
-            /** @description The probability of the bands that lie entirely below −minDepth. A drawdown this deep within the horizon is at least this likely: returns and drawdowns both start from the last close before the horizon, and the price may also fall this far and recover. */
+            /**
+             * Format: double
+             * @description The probability of the bands that lie entirely below −minDepth. A drawdown this deep within the horizon is at least this likely: returns and drawdowns both start from the last close before the horizon, and the price may also fall this far and recover.
+             */
             atLeast: number;
-            /** @description The probability of all bands that reach below −minDepth. It bounds a return this low at the end of the horizon, not a drawdown on the way. The bear band always reaches below, because a return under its stated `min` is bear, too. */
+            /**
+             * Format: double
+             * @description The probability of all bands that reach below −minDepth. It bounds a return this low at the end of the horizon, not a drawdown on the way. The bear band always reaches below, because a return under its stated `min` is bear, too.
+             */
             atMost: number;
         };
         /** @description What an item says of a traded symbol. */
         Ticker: {
             symbol: string;
             sentiment: {
+                /** Format: double */
                 score: number;
                 label: string;
             } | null;
+            /** Format: double */
             relevance: number | null;
         };
         /** @description What the item says about a traded symbol. */
@@ -3761,6 +3954,7 @@ export interface components {
             symbol: string;
             /** @default null */
             sentiment?: {
+                /** Format: double */
                 score: number;
                 label: string;
             } | null;
@@ -3780,6 +3974,7 @@ export interface components {
                 to: string | null;
             };
             asOf: string | null;
+            /** Format: double */
             minCoverage: number | null;
             reference: components["schemas"]["ScoreReference"];
             /** @description The number of outlooks in the record, by status. */
@@ -3801,7 +3996,10 @@ export interface components {
              * @description The number of scored outlooks: those with an outcome and a forecast that was current during the horizon.
              */
             n: number;
-            /** @description The sum over those outlooks of the share of the horizon that was forecast, in whole horizons. Every mean weighs an outlook by that share. */
+            /**
+             * Format: double
+             * @description The sum over those outlooks of the share of the horizon that was forecast, in whole horizons. Every mean weighs an outlook by that share.
+             */
             nEffective: number;
             /**
              * Format: int32
@@ -3810,9 +4008,15 @@ export interface components {
             clusters: number;
             /** @description Whether the smaller of nEffective and the number of clusters is below 30, which is too few to tell skill from luck. */
             isSmall: boolean;
-            /** @description The mean share of the horizon during which a forecast was current. */
+            /**
+             * Format: double
+             * @description The mean share of the horizon during which a forecast was current.
+             */
             coverage: number | null;
-            /** @description The mean share of the horizon before the outcome was known: the most that `coverage` could be. */
+            /**
+             * Format: double
+             * @description The mean share of the horizon before the outcome was known: the most that `coverage` could be.
+             */
             attainableCoverage: number | null;
             /** @description The number of scored outlooks by what decided their outcome. */
             outcomes: {
@@ -3831,6 +4035,7 @@ export interface components {
             compared: {
                 /** Format: int32 */
                 n: number;
+                /** Format: double */
                 nEffective: number;
             };
             /** @description Means over outlooks, each weighted by the share of its horizon that was forecast. */
@@ -3875,7 +4080,10 @@ export interface components {
             /** Format: date-time */
             publishedAt: string;
             probabilities: components["schemas"]["Probabilities"];
-            /** @description The share of the horizon during which the version was current. Null while the outlook is open. */
+            /**
+             * Format: double
+             * @description The share of the horizon during which the version was current. Null while the outlook is open.
+             */
             share: number | null;
             /** @description The outcome that the version is scored with. That is the outcome of the resolution or, if return bands changed later, the scenario of the version's own bands that the return falls into. */
             outcome: ("bear" | "base" | "bull" | "void") | null;
@@ -4030,9 +4238,15 @@ export interface components {
             recordedAt: string;
             probabilities: components["schemas"]["Probabilities"];
             rationale: string;
-            /** @description The weight of the view. All weights sum to 1. */
+            /**
+             * Format: double
+             * @description The weight of the view. All weights sum to 1.
+             */
             weight: number;
-            /** @description The total variation distance between the view and the pool. */
+            /**
+             * Format: double
+             * @description The total variation distance between the view and the pool.
+             */
             distance: number;
         };
         /** @description The withdrawal of an outlook. */
@@ -4555,7 +4769,7 @@ export interface operations {
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:cfb0a70adcb740944bbab5594821fbec4bcbeb7a15a9c7ed003de091de703104",
+                     *       "hash": "sha256:c0494301f430454a98d86b11be64f0dc13cbbe9859c2e44fbfc91cc2879602dc",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -4592,19 +4806,19 @@ export interface operations {
                      *       "continues": null,
                      *       "continuedBy": null,
                      *       "probabilities": {
-                     *         "bear": 0.38,
+                     *         "bear": 0.39,
                      *         "base": 0.4,
-                     *         "bull": 0.22
+                     *         "bull": 0.21
                      *       },
                      *       "directions": {
-                     *         "lower": 0.38,
+                     *         "lower": 0.39,
                      *         "sideways": 0.4,
-                     *         "higher": 0.22
+                     *         "higher": 0.21
                      *       },
                      *       "scenarios": {
                      *         "bear": {
                      *           "title": "Financing stress takes the index lower",
-                     *           "probability": 0.38,
+                     *           "probability": 0.39,
                      *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
                      *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
                      *           "direction": "lower",
@@ -4624,7 +4838,7 @@ export interface operations {
                      *         },
                      *         "bull": {
                      *           "title": "Recovery that invalidates the downside case",
-                     *           "probability": 0.22,
+                     *           "probability": 0.21,
                      *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
                      *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
                      *           "direction": "higher",
@@ -4772,7 +4986,7 @@ export interface operations {
                      *
                      *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 14:44 UTC by admin desk.*
                      *
-                     *     ![Bear 38%, Base 40%, Bull 22%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4\&format=png\&scale=2)
+                     *     ![Bear 39%, Base 40%, Bull 21%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4\&format=png\&scale=2)
                      *
                      *     **A review is due: "rate-relief" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row. admin desk assessed "orders-and-spending" as triggered.**
                      *
@@ -4780,7 +4994,7 @@ export interface operations {
                      *
                      *     | Scenario | Likely outcome | Conditions | Probability | Change |
                      *     | - | - | - | - | - |
-                     *     | Bear: Financing stress takes the index lower | The index falls further while its members come under strain in raising or renewing finance. | High-yield spreads widen while fewer companies raise guidance. | 38% | +3 |
+                     *     | Bear: Financing stress takes the index lower | The index falls further while its members come under strain in raising or renewing finance. | High-yield spreads widen while fewer companies raise guidance. | 39% | +4 |
                      *     | Base: Choppy range that leans mildly lower | Prices swing within a volatile range and drift modestly to the downside. | Valuations lend some support, but the help from financing conditions is no more than moderate. | 40% | ±0 |
                      *     …
                      */
@@ -4875,7 +5089,10 @@ export interface operations {
                  * @example refinancing
                  */
                 q?: string;
-                /** @description Only outlooks whose version was published by this analyst: the id, as in `author.id`, or the exact name. */
+                /**
+                 * @description Only outlooks whose version was published by this analyst: the id, as in `author.id`, or the exact name.
+                 * @example Small-cap desk
+                 */
                 author?: string;
                 /**
                  * @description Only outlooks whose `horizon.to` is after this day.
@@ -4972,20 +5189,20 @@ export interface operations {
                      *             "kind": "probabilities",
                      *             "previousVersion": 3,
                      *             "deltas": {
-                     *               "bear": 0.03,
+                     *               "bear": 0.04,
                      *               "base": 0,
-                     *               "bull": -0.03
+                     *               "bull": -0.04
                      *             }
                      *           },
                      *           "probabilities": {
-                     *             "bear": 0.38,
+                     *             "bear": 0.39,
                      *             "base": 0.4,
-                     *             "bull": 0.22
+                     *             "bull": 0.21
                      *           },
                      *           "directions": {
-                     *             "lower": 0.38,
+                     *             "lower": 0.39,
                      *             "sideways": 0.4,
-                     *             "higher": 0.22
+                     *             "higher": 0.21
                      *           },
                      *           "resolution": null
                      *         },
@@ -5008,7 +5225,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 1,
-                     *           "publishedAt": "2026-11-23T14:35:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:34:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -5041,8 +5258,8 @@ export interface operations {
                     };
                     /**
                      * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt
-                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,
-                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:35:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
+                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.04,0,-0.04,0.39,0.4,0.21,0.39,0.4,0.21,,,,,
+                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:34:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
                      */
                     "text/csv": string;
                 };
@@ -5134,7 +5351,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 1,
-                     *       "publishedAt": "2026-11-23T14:35:00.000Z",
+                     *       "publishedAt": "2026-11-23T14:34:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -5442,9 +5659,9 @@ export interface operations {
                      *             "kind": "probabilities",
                      *             "previousVersion": 3,
                      *             "deltas": {
-                     *               "bear": 0.03,
+                     *               "bear": 0.04,
                      *               "base": 0,
-                     *               "bull": -0.03
+                     *               "bull": -0.04
                      *             }
                      *           },
                      *           "evidence": [],
@@ -5456,11 +5673,19 @@ export interface operations {
                      *             "views": [
                      *               {
                      *                 "analyst": {
+                     *                   "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *                   "name": "admin desk"
+                     *                 },
+                     *                 "version": 1,
+                     *                 "weight": 0.5
+                     *               },
+                     *               {
+                     *                 "analyst": {
                      *                   "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *                   "name": "analyst desk"
                      *                 },
                      *                 "version": 2,
-                     *                 "weight": 1
+                     *                 "weight": 0.5
                      *               }
                      *             ]
                      *           },
@@ -5468,19 +5693,19 @@ export interface operations {
                      *           "continues": null,
                      *           "continuedBy": null,
                      *           "probabilities": {
-                     *             "bear": 0.38,
+                     *             "bear": 0.39,
                      *             "base": 0.4,
-                     *             "bull": 0.22
+                     *             "bull": 0.21
                      *           },
                      *           "directions": {
-                     *             "lower": 0.38,
+                     *             "lower": 0.39,
                      *             "sideways": 0.4,
-                     *             "higher": 0.22
+                     *             "higher": 0.21
                      *           },
                      *           "scenarios": {
                      *             "bear": {
                      *               "title": "Financing stress takes the index lower",
-                     *               "probability": 0.38,
+                     *               "probability": 0.39,
                      *               "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
                      *               "conditions": "High-yield spreads widen while fewer companies raise guidance.",
                      *               "direction": "lower",
@@ -5500,7 +5725,7 @@ export interface operations {
                      *             },
                      *             "bull": {
                      *               "title": "Recovery that invalidates the downside case",
-                     *               "probability": 0.22,
+                     *               "probability": 0.21,
                      *               "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
                      *               "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
                      *               "direction": "higher",
@@ -5753,7 +5978,7 @@ export interface operations {
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:cfb0a70adcb740944bbab5594821fbec4bcbeb7a15a9c7ed003de091de703104",
+                     *       "hash": "sha256:c0494301f430454a98d86b11be64f0dc13cbbe9859c2e44fbfc91cc2879602dc",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -5783,19 +6008,19 @@ export interface operations {
                      *       "continues": null,
                      *       "continuedBy": null,
                      *       "probabilities": {
-                     *         "bear": 0.38,
+                     *         "bear": 0.39,
                      *         "base": 0.4,
-                     *         "bull": 0.22
+                     *         "bull": 0.21
                      *       },
                      *       "directions": {
-                     *         "lower": 0.38,
+                     *         "lower": 0.39,
                      *         "sideways": 0.4,
-                     *         "higher": 0.22
+                     *         "higher": 0.21
                      *       },
                      *       "scenarios": {
                      *         "bear": {
                      *           "title": "Financing stress takes the index lower",
-                     *           "probability": 0.38,
+                     *           "probability": 0.39,
                      *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
                      *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
                      *           "direction": "lower",
@@ -5815,7 +6040,7 @@ export interface operations {
                      *         },
                      *         "bull": {
                      *           "title": "Recovery that invalidates the downside case",
-                     *           "probability": 0.22,
+                     *           "probability": 0.21,
                      *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
                      *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
                      *           "direction": "higher",
@@ -6072,7 +6297,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 3,
-                     *       "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *       "publishedAt": "2026-11-23T14:33:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -6394,20 +6619,20 @@ export interface operations {
                      *             "kind": "probabilities",
                      *             "previousVersion": 3,
                      *             "deltas": {
-                     *               "bear": 0.03,
+                     *               "bear": 0.04,
                      *               "base": 0,
-                     *               "bull": -0.03
+                     *               "bull": -0.04
                      *             }
                      *           },
                      *           "probabilities": {
-                     *             "bear": 0.38,
+                     *             "bear": 0.39,
                      *             "base": 0.4,
-                     *             "bull": 0.22
+                     *             "bull": 0.21
                      *           }
                      *         },
                      *         {
                      *           "version": 3,
-                     *           "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -6439,8 +6664,8 @@ export interface operations {
                     };
                     /**
                      * @example version,publishedAt,author.id,author.name,rationale,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull
-                     *     4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22
-                     *     3,2026-11-23T14:34:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
+                     *     4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.04,0,-0.04,0.39,0.4,0.21
+                     *     3,2026-11-23T14:33:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
                      */
                     "text/csv": string;
                 };
@@ -6888,7 +7113,7 @@ export interface operations {
                      *       },
                      *       "to": {
                      *         "version": 2,
-                     *         "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *         "publishedAt": "2026-11-23T14:32:00.000Z",
                      *         "author": {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
@@ -7083,7 +7308,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:32:00.000Z",
                      *           "bear": 0.35,
                      *           "base": 0.4,
                      *           "bull": 0.25
@@ -7095,9 +7320,9 @@ export interface operations {
                     /**
                      * @example version,publishedAt,bear,base,bull
                      *     1,2026-11-20T16:00:00.000Z,0.3,0.45,0.25
-                     *     2,2026-11-23T14:33:00.000Z,0.35,0.4,0.25
-                     *     3,2026-11-23T14:34:00.000Z,0.35,0.4,0.25
-                     *     4,2026-11-23T14:44:00.000Z,0.38,0.4,0.22
+                     *     2,2026-11-23T14:32:00.000Z,0.35,0.4,0.25
+                     *     3,2026-11-23T14:33:00.000Z,0.35,0.4,0.25
+                     *     4,2026-11-23T14:44:00.000Z,0.39,0.4,0.21
                      */
                     "text/csv": string;
                 };
@@ -7352,61 +7577,6 @@ export interface operations {
                      *           "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
                      *           "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
                      *           "publisher": "Unnamed research service for institutional investors",
-                     *           "url": "https://newswire.example/2026/11/20/yields",
-                     *           "publishedAt": "2026-11-20T22:00:00.000Z",
-                     *           "sentiment": {
-                     *             "score": -0.15,
-                     *             "label": "mildly negative",
-                     *             "scale": {
-                     *               "min": -1,
-                     *               "max": 1
-                     *             },
-                     *             "provider": "Unnamed research service for institutional investors"
-                     *           },
-                     *           "tickers": [],
-                     *           "claims": [
-                     *             {
-                     *               "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
-                     *               "effect": "supports",
-                     *               "target": {
-                     *                 "kind": "headwind",
-                     *                 "key": "higher-for-longer-rates"
-                     *               },
-                     *               "horizon": "days",
-                     *               "condition": null,
-                     *               "range": null
-                     *             },
-                     *             {
-                     *               "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
-                     *               "effect": "supports",
-                     *               "target": {
-                     *                 "kind": "scenario",
-                     *                 "key": "bear"
-                     *               },
-                     *               "horizon": "days",
-                     *               "condition": "If momentum breaks.",
-                     *               "range": {
-                     *                 "min": 3,
-                     *                 "max": 5,
-                     *                 "unit": "percent of the index level, downwards"
-                     *               }
-                     *             }
-                     *           ],
-                     *           "corrects": null,
-                     *           "correctedBy": null,
-                     *           "duplicateOf": null,
-                     *           "addedBy": {
-                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *             "name": "admin desk"
-                     *           },
-                     *           "addedAt": "2026-11-23T14:30:00.000Z",
-                     *           "moved": []
-                     *         },
-                     *         {
-                     *           "id": "8ee89711-330c-4ccf-a9a2-e65ad12bbd7d",
-                     *           "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
-                     *           "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
-                     *           "publisher": "Unnamed research service for institutional investors",
                      *           "url": null,
                      *           "publishedAt": "2026-11-20T22:00:00.000Z",
                      *           "sentiment": {
@@ -7454,11 +7624,11 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "addedAt": "2026-11-23T14:29:00.000Z",
+                     *           "addedAt": "2026-11-23T14:30:00.000Z",
                      *           "moved": [
                      *             {
                      *               "version": 2,
-                     *               "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *               "publishedAt": "2026-11-23T14:32:00.000Z",
                      *               "deltas": {
                      *                 "bear": 0.05,
                      *                 "base": -0.05,
@@ -7466,6 +7636,26 @@ export interface operations {
                      *               }
                      *             }
                      *           ]
+                     *         },
+                     *         {
+                     *           "id": "8ee89711-330c-4ccf-a9a2-e65ad12bbd7d",
+                     *           "headline": "Retail sales rose more than expected",
+                     *           "summary": "Demand at home held up in the month.",
+                     *           "publisher": "A newspaper",
+                     *           "url": "https://news.example/retail-sales",
+                     *           "publishedAt": "2026-11-17T13:30:00.000Z",
+                     *           "sentiment": null,
+                     *           "tickers": [],
+                     *           "claims": [],
+                     *           "corrects": null,
+                     *           "correctedBy": null,
+                     *           "duplicateOf": null,
+                     *           "addedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "addedAt": "2026-11-23T14:28:00.000Z",
+                     *           "moved": []
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -7480,10 +7670,8 @@ export interface operations {
                      * @example id,headline,summary,publisher,url,publishedAt,sentiment.score,sentiment.label,sentiment.scale.min,sentiment.scale.max,sentiment.provider,tickers,claims,corrects,correctedBy,duplicateOf,addedBy.id,addedBy.name,addedAt,moved
                      *     fd0fe62c-d20e-4923-a737-ebc8ddf03e8f,"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.
                      *
-                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,https://newswire.example/2026/11/20/yields,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:30:00.000Z,
-                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.
-                     *
-                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:29:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T14:33:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
+                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:30:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T14:32:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
+                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,Retail sales rose more than expected,Demand at home held up in the month.,A newspaper,https://news.example/retail-sales,2026-11-17T13:30:00.000Z,,,,,,,,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:28:00.000Z,
                      */
                     "text/csv": string;
                 };
@@ -7577,50 +7765,15 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
-                     *       "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
-                     *       "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
-                     *       "publisher": "Unnamed research service for institutional investors",
-                     *       "url": "https://newswire.example/2026/11/20/yields",
-                     *       "publishedAt": "2026-11-20T22:00:00.000Z",
-                     *       "sentiment": {
-                     *         "score": -0.15,
-                     *         "label": "mildly negative",
-                     *         "scale": {
-                     *           "min": -1,
-                     *           "max": 1
-                     *         },
-                     *         "provider": "Unnamed research service for institutional investors"
-                     *       },
+                     *       "id": "8ee89711-330c-4ccf-a9a2-e65ad12bbd7d",
+                     *       "headline": "Retail sales rose more than expected",
+                     *       "summary": "Demand at home held up in the month.",
+                     *       "publisher": "A newspaper",
+                     *       "url": "https://news.example/retail-sales",
+                     *       "publishedAt": "2026-11-17T13:30:00.000Z",
+                     *       "sentiment": null,
                      *       "tickers": [],
-                     *       "claims": [
-                     *         {
-                     *           "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
-                     *           "effect": "supports",
-                     *           "target": {
-                     *             "kind": "headwind",
-                     *             "key": "higher-for-longer-rates"
-                     *           },
-                     *           "horizon": "days",
-                     *           "condition": null,
-                     *           "range": null
-                     *         },
-                     *         {
-                     *           "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
-                     *           "effect": "supports",
-                     *           "target": {
-                     *             "kind": "scenario",
-                     *             "key": "bear"
-                     *           },
-                     *           "horizon": "days",
-                     *           "condition": "If momentum breaks.",
-                     *           "range": {
-                     *             "min": 3,
-                     *             "max": 5,
-                     *             "unit": "percent of the index level, downwards"
-                     *           }
-                     *         }
-                     *       ],
+                     *       "claims": [],
                      *       "corrects": null,
                      *       "correctedBy": null,
                      *       "duplicateOf": null,
@@ -7628,7 +7781,7 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:30:00.000Z",
+                     *       "addedAt": "2026-11-23T14:28:00.000Z",
                      *       "moved": []
                      *     }
                      */
@@ -7652,7 +7805,7 @@ export interface operations {
                      *       "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
                      *       "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
                      *       "publisher": "Unnamed research service for institutional investors",
-                     *       "url": "https://newswire.example/2026/11/20/yields",
+                     *       "url": null,
                      *       "publishedAt": "2026-11-20T22:00:00.000Z",
                      *       "sentiment": {
                      *         "score": -0.15,
@@ -7802,7 +7955,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "8ee89711-330c-4ccf-a9a2-e65ad12bbd7d",
+                     *       "id": "fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
                      *       "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
                      *       "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
                      *       "publisher": "Unnamed research service for institutional investors",
@@ -7853,11 +8006,11 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:29:00.000Z",
+                     *       "addedAt": "2026-11-23T14:30:00.000Z",
                      *       "moved": [
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:32:00.000Z",
                      *           "deltas": {
                      *             "bear": 0.05,
                      *             "base": -0.05,
@@ -7977,12 +8130,27 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "analyst": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "version": 1,
+                     *           "kind": "held",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.4,
+                     *             "base": 0.4,
+                     *             "bull": 0.2
+                     *           },
+                     *           "rationale": "Refinancing needs of small companies peak within the horizon."
+                     *         },
+                     *         {
+                     *           "analyst": {
                      *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *             "name": "analyst desk"
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -8001,7 +8169,8 @@ export interface operations {
                     };
                     /**
                      * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,1,2026-11-23T14:37:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:36:00.000Z,0.38,0.4,0.22,held,Spreads came in.
                      */
                     "text/csv": string;
                 };
@@ -8102,7 +8271,7 @@ export interface operations {
                      *       },
                      *       "version": 2,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:36:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -8201,7 +8370,7 @@ export interface operations {
                      *       },
                      *       "version": 2,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:36:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -8227,12 +8396,12 @@ export interface operations {
                     /**
                      * @example {
                      *       "analyst": {
-                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
-                     *         "name": "analyst desk"
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
                      *       },
                      *       "version": 1,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.4,
                      *         "base": 0.4,
@@ -8323,16 +8492,16 @@ export interface operations {
                     /**
                      * @example {
                      *       "analyst": {
-                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
-                     *         "name": "analyst desk"
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
                      *       },
-                     *       "version": 3,
+                     *       "version": 2,
                      *       "kind": "withdrawn",
-                     *       "recordedAt": "2026-11-23T14:47:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:45:00.000Z",
                      *       "probabilities": {
-                     *         "bear": 0.38,
+                     *         "bear": 0.4,
                      *         "base": 0.4,
-                     *         "bull": 0.22
+                     *         "bull": 0.2
                      *       },
                      *       "rationale": null
                      *     }
@@ -8458,7 +8627,7 @@ export interface operations {
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -8473,7 +8642,7 @@ export interface operations {
                      *           },
                      *           "version": 1,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:35:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.4,
                      *             "base": 0.4,
@@ -8492,8 +8661,8 @@ export interface operations {
                     };
                     /**
                      * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T14:36:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:36:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T14:35:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
                      */
                     "text/csv": string;
                 };
@@ -8701,8 +8870,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *       "name": "admin desk"
+                     *       "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *       "name": "analyst desk"
                      *     }
                      */
                     "application/json": components["schemas"]["Analyst"];
@@ -8812,95 +8981,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "items": [
-                     *         {
-                     *           "slug": "russell-2000-downside-second-desk",
-                     *           "title": "Russell 2000: the case for more downside",
-                     *           "instrument": {
-                     *             "symbol": "RUT",
-                     *             "name": "Russell 2000 Index"
-                     *           },
-                     *           "horizon": {
-                     *             "from": "2026-03-31",
-                     *             "to": "2027-03-31"
-                     *           },
-                     *           "status": "open",
-                     *           "review": {
-                     *             "due": true,
-                     *             "reasons": [
-                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row."
-                     *             ]
-                     *           },
-                     *           "version": 1,
-                     *           "publishedAt": "2026-11-23T14:35:00.000Z",
-                     *           "author": {
-                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *             "name": "admin desk"
-                     *           },
-                     *           "change": {
-                     *             "kind": "created",
-                     *             "previousVersion": null,
-                     *             "deltas": null
-                     *           },
-                     *           "probabilities": {
-                     *             "bear": 0.3,
-                     *             "base": 0.45,
-                     *             "bull": 0.25
-                     *           },
-                     *           "directions": {
-                     *             "lower": 0.3,
-                     *             "sideways": 0.45,
-                     *             "higher": 0.25
-                     *           },
-                     *           "resolution": null
-                     *         },
-                     *         {
-                     *           "slug": "russell-2000-downside",
-                     *           "title": "Russell 2000: the case for more downside",
-                     *           "instrument": {
-                     *             "symbol": "RUT",
-                     *             "name": "Russell 2000 Index"
-                     *           },
-                     *           "horizon": {
-                     *             "from": "2026-03-31",
-                     *             "to": "2027-03-31"
-                     *           },
-                     *           "status": "open",
-                     *           "review": {
-                     *             "due": true,
-                     *             "reasons": [
-                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
-                     *               "admin desk assessed \"orders-and-spending\" as triggered."
-                     *             ]
-                     *           },
-                     *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
-                     *           "author": {
-                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *             "name": "admin desk"
-                     *           },
-                     *           "change": {
-                     *             "kind": "probabilities",
-                     *             "previousVersion": 3,
-                     *             "deltas": {
-                     *               "bear": 0.03,
-                     *               "base": 0,
-                     *               "bull": -0.03
-                     *             }
-                     *           },
-                     *           "probabilities": {
-                     *             "bear": 0.38,
-                     *             "base": 0.4,
-                     *             "bull": 0.22
-                     *           },
-                     *           "directions": {
-                     *             "lower": 0.38,
-                     *             "sideways": 0.4,
-                     *             "higher": 0.22
-                     *           },
-                     *           "resolution": null
-                     *         }
-                     *       ],
+                     *       "items": [],
                      *       "nextCursor": null
                      *     }
                      */
@@ -8909,11 +8990,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
-                    /**
-                     * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt
-                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:35:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
-                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,
-                     */
+                    /** @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt */
                     "text/csv": string;
                 };
             };
@@ -9032,7 +9109,7 @@ export interface operations {
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -9051,7 +9128,7 @@ export interface operations {
                     };
                     /**
                      * @example slug,title,analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:36:00.000Z,0.38,0.4,0.22,held,Spreads came in.
                      */
                     "text/csv": string;
                 };
@@ -9167,20 +9244,20 @@ export interface operations {
                      *       "maxAge": null,
                      *       "asOf": null,
                      *       "probabilities": {
-                     *         "bear": 0.38,
+                     *         "bear": 0.39,
                      *         "base": 0.4,
-                     *         "bull": 0.22
+                     *         "bull": 0.21
                      *       },
                      *       "exact": {
-                     *         "bear": 0.38,
+                     *         "bear": 0.39,
                      *         "base": 0.4,
-                     *         "bull": 0.22
+                     *         "bull": 0.21000000000000002
                      *       },
                      *       "spread": {
                      *         "bear": {
                      *           "min": 0.38,
-                     *           "max": 0.38,
-                     *           "standardDeviation": 0
+                     *           "max": 0.4,
+                     *           "standardDeviation": 0.010000000000000009
                      *         },
                      *         "base": {
                      *           "min": 0.4,
@@ -9188,27 +9265,43 @@ export interface operations {
                      *           "standardDeviation": 0
                      *         },
                      *         "bull": {
-                     *           "min": 0.22,
+                     *           "min": 0.2,
                      *           "max": 0.22,
-                     *           "standardDeviation": 0
+                     *           "standardDeviation": 0.009999999999999995
                      *         }
                      *       },
                      *       "views": [
+                     *         {
+                     *           "analyst": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "version": 1,
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.4,
+                     *             "base": 0.4,
+                     *             "bull": 0.2
+                     *           },
+                     *           "rationale": "Refinancing needs of small companies peak within the horizon.",
+                     *           "weight": 0.5,
+                     *           "distance": 0.010000000000000009
+                     *         },
                      *         {
                      *           "analyst": {
                      *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *             "name": "analyst desk"
                      *           },
                      *           "version": 2,
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
                      *             "bull": 0.22
                      *           },
                      *           "rationale": "Spreads came in.",
-                     *           "weight": 1,
-                     *           "distance": 0
+                     *           "weight": 0.5,
+                     *           "distance": 0.009999999999999995
                      *         }
                      *       ]
                      *     }
@@ -9350,9 +9443,9 @@ export interface operations {
                      *         "kind": "probabilities",
                      *         "previousVersion": 3,
                      *         "deltas": {
-                     *           "bear": 0.03,
+                     *           "bear": 0.04,
                      *           "base": 0,
-                     *           "bull": -0.03
+                     *           "bull": -0.04
                      *         }
                      *       },
                      *       "evidence": [],
@@ -9364,11 +9457,19 @@ export interface operations {
                      *         "views": [
                      *           {
                      *             "analyst": {
+                     *               "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *               "name": "admin desk"
+                     *             },
+                     *             "version": 1,
+                     *             "weight": 0.5
+                     *           },
+                     *           {
+                     *             "analyst": {
                      *               "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *               "name": "analyst desk"
                      *             },
                      *             "version": 2,
-                     *             "weight": 1
+                     *             "weight": 0.5
                      *           }
                      *         ]
                      *       },
@@ -9376,19 +9477,19 @@ export interface operations {
                      *       "continues": null,
                      *       "continuedBy": null,
                      *       "probabilities": {
-                     *         "bear": 0.38,
+                     *         "bear": 0.39,
                      *         "base": 0.4,
-                     *         "bull": 0.22
+                     *         "bull": 0.21
                      *       },
                      *       "directions": {
-                     *         "lower": 0.38,
+                     *         "lower": 0.39,
                      *         "sideways": 0.4,
-                     *         "higher": 0.22
+                     *         "higher": 0.21
                      *       },
                      *       "scenarios": {
                      *         "bear": {
                      *           "title": "Financing stress takes the index lower",
-                     *           "probability": 0.38,
+                     *           "probability": 0.39,
                      *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
                      *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
                      *           "direction": "lower",
@@ -9408,7 +9509,7 @@ export interface operations {
                      *         },
                      *         "bull": {
                      *           "title": "Recovery that invalidates the downside case",
-                     *           "probability": 0.22,
+                     *           "probability": 0.21,
                      *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
                      *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
                      *           "direction": "higher",
@@ -9675,7 +9776,7 @@ export interface operations {
                      *               }
                      *             ],
                      *             "version": 4,
-                     *             "recordedAt": "2026-11-23T14:48:00.000Z",
+                     *             "recordedAt": "2026-11-23T14:46:00.000Z",
                      *             "assessment": null,
                      *             "answer": null
                      *           }
@@ -9694,10 +9795,10 @@ export interface operations {
                     "application/json": components["schemas"]["Conditions"];
                     /**
                      * @example key,invalidates,statement,rule,state,lastChange.state,lastChange.cause,lastChange.reason,lastChange.day,lastChange.observations,lastChange.version,lastChange.recordedAt,lastChange.assessment.author.id,lastChange.assessment.author.name,lastChange.assessment.rationale,lastChange.assessment.overrideReason,lastChange.assessment.evidence,lastChange.answer.version,lastChange.answer.way,lastChange.answer.reason
-                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T14:48:00.000Z,,,,,,,,
+                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T14:46:00.000Z,,,,,,,,
                      *     domestic-breadth,bear,"Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",,untriggered,,,,,,,,,,,,,,,
                      *     financing-access,bear,"Financing conditions improve and smaller companies gain better access to funds, which weakens the bear case substantially.","{""all"":[{""series"":""us-high-yield-spread"",""operator"":""lt"",""threshold"":3,""forObservations"":5,""judgedOn"":null},{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.75,""forObservations"":1,""judgedOn"":null}]}",untriggered,,,,,,,,,,,,,,,
-                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T14:49:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
+                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T14:47:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
                      *     earnings-revisions,bear,"Earnings revisions improve, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     balance-sheet-repair,bear,"Further evidence appears that fragile balance sheets are mending, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     persistently-high-rates,bull,"Rates stay high for longer without letting up; if this worsens meaningfully, probability weight moves away from bull and base.","{""series"":""us-30y-yield"",""operator"":""gte"",""threshold"":5,""forObservations"":20,""judgedOn"":null}",untriggered,,,,,,,,,,,,,,,
@@ -9838,7 +9939,7 @@ export interface operations {
                      *           }
                      *         ],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T14:48:00.000Z",
+                     *         "recordedAt": "2026-11-23T14:46:00.000Z",
                      *         "assessment": null,
                      *         "answer": null
                      *       },
@@ -9856,7 +9957,7 @@ export interface operations {
                      *             }
                      *           ],
                      *           "version": 4,
-                     *           "recordedAt": "2026-11-23T14:48:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:46:00.000Z",
                      *           "assessment": null,
                      *           "answer": null
                      *         }
@@ -9972,7 +10073,7 @@ export interface operations {
                      *         "day": null,
                      *         "observations": [],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T14:49:00.000Z",
+                     *         "recordedAt": "2026-11-23T14:47:00.000Z",
                      *         "assessment": {
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
@@ -10385,7 +10486,7 @@ export interface operations {
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "The desk no longer covers small caps.",
-                     *       "hash": "sha256:1ce33119d65785175e9e85a8ebff868d796f16903b7029818e06889fd2f34e13",
+                     *       "hash": "sha256:99e1f101b995e315dd5c8a6337eeecf13bee42a94610811ce0bb9b6f1b65fb6d",
                      *       "previousHash": "sha256:6836906b65d74e2725afd49c59a2513485ec6c44cac2f17d9a85dcab9b9810b3",
                      *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
                      *       "change": {
@@ -10912,9 +11013,9 @@ export interface operations {
                      *         "to": "2027-03-31"
                      *       },
                      *       "probabilities": {
-                     *         "bear": 0.38,
+                     *         "bear": 0.39,
                      *         "base": 0.4,
-                     *         "bull": 0.22
+                     *         "bull": 0.21
                      *       },
                      *       "expectedReturn": {
                      *         "min": null,
@@ -11068,19 +11169,19 @@ export interface operations {
                      *         "coverage": 0.008188736681887366,
                      *         "skillCoverage": 0.008188736681887366,
                      *         "timeWeighted": {
-                     *           "brier": 0.006161678082191781,
-                     *           "logarithmic": 0.009828805109697249,
-                     *           "rankedProbability": 0.0045091999619482495
+                     *           "brier": 0.006159573820395738,
+                     *           "logarithmic": 0.009825546586363873,
+                     *           "rankedProbability": 0.004507176560121766
                      *         },
                      *         "mean": {
-                     *           "brier": 0.7524577137546469,
-                     *           "logarithmic": 1.2002834492697199,
-                     *           "rankedProbability": 0.5506588057620818
+                     *           "brier": 0.7522007434944238,
+                     *           "logarithmic": 1.1998855217920195,
+                     *           "rankedProbability": 0.5504117100371747
                      *         },
                      *         "skill": {
-                     *           "brier": -0.12868657063197025,
-                     *           "logarithmic": -0.09254507859626257,
-                     *           "rankedProbability": 0.008814149628252789
+                     *           "brier": -0.12830111524163568,
+                     *           "logarithmic": -0.0921828693967069,
+                     *           "rankedProbability": 0.009258921933085501
                      *         },
                      *         "missing": [],
                      *         "attainableCoverage": 0.6511111111111111
@@ -11094,7 +11195,7 @@ export interface operations {
                      *             "base": 0.45,
                      *             "bull": 0.25
                      *           },
-                     *           "share": 0.008053652968036529,
+                     *           "share": 0.008051750380517505,
                      *           "outcome": "bear",
                      *           "scores": {
                      *             "brier": 0.755,
@@ -11110,7 +11211,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:32:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.35,
                      *             "base": 0.4,
@@ -11293,7 +11394,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "predictedMean": 0.301394052045,
                      *             "realisedRate": 1,
                      *             "interval": {
                      *               "low": 0.002127139319,
@@ -11308,7 +11409,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.449175185874,
+                     *             "predictedMean": 0.449163568773,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
@@ -11323,7 +11424,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "predictedMean": 0.249442379182,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
@@ -11338,7 +11439,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "predictedMean": 0.249442379182,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
@@ -11351,7 +11452,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "predictedMean": 0.301394052045,
                      *             "realisedRate": 1,
                      *             "interval": {
                      *               "low": 0.002127139319,
@@ -11362,46 +11463,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488261303487,
+                     *           "reliability": 0.488050270519,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000094063613
+                     *           "withinBuckets": 0.000117945095
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201758347605,
+                     *           "reliability": 0.201747911513,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000040560388
+                     *           "withinBuckets": 0.000041121944
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062291067098,
+                     *           "reliability": 0.062221500532,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000012371564
+                     *           "withinBuckets": 0.000021993892
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752310718189,
+                     *           "reliability": 0.752019682564,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000146995565
+                     *           "withinBuckets": 0.000181060931
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752457713755,
+                     *           "mean": 0.752200743494,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.20028344927,
+                     *           "mean": 1.199885521792,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550658805762,
+                     *           "mean": 0.550411710037,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -11567,7 +11668,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "predictedMean": 0.301394052045,
                      *             "realisedRate": 1,
                      *             "interval": {
                      *               "low": 0.002127139319,
@@ -11582,7 +11683,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.449175185874,
+                     *             "predictedMean": 0.449163568773,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
@@ -11597,7 +11698,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "predictedMean": 0.249442379182,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
@@ -11612,7 +11713,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "predictedMean": 0.249442379182,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
@@ -11625,7 +11726,7 @@ export interface operations {
                      *             "n": 1,
                      *             "weight": 0.008188736682,
                      *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "predictedMean": 0.301394052045,
                      *             "realisedRate": 1,
                      *             "interval": {
                      *               "low": 0.002127139319,
@@ -11636,46 +11737,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488261303487,
+                     *           "reliability": 0.488050270519,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000094063613
+                     *           "withinBuckets": 0.000117945095
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201758347605,
+                     *           "reliability": 0.201747911513,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000040560388
+                     *           "withinBuckets": 0.000041121944
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062291067098,
+                     *           "reliability": 0.062221500532,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000012371564
+                     *           "withinBuckets": 0.000021993892
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752310718189,
+                     *           "reliability": 0.752019682564,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000146995565
+                     *           "withinBuckets": 0.000181060931
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752457713755,
+                     *           "mean": 0.752200743494,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.20028344927,
+                     *           "mean": 1.199885521792,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550658805762,
+                     *           "mean": 0.550411710037,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -11843,13 +11944,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.000135083714,
+                     *       "nEffective": 0.000136986301,
                      *       "clusters": 1,
-                     *       "coverage": 0.000135083714,
+                     *       "coverage": 0.000136986301,
                      *       "attainableCoverage": 0.651111111111,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.000135083714
+                     *         "nEffective": 0.000136986301
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -11861,12 +11962,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.375352112676,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
+                     *             "predictedMean": 0.383333333333,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000035163455,
+                     *               "low": 0.000035658697,
                      *               "high": 1
                      *             }
                      *           }
@@ -11876,13 +11977,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
                      *             "predictedMean": 0.4,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964836545
+                     *               "high": 0.999964341303
                      *             }
                      *           }
                      *         ],
@@ -11891,13 +11992,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.224647887324,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
+                     *             "predictedMean": 0.216666666667,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964836545
+                     *               "high": 0.999964341303
                      *             }
                      *           }
                      *         ],
@@ -11906,25 +12007,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.224647887324,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
+                     *             "predictedMean": 0.216666666667,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964836545
+                     *               "high": 0.999964341303
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.375352112676,
+                     *             "weight": 0.000136986301,
+                     *             "nEffective": 0.000136986301,
+                     *             "predictedMean": 0.383333333333,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000035163455,
+                     *               "low": 0.000035658697,
                      *               "high": 1
                      *             }
                      *           }
@@ -11932,10 +12033,10 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.390184983138,
+                     *           "reliability": 0.380277777778,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117833763
+                     *           "withinBuckets": 0.000222222222
                      *         },
                      *         "base": {
                      *           "reliability": 0.16,
@@ -11944,34 +12045,34 @@ export interface operations {
                      *           "withinBuckets": 0
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.050466673279,
+                     *           "reliability": 0.046944444444,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117833763
+                     *           "withinBuckets": 0.000222222222
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.600651656417,
+                     *           "reliability": 0.587222222222,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000235667526
+                     *           "withinBuckets": 0.000444444444
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.600887323944,
+                     *           "mean": 0.587666666667,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 0.980325140073,
+                     *           "mean": 0.959644137298,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.440887323944,
+                     *           "mean": 0.427666666667,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -12074,11 +12175,11 @@ export interface operations {
                 content: {
                     /**
                      * @example retry: 1000
-                     *     id: 1-c0494301
+                     *     id: 1-d39e30ae
                      *
-                     *     id: 2-3bc60057
+                     *     id: 2-c96534d8
                      *     event: evidence.added
-                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","publisher":"Unnamed research service for institutional investors","corrects":null}}
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:28:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
                      */
                     "text/event-stream": string;
                 };
@@ -12156,11 +12257,11 @@ export interface operations {
                 content: {
                     /**
                      * @example retry: 1000
-                     *     id: 1-c0494301
+                     *     id: 1-d39e30ae
                      *
-                     *     id: 2-3bc60057
+                     *     id: 2-c96534d8
                      *     event: evidence.added
-                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","publisher":"Unnamed research service for institutional investors","corrects":null}}
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:28:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
                      */
                     "text/event-stream": string;
                 };
@@ -12423,7 +12524,7 @@ export interface operations {
                      *         {
                      *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
-                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
                      *           "date_published": "2026-11-23T14:44:00.000Z",
@@ -12439,7 +12540,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
                      *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
-                     *           "date_published": "2026-11-23T14:35:00.000Z",
+                     *           "date_published": "2026-11-23T14:34:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -12461,7 +12562,7 @@ export interface operations {
                      *         {
                      *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
-                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
                      *           "date_published": "2026-11-23T14:44:00.000Z",
@@ -12477,7 +12578,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
                      *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
-                     *           "date_published": "2026-11-23T14:35:00.000Z",
+                     *           "date_published": "2026-11-23T14:34:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -12576,7 +12677,7 @@ export interface operations {
                      *         {
                      *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
-                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
                      *           "date_published": "2026-11-23T14:44:00.000Z",
@@ -12592,7 +12693,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
                      *           "content_text": "Says which spread we watch.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
-                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "date_published": "2026-11-23T14:33:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -12614,7 +12715,7 @@ export interface operations {
                      *         {
                      *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
-                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
                      *           "date_published": "2026-11-23T14:44:00.000Z",
@@ -12630,7 +12731,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
                      *           "content_text": "Says which spread we watch.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
-                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "date_published": "2026-11-23T14:33:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13548,21 +13649,36 @@ export interface operations {
             query?: {
                 /** @description The provider whose CSV the body is. Of Yahoo, Stooq and Alpha Vantage, the closes are read unless `valueColumn` names another column. */
                 format?: "fred" | "yahoo" | "stooq" | "alphavantage";
-                /** @description The column of the dates, by its name in the header. */
+                /**
+                 * @description The column of the dates, by its name in the header.
+                 * @example observation_date
+                 */
                 dateColumn?: string;
-                /** @description The column of the values, by its name in the header. */
+                /**
+                 * @description The column of the values, by its name in the header.
+                 * @example DGS30
+                 */
                 valueColumn?: string;
-                /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
+                /**
+                 * @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month.
+                 * @example DD.MM.YYYY
+                 */
                 dateFormat?: string;
                 /** @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open. */
                 decimal?: "." | ",";
                 /** @description What separates the cells of a line, if the header leaves it open. */
                 delimiter?: "," | ";" | "|" | "tab";
-                /** @description What stands for a day without a value, separated by commas, besides an empty cell, `.`, `null`, `NaN` and `NA`. Such days are skipped; they retract nothing. */
+                /**
+                 * @description What stands for a day without a value, separated by commas, besides an empty cell, `.`, `null`, `NaN` and `NA`. Such days are skipped; they retract nothing.
+                 * @example n/a
+                 */
                 missing?: string;
                 /** @description With `true`, nothing is stored: the response says what would be. */
                 dryRun?: "true" | "false";
-                /** @description With `dryRun=true`: a change from one day to the next above this ratio of the value before is listed as a jump; 0.2 unless given. */
+                /**
+                 * @description With `dryRun=true`: a change from one day to the next above this ratio of the value before is listed as a jump; 0.2 unless given.
+                 * @example 0.2
+                 */
                 maxJump?: number;
             };
             header?: {
@@ -13605,7 +13721,7 @@ export interface operations {
                      *       "retracted": 0,
                      *       "unchanged": 0,
                      *       "skipped": 0,
-                     *       "recordedAt": "2026-11-23T14:48:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:46:00.000Z",
                      *       "preview": null
                      *     }
                      */
@@ -13703,21 +13819,17 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "series": "us-30y-yield",
+                     *       "series": "us-10y-yield",
                      *       "kind": "fred",
-                     *       "id": "DGS30",
+                     *       "id": "DGS10",
                      *       "url": null,
                      *       "file": null,
-                     *       "everyMinutes": 1440,
-                     *       "setAt": "2026-11-23T14:25:00.000Z",
-                     *       "state": "failing",
-                     *       "nextPullAt": "2026-11-23T14:32:04.000Z",
+                     *       "everyMinutes": 720,
+                     *       "setAt": "2026-11-23T14:26:00.000Z",
+                     *       "state": "pulling",
+                     *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
-                     *       "lastFailure": {
-                     *         "at": "2026-11-23T14:27:00.000Z",
-                     *         "detail": "FRED needs a key: the operator of the service has to set FRED_API_KEY",
-                     *         "failures": 2
-                     *       }
+                     *       "lastFailure": null
                      *     }
                      */
                     "application/json": components["schemas"]["SeriesSource"];
@@ -13804,21 +13916,17 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "series": "us-30y-yield",
+                     *       "series": "us-10y-yield",
                      *       "kind": "fred",
-                     *       "id": "DGS30",
+                     *       "id": "DGS10",
                      *       "url": null,
                      *       "file": null,
-                     *       "everyMinutes": 1440,
-                     *       "setAt": "2026-11-23T14:25:00.000Z",
-                     *       "state": "failing",
-                     *       "nextPullAt": "2026-11-23T14:26:00.000Z",
+                     *       "everyMinutes": 720,
+                     *       "setAt": "2026-11-23T14:26:00.000Z",
+                     *       "state": "waiting",
+                     *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
-                     *       "lastFailure": {
-                     *         "at": "2026-11-23T14:26:00.000Z",
-                     *         "detail": "FRED needs a key: the operator of the service has to set FRED_API_KEY",
-                     *         "failures": 1
-                     *       }
+                     *       "lastFailure": null
                      *     }
                      */
                     "application/json": components["schemas"]["SeriesSource"];
@@ -13837,7 +13945,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "series": "us-30y-yield",
+                     *       "series": "us-10y-yield",
                      *       "kind": "fred",
                      *       "id": "DGS30",
                      *       "url": null,
@@ -13845,7 +13953,7 @@ export interface operations {
                      *       "everyMinutes": 1440,
                      *       "setAt": "2026-11-23T14:25:00.000Z",
                      *       "state": "waiting",
-                     *       "nextPullAt": "2026-11-23T14:25:00.000Z",
+                     *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
                      *       "lastFailure": null
                      *     }
@@ -14006,33 +14114,36 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *           "role": "analyst",
-                     *           "hint": "olk_Kor6",
+                     *           "hint": "olk_zdC9",
                      *           "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
                      *           "issuedBy": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
                      *           "name": "Small-cap desk",
-                     *           "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *           "analystId": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
                      *           "createdAt": "2026-11-23T15:26:00.000Z",
                      *           "expiresAt": "2027-11-20T00:00:00.000Z",
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
                      *         },
                      *         {
-                     *           "id": "ce7d3954-f0a3-42f7-a9af-570cc9003671",
-                     *           "role": "analyst",
-                     *           "hint": "olk_wACM",
-                     *           "issuedWith": "LOCAL",
-                     *           "issuedBy": null,
-                     *           "name": "analyst desk",
-                     *           "analystId": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
-                     *           "createdAt": "2026-11-20T16:00:00.000Z",
+                     *           "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "role": "feed",
+                     *           "hint": "olk_Kor6",
+                     *           "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
+                     *           "issuedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "name": "Rates desk",
+                     *           "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *           "createdAt": "2026-11-23T15:25:00.000Z",
                      *           "expiresAt": null,
                      *           "revokedAt": null,
-                     *           "lastUsedAt": "2026-11-23T15:19:00.000Z"
+                     *           "lastUsedAt": null
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -14045,8 +14156,8 @@ export interface operations {
                     };
                     /**
                      * @example id,name,analystId,role,hint,createdAt,expiresAt,revokedAt,lastUsedAt,issuedBy.id,issuedBy.name,issuedWith
-                     *     6e22e098-8b2c-466d-a06a-7578b279d911,Small-cap desk,90dc76e8-8c8d-491e-afa3-f87c0c1f58dd,analyst,olk_Kor6,2026-11-23T15:26:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,060079af-669c-44cb-a06f-936d1498b549
-                     *     ce7d3954-f0a3-42f7-a9af-570cc9003671,analyst desk,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst,olk_wACM,2026-11-20T16:00:00.000Z,,,2026-11-23T15:19:00.000Z,,,LOCAL
+                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Small-cap desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,analyst,olk_zdC9,2026-11-23T15:26:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,060079af-669c-44cb-a06f-936d1498b549
+                     *     6e22e098-8b2c-466d-a06a-7578b279d911,Rates desk,90dc76e8-8c8d-491e-afa3-f87c0c1f58dd,feed,olk_Kor6,2026-11-23T15:25:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,060079af-669c-44cb-a06f-936d1498b549
                      */
                     "text/csv": string;
                 };
@@ -14122,21 +14233,21 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *       "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *       "role": "analyst",
-                     *       "hint": "olk_Kor6",
+                     *       "hint": "olk_zdC9",
                      *       "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
                      *       "issuedBy": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "name": "Small-cap desk",
-                     *       "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *       "analystId": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
                      *       "createdAt": "2026-11-23T15:26:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null,
-                     *       "key": "olk_txqdjejMH-vp-NuxkrtZWDSRU2vEviV4olOqhrAwGu4"
+                     *       "key": "olk_HlmPLcGTDpMuLRdhq4QgSlZB3Ik7qEa_NWNiQFiB6UU"
                      *     }
                      */
                     "application/json": components["schemas"]["IssuedKey"];
@@ -14221,16 +14332,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *       "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *       "role": "analyst",
-                     *       "hint": "olk_Kor6",
+                     *       "hint": "olk_zdC9",
                      *       "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
                      *       "issuedBy": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "name": "Small-cap desk",
-                     *       "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *       "analystId": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
                      *       "createdAt": "2026-11-23T15:26:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
@@ -14411,7 +14522,7 @@ export interface operations {
                      *         "hint": "olk_wACM",
                      *         "createdAt": "2026-11-20T16:00:00.000Z",
                      *         "expiresAt": null,
-                     *         "lastUsedAt": "2026-11-23T15:19:00.000Z"
+                     *         "lastUsedAt": "2026-11-23T15:17:00.000Z"
                      *       },
                      *       "token": null
                      *     }
@@ -14508,7 +14619,7 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *           "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *           "url": "https://hooks.desk.example/ledger",
                      *           "kinds": null,
                      *           "outlook": null,
@@ -14529,7 +14640,7 @@ export interface operations {
                     };
                     /**
                      * @example id,url,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
-                     *     0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,https://hooks.desk.example/ledger,,,,2026-11-23T15:33:00.000Z,,,,2026-11-24T15:39:00.000Z
+                     *     75efd733-3c50-480e-a63c-6b90d22d111e,https://hooks.desk.example/ledger,,,,2026-11-23T15:33:00.000Z,,,,2026-11-24T15:39:00.000Z
                      */
                     "text/csv": string;
                 };
@@ -14605,7 +14716,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
@@ -14614,7 +14725,7 @@ export interface operations {
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null,
-                     *       "secret": "whsec_HlmPLcGTDpMuLRdhq4QgSlZB3Ik7qEa/NWNiQFiB6UU="
+                     *       "secret": "whsec_H4+k+t+yfz/s76T0NA6rN6QGEz9HFuOssetyv9Dschg="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -14699,7 +14810,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
@@ -14863,7 +14974,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
@@ -14960,7 +15071,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
@@ -14969,7 +15080,7 @@ export interface operations {
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": "2026-11-24T15:39:00.000Z",
-                     *       "secret": "whsec_H4+k+t+yfz/s76T0NA6rN6QGEz9HFuOssetyv9Dschg="
+                     *       "secret": "whsec_XtauLTF/wpbRi2qn9ZFY+ekQk2oai/fyQBHLtb3jZN8="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -15083,10 +15194,10 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *           "id": "3bc60057-2920-4c23-a175-e7a1c8214cc7",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.version.published",
-                     *           "event": 20,
+                     *           "event": 21,
                      *           "state": "delivered",
                      *           "plannedAt": "2026-11-23T15:36:00.000Z",
                      *           "deliveredAt": "2026-11-23T15:36:00.000Z",
@@ -15102,10 +15213,10 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
+                     *           "id": "1ce33119-d657-4517-ae9e-85a8ebff868d",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.state.changed",
-                     *           "event": 19,
+                     *           "event": 20,
                      *           "state": "delivered",
                      *           "plannedAt": "2026-11-23T15:36:00.000Z",
                      *           "deliveredAt": "2026-11-23T15:36:00.000Z",
@@ -15131,8 +15242,8 @@ export interface operations {
                     };
                     /**
                      * @example id,event,kind,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
-                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,20,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
-                     *     75efd733-3c50-480e-a63c-6b90d22d111e,19,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     3bc60057-2920-4c23-a175-e7a1c8214cc7,21,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     1ce33119-d657-4517-ae9e-85a8ebff868d,20,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
                      */
                     "text/csv": string;
                 };
@@ -15325,19 +15436,19 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": 23,
+                     *           "id": 24,
                      *           "kind": "write",
                      *           "role": "admin",
                      *           "credential": "060079af-669c-44cb-a06f-936d1498b549",
                      *           "method": "DELETE",
-                     *           "path": "/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "path": "/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *           "status": 204,
-                     *           "subject": "/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "subject": "/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *           "summary": "Revoked: \"Small-cap desk\", role analyst",
                      *           "problem": null,
                      *           "detail": null,
                      *           "address": "127.0.0.1",
-                     *           "requestId": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *           "requestId": "cfb0a70a-dcb7-4094-abba-b5594821fbec",
                      *           "times": 1,
                      *           "analyst": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
@@ -15346,19 +15457,19 @@ export interface operations {
                      *           "recordedAt": "2026-11-23T15:30:00.000Z"
                      *         },
                      *         {
-                     *           "id": 22,
+                     *           "id": 23,
                      *           "kind": "write",
                      *           "role": "admin",
                      *           "credential": "060079af-669c-44cb-a06f-936d1498b549",
                      *           "method": "POST",
                      *           "path": "/v1/keys",
                      *           "status": 201,
-                     *           "subject": "/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "subject": "/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *           "summary": "Issued to \"Small-cap desk\" with the role analyst",
                      *           "problem": null,
                      *           "detail": null,
                      *           "address": "127.0.0.1",
-                     *           "requestId": "cdd0bddf-1904-48c7-acfa-571b33011dab",
+                     *           "requestId": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
                      *           "times": 1,
                      *           "analyst": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
@@ -15377,8 +15488,8 @@ export interface operations {
                     };
                     /**
                      * @example id,recordedAt,kind,analyst.id,analyst.name,role,credential,method,path,status,subject,summary,problem,detail,address,requestId,times
-                     *     23,2026-11-23T15:30:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,DELETE,/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911,204,/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,743c0bdc-e415-4f33-ab33-d38cb1e9d940,1
-                     *     22,2026-11-23T15:26:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,POST,/v1/keys,201,/v1/keys/6e22e098-8b2c-466d-a06a-7578b279d911,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,cdd0bddf-1904-48c7-acfa-571b33011dab,1
+                     *     24,2026-11-23T15:30:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,DELETE,/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940,204,/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,cfb0a70a-dcb7-4094-abba-b5594821fbec,1
+                     *     23,2026-11-23T15:26:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,POST,/v1/keys,201,/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,35c58de5-b60c-4982-a4d7-e0cbf1760801,1
                      */
                     "text/csv": string;
                 };

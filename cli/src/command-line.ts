@@ -50,6 +50,7 @@ export function commandLine(
   args: readonly string[],
   { shell = 'bash', slugs = [] }: { shell?: string; slugs?: readonly string[] } = {},
 ): Argv<unknown> {
+  requireDecoded(args);
   const parser: Yargs = yargs([...args])
     .scriptName('outlook')
     .detectLocale(false)
@@ -93,6 +94,18 @@ export function commandLine(
 /** The URL of the service if `--url` is not given. */
 export function serviceUrl(): string {
   return process.env['OUTLOOK_URL'] || 'http://127.0.0.1:3000';
+}
+
+/**
+ * Node.js puts a replacement character in the place of bytes that are not UTF-8.
+ * @throws UsageError
+ */
+function requireDecoded(args: readonly string[]): void {
+  const damaged = args.find((arg) => arg.includes('\ufffd'));
+  if (damaged === undefined) return;
+  throw new UsageError(
+    `${JSON.stringify(damaged.slice(0, 100))} is not valid UTF-8. Is your terminal set to another encoding?`,
+  );
 }
 
 /** Yargs would silently use one of the values, or a list of them. */

@@ -23,7 +23,7 @@ export class DeclinedError extends Error {}
 /** The service responded with a problem (RFC 9457). */
 export class ProblemError extends Error {
   readonly problem: Problem;
-  /** Says where in the user's input a fault is. */
+  /** Says where in the user's input a fault is; '' if the fault says so itself. */
   readonly locate: (fault: FieldError) => string;
 
   constructor(problem: Problem, locate = ({ pointer }: FieldError) => pointer || 'the request') {

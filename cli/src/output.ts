@@ -39,7 +39,9 @@ function formatFaults(faults: readonly string[]): string[] {
 }
 
 function formatProblem({ problem, locate }: ProblemError): string {
-  const faults = (problem.errors ?? []).map((fault) => `${locate(fault)}: ${fault.detail}`);
+  const faults = (problem.errors ?? []).map((fault) =>
+    [locate(fault), fault.detail].filter((part) => part !== '').join(': '),
+  );
   return [`${problem.title} (${problem.status})`, problem.detail, ...formatFaults(faults)]
     .map(sanitize)
     .join('\n');

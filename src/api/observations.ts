@@ -92,25 +92,30 @@ type Sent = SentObservations;
 /** @throws Problem `invalid-request`; DomainError `series-not-found` */
 async function observationsOf(
   body: unknown,
-  { dryRun: _, maxJump: __, format: provider, ...format }: ImportQuery,
+  query: ImportQuery,
   key: string,
   { pool }: ObservationDeps,
 ): Promise<Sent> {
+  const {
+    format: provider,
+    dateColumn,
+    valueColumn,
+    dateFormat,
+    decimal,
+    delimiter,
+    missing,
+  } = query;
+  const described = { dateColumn, valueColumn, dateFormat, decimal, delimiter, missing };
   if (body instanceof CsvText) {
     const { dated } = await readSeries(pool, key);
-    return readCsv(body, { provider, ...format }, dated);
+    return readCsv(body, { provider, ...described }, dated);
   }
-  const names = Object.entries({ format: provider, ...format }).flatMap(([name, value]) =>
-    value === undefined ? [] : [name],
-  );
-  if (names.length === 0)
-    return { ...(body as Pick<Sent, 'observations'>), rows: null, skipped: [] };
-  const errors = names.map((name) => ({
-    pointer: `/${name}`,
-    detail: 'describes CSV: send it with Content-Type: text/csv',
-    in: 'query' as const,
-  }));
-  throw invalidRequest(errors, 'query');
+  const errors = Object.entries({ format: provider, ...described }).flatMap(([name, value]) => {
+    const detail = 'describes CSV: send it with Content-Type: text/csv';
+    return value === undefined ? [] : [{ pointer: `/${name}`, detail, in: 'query' as const }];
+  });
+  if (errors.length > 0) throw invalidRequest(errors, 'query');
+  return { ...(body as Pick<Sent, 'observations'>), rows: null, skipped: [] };
 }
 
 /** The most days that a preview lists of each kind. */
@@ -145,11 +150,14 @@ async function recordAll(
 ): Promise<void> {
   await runWrite(request, reply, ledger, {
     work: (session) => recordObservations(session, key, sent.observations, ledger.now),
-    respond: ({ slugs: _, recordedAt, ...counts }) => ({
+    respond: ({ added, revised, retracted, unchanged, recordedAt }) => ({
       status: 200,
       body: {
         series: key,
-        ...counts,
+        added,
+        revised,
+        retracted,
+        unchanged,
         skipped: sent.skipped.length,
         recordedAt: recordedAt?.toISOString() ?? null,
         preview: null,

@@ -1,5 +1,8 @@
+import { CsvError, parse as parseCsv } from 'csv-parse/sync';
 import { z } from 'zod';
 import type { FileFormat } from '../domain/file-columns.ts';
+import { MOST_ROWS } from '../domain/file-table.ts';
+import { dayOfPeriod, SDMX_FREQUENCIES } from '../domain/sdmx-periods.ts';
 import { readSeriesFile } from '../domain/series-file.ts';
 import type { PulledObservation } from '../ledger/pulled-observations.ts';
 import type { FetchedFile } from '../outbound/fetch-file.ts';
@@ -23,7 +26,7 @@ export function observationsIn(
       'the response may be cut off: it has neither a length nor a last line end',
     );
   }
-  const observations = rowsIn(pull.kind === 'fred' ? fredCsv(text) : text, pull);
+  const observations = rowsIn(csvOf(text, pull), pull);
   if (observations.length === 0) throw new SourceFault('the file has no day with a value');
   const future = observations.find(({ date }) => date > lastDay);
   if (future)
@@ -65,9 +68,8 @@ function textIn({ body }: FetchedFile): string {
 function formatOf({ kind, layout }: Pull): FileFormat {
   switch (kind) {
     case 'fred':
-      return { dateColumn: 'date', valueColumn: 'value' };
-    case 'ecb': // SDMX-CSV
-      return { dateColumn: 'TIME_PERIOD', valueColumn: 'OBS_VALUE', delimiter: ',' };
+    case 'ecb':
+      return { dateColumn: 'date', valueColumn: 'value', delimiter: ',' };
     case 'stooq':
       return { provider: 'stooq' };
     default:
@@ -96,6 +98,12 @@ const fredObservations = z.object({
   ),
 });
 
+/** What a provider sent as CSV that the rules of files read. */
+function csvOf(text: string, pull: Pull): string {
+  if (pull.kind === 'fred') return fredCsv(text);
+  return pull.kind === 'ecb' ? ecbCsv(text, pull) : text;
+}
+
 /** FRED's JSON as CSV, so that the rules of files decide what is a date and what a number. */
 function fredCsv(text: string): string {
   const { data } = fredObservations.safeParse(parsedJson(text));
@@ -107,6 +115,38 @@ function fredCsv(text: string): string {
     throw new SourceFault(`FRED sent ${observations.length} of ${count} observations`);
   }
   return ['date,value', ...observations.map(({ date, value }) => `${date},${value}`)].join('\n');
+}
+
+/** The periods and values of the ECB's CSV (SDMX-CSV) on the same lines. Years, half-years and weeks become days. */
+function ecbCsv(text: string, { frequency, dated }: Pull): string {
+  const [header = [], ...rows] = cellsIn(text);
+  const [key, freq, period, value] = ['KEY', 'FREQ', 'TIME_PERIOD', 'OBS_VALUE'].map((name) =>
+    header.indexOf(name),
+  ) as [number, number, number, number];
+  if (period < 0 || value < 0) {
+    throw new SourceFault("line 1: the ECB's files have the columns TIME_PERIOD and OBS_VALUE");
+  }
+  const keys = new Set(rows.map((cells) => cells[key]));
+  if (keys.size > 1) throw new SourceFault(`the id names ${keys.size} series of the ECB, not one`);
+  const theirs = SDMX_FREQUENCIES[rows[0]?.[freq] ?? ''];
+  if (theirs !== undefined && theirs !== frequency) {
+    throw new SourceFault(`the ECB's series is ${theirs}, and this one ${frequency}`);
+  }
+  const quoted = (cell = '') => `"${cell.replaceAll('"', '""')}"`;
+  const lines = rows.map((cells) => {
+    const written = cells[period] ?? '';
+    return `${quoted(dayOfPeriod(written, dated) ?? written)},${quoted(cells[value])}`;
+  });
+  return ['date,value', ...lines].join('\n');
+}
+
+function cellsIn(text: string): string[][] {
+  try {
+    return parseCsv(text, { bom: true, relax_column_count: true, to: MOST_ROWS + 2 });
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    throw new SourceFault(`the file is not valid CSV: ${error.message}`);
+  }
 }
 
 function parsedJson(text: string): unknown {

@@ -355,7 +355,8 @@ describe('the same news', () => {
       ),
     );
     const statuses = answers.map(({ statusCode }) => statusCode);
-    expect(statuses.toSorted()).toEqual([200, 200, 200, 200, 200, 201]);
+    expect(statuses.filter((status) => status === 201)).toHaveLength(1);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(5);
     const ids = new Set(answers.map((answer) => answer.json<Item>().id));
     expect(ids.size).toBe(1);
     expect(answers[0]?.headers.location).toBe(`/v1/outlooks/${slug}/evidence/${[...ids][0]}`);

@@ -39,6 +39,7 @@ async function addOutlooks(count: number): Promise<void> {
   await copyRows('outlooks', `id = 1`, { id: '1 + n', slug: `'outlook-' || n` }, count);
   const hash = `sha256(convert_to('first ' || n, 'UTF8'))`;
   await copyRows('outlook_versions', 'outlook_id = 1', { outlook_id: '1 + n', hash }, count);
+  await copyRows('forecasters', 'outlook_id = 1', { outlook_id: '1 + n' }, count);
 }
 
 async function addVersions(last: number): Promise<void> {
@@ -113,6 +114,9 @@ const PATHS = [
   `/v1/outlooks/${SLUG}?asOf=2026-11-20T17:00:00Z`,
   `/v1/outlooks/${SLUG}/versions?limit=10`,
   '/v1/outlooks?limit=10',
+  '/v1/outlooks?limit=10&horizonEndsAfter=2026-12-31',
+  '/v1/outlooks?limit=10&horizonEndsBefore=2026-12-31',
+  '/v1/outlooks?limit=10&outcome=bear',
 ];
 test.each(PATHS)('%s reads a few of many versions', async (path) => {
   // Some for a cold start; then as often as Postgres needs to settle on a plan.
@@ -123,6 +127,19 @@ test.each(PATHS)('%s reads a few of many versions', async (path) => {
     expect((await pagesRead('outlook_versions')) - before).toBeLessThan(150);
   }
 });
+
+test.each(['', '&sort=slug', '&sort=publishedAt'])(
+  'a list of an author of all outlooks reads those of a page%s',
+  async (sort) => {
+    for (let turn = 0; turn < 7; turn += 1) {
+      const before = await pagesRead('outlook_versions');
+      const { statusCode } = await app.inject(`/v1/outlooks?limit=10&author=Sample%20desk${sort}`);
+      expect(statusCode).toBe(200);
+      // The authors of 21 outlooks, and what a list shows of them.
+      expect((await pagesRead('outlook_versions')) - before).toBeLessThan(250);
+    }
+  },
+);
 
 const OBSERVED = `/v1/series/rut-close/observations?from=2026-11-01&to=2026-11-11`;
 test.each([

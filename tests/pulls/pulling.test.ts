@@ -106,6 +106,45 @@ describe('a provider as it documents itself', () => {
     expect(await valuesOf(ledger, key)).toEqual(expected);
   });
 
+  test.each([
+    ['annual', 'end', '2024', '2024-12-31'],
+    ['annual', 'start', '2024', '2024-01-01'],
+    ['semiannual', 'end', '2025-S1', '2025-06-30'],
+    ['semiannual', 'start', '2025-S2', '2025-07-01'],
+    ['quarterly', 'end', '2025-Q3', '2025-09-30'],
+    ['weekly', 'end', '2026-W01', '2026-01-04'],
+    ['weekly', 'start', '2026-W01', '2025-12-29'],
+    ['weekly', 'end', '2020-W53', '2021-01-03'],
+  ])('the ECB: %s periods, dated by the %s', async (frequency, dated, period, day) => {
+    provider.sends(`KEY,TIME_PERIOD,OBS_VALUE\nX,${period},2.5\n`);
+    const key = await sourced(ledger, { kind: 'ecb', id: 'X/X' }, { frequency, dated });
+    await puller.pullDue();
+    expect(await valuesOf(ledger, key)).toEqual([`${day} 2.5`]);
+  });
+
+  test.each([
+    [
+      'KEY,FREQ,TIME_PERIOD,OBS_VALUE\nA,M,2026-03,1\n',
+      /^the ECB's series is monthly, and this one daily$/,
+    ],
+    [
+      'KEY,FREQ,TIME_PERIOD,OBS_VALUE\nA,D,2026-03-02,1\nB,D,2026-03-03,1\n',
+      /^the id names 2 series of the ECB, not one$/,
+    ],
+    [
+      'DATE,VALUE\n2026-03-02,1\n',
+      /^line 1: the ECB's files have the columns TIME_PERIOD and OBS_VALUE$/,
+    ],
+    ['TIME_PERIOD,OBS_VALUE\n2026-W60,1\n', /^line 2, column date: "2026-W60" is not a date/],
+    ['TIME_PERIOD,OBS_VALUE\n2026-03-02,"1\n', /^the file is not valid CSV/],
+  ])('the ECB: %j is refused', async (text, detail) => {
+    provider.sends(text);
+    const key = await sourced(ledger, { kind: 'ecb', id: 'X/X' });
+    await puller.pullDue();
+    expect((await sourceOf(ledger, key)).lastFailure?.detail).toMatch(detail);
+    expect(await valuesOf(ledger, key)).toEqual([]);
+  });
+
   test('Stooq: the closes of a CSV file', async () => {
     provider.sends(
       'Date,Open,High,Low,Close,Volume\r\n2026-11-18,2801.1,2815,2790.25,2810.4,0\r\n2026-11-19,2810,2822,2800,2805.75,0\r\n',

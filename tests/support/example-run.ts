@@ -1,5 +1,4 @@
 import { expect, vi } from 'vitest';
-import { SAMPLE_EVIDENCE } from '../../src/http/openapi/examples.ts';
 import type { TestLedger } from './ledger.ts';
 import { Receiver } from './receiver.ts';
 import { type Recorded, Recorder } from './recorder.ts';
@@ -63,18 +62,27 @@ async function useSeries(run: Run): Promise<void> {
   await run.record('recordObservations', { ...yields, body });
   await run.record('listObservations', { path: { key: 'us-30y-yield' }, query: CSV });
   await run.record('listObservations', { path: { key: 'us-30y-yield' } });
-  await run.record('setSeriesSource', { path: { key: 'us-30y-yield' } });
-  await run.record('setSeriesSource', { path: { key: 'us-30y-yield' } });
-  await run.record('getSeriesSource', { path: { key: 'us-30y-yield' } });
-  await run.record('removeSeriesSource', { path: { key: 'us-30y-yield' } });
+  const path = { key: 'us-10y-yield' };
+  await run.record('setSeriesSource', { path, body: 'fred' });
+  await run.record('setSeriesSource', {
+    path,
+    body: { kind: 'fred', id: 'DGS10', everyMinutes: 720 },
+  });
+  await run.record('getSeriesSource', { path });
 }
 
 /** @returns the id of an item of evidence */
 async function useOutlook(run: Run): Promise<string> {
+  const body = {
+    headline: 'Retail sales rose more than expected',
+    summary: 'Demand at home held up in the month.',
+    publisher: 'A newspaper',
+    url: 'https://news.example/retail-sales',
+    publishedAt: '2026-11-17T13:30:00Z',
+  };
+  await run.record('addEvidence', { body, query: '?import=true' });
+  await run.record('addEvidence', { body, query: '?import=true' });
   const { id } = await run.record('addEvidence');
-  const news = { ...SAMPLE_EVIDENCE, url: 'https://newswire.example/2026/11/20/yields' };
-  await run.record('addEvidence', { query: '?import=true', body: news });
-  await run.record('addEvidence', { query: '?import=true', body: news });
   await run.record('reviseOutlook', { body: 'refusedSum', isRefused: true });
   await run.record('reviseOutlook', {
     body: {
@@ -95,6 +103,7 @@ async function useViews(run: Run): Promise<void> {
     as: 'analyst',
     body: { probabilities: { bear: 0.38, base: 0.4, bull: 0.22 }, rationale: 'Spreads came in.' },
   });
+  await run.record('holdView');
   await run.record('getOwnView', { as: 'analyst' });
   await run.record('listViews', { query: CSV });
   await run.record('listViews');
@@ -103,9 +112,7 @@ async function useViews(run: Run): Promise<void> {
   await run.record('getView', { path });
   await run.record('getConsensus');
   await run.record('publishConsensus');
-  await run.record('listViewsOfAnalyst', { path: { id: path.analyst }, query: CSV });
-  await run.record('listViewsOfAnalyst', { path: { id: path.analyst } });
-  await run.record('withdrawView', { as: 'analyst' });
+  await run.record('withdrawView');
 }
 
 async function useConditions(run: Run): Promise<void> {
@@ -148,14 +155,16 @@ async function readOutlook(run: Run, evidence: string): Promise<void> {
 }
 
 async function useAnalysts(run: Run): Promise<void> {
-  await run.record('getMe', { as: 'analyst' });
+  const me = await run.record('getMe', { as: 'analyst' });
+  const analyst = (me['analyst'] ?? me) as { id: string };
+  const path = { id: analyst.id };
   await run.record('listAnalysts', { query: CSV });
   await run.record('listAnalysts');
-  const { author } = await run.record('getOutlook');
-  const path = { id: (author as { id: string }).id };
   await run.record('getAnalyst', { path });
   await run.record('listOutlooksOfAnalyst', { path, query: CSV });
   await run.record('listOutlooksOfAnalyst', { path });
+  await run.record('listViewsOfAnalyst', { path, query: CSV });
+  await run.record('listViewsOfAnalyst', { path });
 }
 
 async function useKeys(run: Run): Promise<void> {

@@ -1,17 +1,20 @@
-import type { Evidence, EvidenceInput } from '@outlook-ledger/client';
+import type { Client, Evidence, EvidenceInput } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
-import { dataOrThrow } from '../errors.ts';
+import { readAlphaVantageNews } from '../alphavantage-news.ts';
+import { dataOrThrow, ProblemError } from '../errors.ts';
 import { readJsonObject } from '../input-files.ts';
 import { formatTime, heading, paragraph, table } from '../layout.ts';
 import { numberOption, omitUndefined, slugArgument, textOption, type Yargs } from '../options.ts';
-import { printResult } from '../output.ts';
+import { printMessage, printResult } from '../output.ts';
 import { readPages } from '../paging.ts';
+import { sanitize } from '../terminal-text.ts';
 
 export function evidenceCommand(yargs: Yargs): void {
-  yargs.command('evidence', 'List or add evidence', (yargs) => {
+  yargs.command('evidence', 'List, add or import evidence', (yargs) => {
     listCommand(yargs);
     addCommand(yargs);
-    return yargs.demandCommand(1, 'Use "evidence list" or "evidence add".');
+    importCommand(yargs);
+    return yargs.demandCommand(1, 'Use "evidence list", "evidence add" or "evidence import".');
   });
 }
 
@@ -66,6 +69,68 @@ function addCommand(yargs: Yargs): void {
   );
 }
 
+function importCommand(yargs: Yargs): void {
+  yargs.command(
+    'import <file>',
+    'Import news with sentiments as evidence; safe to repeat',
+    (yargs) =>
+      yargs
+        .positional('file', {
+          type: 'string',
+          demandOption: true,
+          describe:
+            'JSON file as the provider sends it; it may be compressed by gzip; - for standard input',
+        })
+        .nargs('file', 1)
+        .options({
+          from: {
+            ...textOption('whose file it is: NEWS_SENTIMENT of alphavantage'),
+            choices: ['alphavantage'] as const,
+            demandOption: true,
+          },
+          outlook: { ...slugArgument, nargs: 1 },
+        }),
+    async (argv) => {
+      const client = apiClient(argv.url);
+      const items = readAlphaVantageNews(await readJsonObject(argv.file), argv.file);
+      const counts = { added: 0, known: 0 };
+      for (const [index, item] of items.entries()) {
+        const isNew = await importItem(client, argv.outlook, item, index);
+        counts[isNew ? 'added' : 'known'] += 1;
+      }
+      printResult(argv, counts, () =>
+        sanitize(`${argv.outlook}: ${counts.added} added, ${counts.known} already there.`),
+      );
+    },
+  );
+}
+
+/**
+ * @param index the place of the item in the feed, for messages
+ * @returns whether the item is new
+ */
+async function importItem(
+  client: Client,
+  slug: string,
+  body: EvidenceInput,
+  index: number,
+): Promise<boolean> {
+  const params = { path: { slug }, query: { import: 'true' } as never };
+  const result = await client.POST('/v1/outlooks/{slug}/evidence', { params, body });
+  try {
+    dataOrThrow(result);
+  } catch (error) {
+    if (index > 0 && error instanceof Error) {
+      printMessage(
+        `The ${index} items before feed[${index}] are in the outlook. Import the file again once the problem is solved.`,
+      );
+    }
+    if (!(error instanceof ProblemError)) throw error;
+    throw new ProblemError(error.problem, ({ pointer }) => `feed[${index}]${pointer}`);
+  }
+  return result.response.status === 201;
+}
+
 function formatEvidence(items: readonly Evidence[]): string {
   if (items.length === 0) return 'No evidence.';
   return table(
@@ -74,9 +139,10 @@ function formatEvidence(items: readonly Evidence[]): string {
   );
 }
 
-function formatAdded({ id, headline, claims }: Evidence): string {
+function formatAdded({ id, headline, claims, duplicateOf }: Evidence): string {
   return [
     heading(`Added: ${headline}`),
+    ...(duplicateOf === null ? [] : [paragraph(`The outlook has this already: ${duplicateOf}.`)]),
     paragraph(`Claims: ${claims.length}. To cite it in a revision: --evidence ${id}`),
   ].join('\n');
 }

@@ -1,14 +1,11 @@
 import type { Client, FieldError, Recorded } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
 import { dataOrThrow, ProblemError } from '../errors.ts';
-import { openInput } from '../input-files.ts';
-import { bar } from '../layout.ts';
-import { readObservations, type Row, splitIntoBatches } from '../observation-file.ts';
-import type { GlobalOptions, Yargs } from '../options.ts';
-import { printMessage, printResult } from '../output.ts';
+import { type InputFile, readInput } from '../input-files.ts';
+import { formatDelta, heading, paragraph, table } from '../layout.ts';
+import { numberOption, omitUndefined, textOption, type Yargs } from '../options.ts';
+import { printResult } from '../output.ts';
 import { sanitize } from '../terminal-text.ts';
-
-const PROGRESS_BAR_WIDTH = 30;
 
 export function observationsCommand(yargs: Yargs): void {
   yargs.command('observations', 'Import observations', (yargs) => {
@@ -17,10 +14,23 @@ export function observationsCommand(yargs: Yargs): void {
   });
 }
 
+/** The options that describe a file, by the parameters of the API. */
+const OPTION_NAMES: Readonly<Record<string, string>> = {
+  format: '--from',
+  dateColumn: '--date-column',
+  valueColumn: '--value-column',
+  dateFormat: '--date-format',
+  decimal: '--decimal',
+  delimiter: '--delimiter',
+  missing: '--missing',
+  dryRun: '--dry-run',
+  maxJump: '--max-jump',
+};
+
 function importCommand(yargs: Yargs): void {
   yargs.command(
     'import <series> <file>',
-    'Import observations from a CSV file; safe to repeat',
+    'Import a CSV file of a provider or your own; safe to repeat',
     (yargs) =>
       yargs
         .positional('series', {
@@ -32,80 +42,126 @@ function importCommand(yargs: Yargs): void {
           type: 'string',
           demandOption: true,
           describe:
-            'CSV file with the header date,value or date,value,provenance,note; - for standard input',
+            'CSV file with a header line, such as date,value; it may be compressed by gzip; - for standard input',
         })
-        .nargs('file', 1),
+        .nargs('file', 1)
+        .options({
+          from: textOption('whose file it is: fred, yahoo, stooq or alphavantage'),
+          'date-column': textOption('column of the dates, by its name'),
+          'value-column': textOption('column of the values, by its name'),
+          'date-format': textOption('how dates are written, such as DD/MM/YYYY or %d/%m/%Y'),
+          decimal: textOption('decimal mark: . or ,'),
+          delimiter: textOption('what separates the cells of a line: , ; | or tab'),
+          missing: textOption('what stands for no value, separated by commas'),
+          'dry-run': {
+            type: 'boolean',
+            default: false,
+            describe: 'show what would change, and store nothing',
+          },
+          'max-jump': numberOption(
+            'with --dry-run, show changes above this ratio from one day to the next; 0.2 by default',
+          ),
+        }),
     async (argv) => {
       const client = apiClient(argv.url);
-      const name = argv.file === '-' ? 'Standard input' : argv.file;
-      const rows = await readObservations(openInput(argv.file), name);
-      await sendAll(client, argv.series, rows, argv);
+      const file = await readInput(argv.file);
+      const { from: format, dateColumn, valueColumn, dateFormat } = argv;
+      const { decimal, delimiter, missing, dryRun, maxJump } = argv;
+      const query = omitUndefined({
+        format,
+        dateColumn,
+        valueColumn,
+        dateFormat,
+        decimal,
+        delimiter,
+        missing,
+        dryRun: dryRun ? 'true' : undefined,
+        maxJump: maxJump?.toString(),
+      });
+      const recorded = await send(client, argv.series, file, query);
+      printResult(argv, recorded, () => formatRecorded(recorded));
     },
   );
 }
 
-async function sendAll(
+/**
+ * Sends a file as it is: the service reads it, because a part of a file may look as if it were written in another way
+ * than the whole.
+ */
+async function send(
   client: Client,
-  series: string,
-  rows: readonly Row[],
-  options: GlobalOptions,
-): Promise<void> {
-  const total = { added: 0, revised: 0, unchanged: 0 };
-  const progress = startProgress(rows.length);
-  for (const batch of splitIntoBatches(rows)) {
-    const recorded = await sendBatch(client, series, batch).catch((error: unknown) => {
-      progress.clear();
-      if (batch[0] !== rows[0]) {
-        printMessage(
-          `The lines before ${batch[0]?.line} are stored. Import the whole file again once the problem is solved.`,
-        );
-      }
-      throw error;
-    });
-    progress.advance(batch.length);
-    for (const name of ['added', 'revised', 'unchanged'] as const) total[name] += recorded[name];
-    // With --json, the service's response to each batch is a line.
-    if (options.json) printResult(options, recorded, () => '');
-  }
-  progress.clear();
-  if (options.json) return;
-  const { added, revised, unchanged } = total;
-  printResult(options, total, () =>
-    sanitize(`${series}: ${added} added, ${revised} revised, ${unchanged} unchanged.`),
-  );
-}
-
-async function sendBatch(client: Client, series: string, batch: readonly Row[]): Promise<Recorded> {
-  const params = { path: { key: series } };
-  const body = { observations: batch.map(({ observation }) => observation) };
-  const result = await client.POST('/v1/series/{key}/observations', { params, body });
+  key: string,
+  { bytes, isGzip }: InputFile,
+  query: Record<string, string>,
+): Promise<Recorded> {
+  const result = await client.POST('/v1/series/{key}/observations', {
+    // The service checks the options, and names all that are wrong at once.
+    params: { path: { key }, query },
+    body: bytes as never,
+    bodySerializer: (body) => body as unknown as string,
+    headers: { 'Content-Type': 'text/csv', ...(isGzip && { 'Content-Encoding': 'gzip' }) },
+  });
   try {
     return dataOrThrow(result);
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    throw new ProblemError(error.problem, (fault) => locateInFile(fault, batch));
+    const { errors, ...problem } = error.problem;
+    const named = errors && { errors: errors.map(nameOptions) };
+    throw new ProblemError({ ...problem, ...named }, locate);
   }
 }
 
-function locateInFile({ pointer }: FieldError, batch: readonly Row[]): string {
-  const [, index, column] = /^\/observations\/(\d+)(?:\/(\w+))?$/.exec(pointer) ?? [];
-  const line = batch[Number(index)]?.line;
-  if (line === undefined) return pointer || 'the file';
-  return column === undefined ? `line ${line}` : `line ${line}, column ${column}`;
+/** The service's words for parameters, as this command names them. */
+function nameOptions(fault: FieldError): FieldError {
+  const detail = fault.detail.replaceAll(
+    /\b(dateColumn|valueColumn|dateFormat)\b|\b(decimal|format)(?==)|(?<=with )(delimiter|missing)\b/g,
+    (name) => OPTION_NAMES[name] ?? name,
+  );
+  return { ...fault, detail };
 }
 
-/**
- * Shows a progress bar if the standard error is a terminal. That of @clack/prompts would turn a Ctrl-C halfway through
- * into exit code 0.
- */
-function startProgress(total: number): { advance: (count: number) => void; clear: () => void } {
-  const { stderr } = process;
-  if (!stderr.isTTY) return { advance: () => {}, clear: () => {} };
-  let done = 0;
-  const advance = (count: number) => {
-    done += count;
-    stderr.write(`\r${bar(done / total, PROGRESS_BAR_WIDTH)} ${done} of ${total} observations`);
-  };
-  advance(0);
-  return { advance, clear: () => void stderr.write('\r\u001b[K') };
+/** A fault of a file says itself on which line it is. */
+function locate({ pointer, in: part }: FieldError): string {
+  return part === 'query' ? (OPTION_NAMES[pointer.slice(1)] ?? pointer) : '';
+}
+
+function formatRecorded({ series, preview, ...counts }: Recorded): string {
+  const { added, revised, unchanged, skipped } = counts;
+  const words = `${added} added, ${revised} revised, ${unchanged} unchanged`;
+  const summary = `${series}: ${words}${skipped > 0 ? `, ${skipped} without a value skipped` : ''}.`;
+  if (preview === null) return sanitize(summary);
+  const span =
+    preview.from === null ? '' : ` The file has values from ${preview.from} to ${preview.to}.`;
+  return [
+    heading(summary),
+    paragraph(`Dry run: nothing was stored.${span}`),
+    ...changesOf(
+      'Revised',
+      preview.revisions.map((one) => [one.date, one.before, one.value]),
+    ),
+    ...changesOf(
+      'Jump',
+      preview.jumps.map((one) => [one.date, one.previousValue, one.value, one.change]),
+    ),
+  ].join('\n');
+}
+
+type Change = [date: string, before: number | null, value: number | null, change?: number | null];
+
+function changesOf(title: string, changes: readonly Change[]): string[] {
+  if (changes.length === 0) return [];
+  const isJump = changes.some((change) => change.length > 3);
+  const columns = [
+    { title },
+    { title: 'from', align: 'right' as const },
+    { title: 'to', align: 'right' as const },
+    ...(isJump ? [{ title: 'change', align: 'right' as const }] : []),
+  ];
+  const rows = changes.map(([date, before, value, change]) => [
+    date,
+    String(before ?? '·'),
+    String(value ?? '·'),
+    ...(isJump ? [change == null ? '·' : formatDelta(change)] : []),
+  ]);
+  return [table(columns, rows)];
 }
