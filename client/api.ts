@@ -5647,13 +5647,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:37:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:c0494301f430454a98d86b11be64f0dc13cbbe9859c2e44fbfc91cc2879602dc",
+                     *       "hash": "sha256:c96534d88fcd8a89c55e0d2845a202ccbd23f8c28d49f71701e4c2771db1e736",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -5683,9 +5683,9 @@ export interface operations {
                      *         "number": 1,
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
-                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "knownAt": "2026-11-23T15:45:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
-                     *         "resolvedAt": "2026-11-23T15:44:00.000Z"
+                     *         "resolvedAt": "2026-11-23T15:45:00.000Z"
                      *       },
                      *       "continues": null,
                      *       "continuedBy": null,
@@ -5868,7 +5868,7 @@ export interface operations {
                     /**
                      * @example # Russell 2000: the case for more downside
                      *
-                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 14:44 UTC by admin desk.*
+                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 14:45 UTC by admin desk.*
                      *
                      *     ![Bear 39%, Base 40%, Bull 21%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4\&format=png\&scale=2)
                      *
@@ -6064,7 +6064,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:45:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -6109,7 +6109,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 1,
-                     *           "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:35:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -6142,8 +6142,8 @@ export interface operations {
                     };
                     /**
                      * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt
-                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.04,0,-0.04,0.39,0.4,0.21,0.39,0.4,0.21,,,,,
-                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:34:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
+                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:45:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.04,0,-0.04,0.39,0.4,0.21,0.39,0.4,0.21,,,,,
+                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:35:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
                      */
                     "text/csv": string;
                 };
@@ -6235,7 +6235,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 1,
-                     *       "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *       "publishedAt": "2026-11-23T14:35:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -6530,7 +6530,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:45:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -6856,13 +6856,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:37:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:c0494301f430454a98d86b11be64f0dc13cbbe9859c2e44fbfc91cc2879602dc",
+                     *       "hash": "sha256:c96534d88fcd8a89c55e0d2845a202ccbd23f8c28d49f71701e4c2771db1e736",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -7181,7 +7181,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 3,
-                     *       "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *       "publishedAt": "2026-11-23T14:34:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -7493,7 +7493,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:45:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -7516,7 +7516,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 3,
-                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:34:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -7548,8 +7548,8 @@ export interface operations {
                     };
                     /**
                      * @example version,publishedAt,author.id,author.name,rationale,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull
-                     *     4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.04,0,-0.04,0.39,0.4,0.21
-                     *     3,2026-11-23T14:33:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
+                     *     4,2026-11-23T14:45:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.04,0,-0.04,0.39,0.4,0.21
+                     *     3,2026-11-23T14:34:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
                      */
                     "text/csv": string;
                 };
@@ -7997,7 +7997,7 @@ export interface operations {
                      *       },
                      *       "to": {
                      *         "version": 2,
-                     *         "publishedAt": "2026-11-23T14:32:00.000Z",
+                     *         "publishedAt": "2026-11-23T14:33:00.000Z",
                      *         "author": {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
@@ -8192,7 +8192,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:32:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
                      *           "bear": 0.35,
                      *           "base": 0.4,
                      *           "bull": 0.25
@@ -8204,9 +8204,9 @@ export interface operations {
                     /**
                      * @example version,publishedAt,bear,base,bull
                      *     1,2026-11-20T16:00:00.000Z,0.3,0.45,0.25
-                     *     2,2026-11-23T14:32:00.000Z,0.35,0.4,0.25
-                     *     3,2026-11-23T14:33:00.000Z,0.35,0.4,0.25
-                     *     4,2026-11-23T14:44:00.000Z,0.39,0.4,0.21
+                     *     2,2026-11-23T14:33:00.000Z,0.35,0.4,0.25
+                     *     3,2026-11-23T14:34:00.000Z,0.35,0.4,0.25
+                     *     4,2026-11-23T14:45:00.000Z,0.39,0.4,0.21
                      */
                     "text/csv": string;
                 };
@@ -8508,11 +8508,11 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "addedAt": "2026-11-23T14:30:00.000Z",
+                     *           "addedAt": "2026-11-23T14:31:00.000Z",
                      *           "moved": [
                      *             {
                      *               "version": 2,
-                     *               "publishedAt": "2026-11-23T14:32:00.000Z",
+                     *               "publishedAt": "2026-11-23T14:33:00.000Z",
                      *               "deltas": {
                      *                 "bear": 0.05,
                      *                 "base": -0.05,
@@ -8538,7 +8538,7 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "addedAt": "2026-11-23T14:28:00.000Z",
+                     *           "addedAt": "2026-11-23T14:29:00.000Z",
                      *           "moved": []
                      *         }
                      *       ],
@@ -8554,8 +8554,8 @@ export interface operations {
                      * @example id,headline,summary,publisher,url,publishedAt,sentiment.score,sentiment.label,sentiment.scale.min,sentiment.scale.max,sentiment.provider,tickers,claims,corrects,correctedBy,duplicateOf,addedBy.id,addedBy.name,addedAt,moved
                      *     fd0fe62c-d20e-4923-a737-ebc8ddf03e8f,"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.
                      *
-                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:30:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T14:32:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
-                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,Retail sales rose more than expected,Demand at home held up in the month.,A newspaper,https://news.example/retail-sales,2026-11-17T13:30:00.000Z,,,,,,,,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:28:00.000Z,
+                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:31:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T14:33:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
+                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,Retail sales rose more than expected,Demand at home held up in the month.,A newspaper,https://news.example/retail-sales,2026-11-17T13:30:00.000Z,,,,,,,,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:29:00.000Z,
                      */
                     "text/csv": string;
                 };
@@ -8665,7 +8665,7 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:28:00.000Z",
+                     *       "addedAt": "2026-11-23T14:29:00.000Z",
                      *       "moved": []
                      *     }
                      */
@@ -8736,7 +8736,7 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:30:00.000Z",
+                     *       "addedAt": "2026-11-23T14:31:00.000Z",
                      *       "moved": []
                      *     }
                      */
@@ -8890,11 +8890,11 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:30:00.000Z",
+                     *       "addedAt": "2026-11-23T14:31:00.000Z",
                      *       "moved": [
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:32:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
                      *           "deltas": {
                      *             "bear": 0.05,
                      *             "base": -0.05,
@@ -9019,7 +9019,7 @@ export interface operations {
                      *           },
                      *           "version": 1,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:38:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.4,
                      *             "base": 0.4,
@@ -9034,7 +9034,7 @@ export interface operations {
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -9053,8 +9053,8 @@ export interface operations {
                     };
                     /**
                      * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,1,2026-11-23T14:37:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:36:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,1,2026-11-23T14:38:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
                      */
                     "text/csv": string;
                 };
@@ -9155,7 +9155,7 @@ export interface operations {
                      *       },
                      *       "version": 2,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -9254,7 +9254,7 @@ export interface operations {
                      *       },
                      *       "version": 2,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -9285,7 +9285,7 @@ export interface operations {
                      *       },
                      *       "version": 1,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:38:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.4,
                      *         "base": 0.4,
@@ -9381,7 +9381,7 @@ export interface operations {
                      *       },
                      *       "version": 2,
                      *       "kind": "withdrawn",
-                     *       "recordedAt": "2026-11-23T14:45:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:46:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.4,
                      *         "base": 0.4,
@@ -9511,7 +9511,7 @@ export interface operations {
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -9526,7 +9526,7 @@ export interface operations {
                      *           },
                      *           "version": 1,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:35:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.4,
                      *             "base": 0.4,
@@ -9545,8 +9545,8 @@ export interface operations {
                     };
                     /**
                      * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:36:00.000Z,0.38,0.4,0.22,held,Spreads came in.
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T14:35:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T14:36:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
                      */
                     "text/csv": string;
                 };
@@ -9993,7 +9993,7 @@ export interface operations {
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -10012,7 +10012,7 @@ export interface operations {
                     };
                     /**
                      * @example slug,title,analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:36:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
                      */
                     "text/csv": string;
                 };
@@ -10161,7 +10161,7 @@ export interface operations {
                      *             "name": "admin desk"
                      *           },
                      *           "version": 1,
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:38:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.4,
                      *             "base": 0.4,
@@ -10177,7 +10177,7 @@ export interface operations {
                      *             "name": "analyst desk"
                      *           },
                      *           "version": 2,
-                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -10314,7 +10314,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 4,
-                     *       "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *       "publishedAt": "2026-11-23T14:45:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -10660,7 +10660,7 @@ export interface operations {
                      *               }
                      *             ],
                      *             "version": 4,
-                     *             "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *             "recordedAt": "2026-11-23T14:47:00.000Z",
                      *             "assessment": null,
                      *             "answer": null
                      *           }
@@ -10679,10 +10679,10 @@ export interface operations {
                     "application/json": components["schemas"]["Conditions"];
                     /**
                      * @example key,invalidates,statement,rule,state,lastChange.state,lastChange.cause,lastChange.reason,lastChange.day,lastChange.observations,lastChange.version,lastChange.recordedAt,lastChange.assessment.author.id,lastChange.assessment.author.name,lastChange.assessment.rationale,lastChange.assessment.overrideReason,lastChange.assessment.evidence,lastChange.answer.version,lastChange.answer.way,lastChange.answer.reason
-                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T14:46:00.000Z,,,,,,,,
+                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T14:47:00.000Z,,,,,,,,
                      *     domestic-breadth,bear,"Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",,untriggered,,,,,,,,,,,,,,,
                      *     financing-access,bear,"Financing conditions improve and smaller companies gain better access to funds, which weakens the bear case substantially.","{""all"":[{""series"":""us-high-yield-spread"",""operator"":""lt"",""threshold"":3,""forObservations"":5,""judgedOn"":null},{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.75,""forObservations"":1,""judgedOn"":null}]}",untriggered,,,,,,,,,,,,,,,
-                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T14:47:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
+                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T14:48:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
                      *     earnings-revisions,bear,"Earnings revisions improve, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     balance-sheet-repair,bear,"Further evidence appears that fragile balance sheets are mending, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     persistently-high-rates,bull,"Rates stay high for longer without letting up; if this worsens meaningfully, probability weight moves away from bull and base.","{""series"":""us-30y-yield"",""operator"":""gte"",""threshold"":5,""forObservations"":20,""judgedOn"":null}",untriggered,,,,,,,,,,,,,,,
@@ -10823,7 +10823,7 @@ export interface operations {
                      *           }
                      *         ],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *         "recordedAt": "2026-11-23T14:47:00.000Z",
                      *         "assessment": null,
                      *         "answer": null
                      *       },
@@ -10841,7 +10841,7 @@ export interface operations {
                      *             }
                      *           ],
                      *           "version": 4,
-                     *           "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:47:00.000Z",
                      *           "assessment": null,
                      *           "answer": null
                      *         }
@@ -10957,7 +10957,7 @@ export interface operations {
                      *         "day": null,
                      *         "observations": [],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T14:47:00.000Z",
+                     *         "recordedAt": "2026-11-23T14:48:00.000Z",
                      *         "assessment": {
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
@@ -11364,13 +11364,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 2,
-                     *       "publishedAt": "2026-11-23T15:51:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:52:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "The desk no longer covers small caps.",
-                     *       "hash": "sha256:99e1f101b995e315dd5c8a6337eeecf13bee42a94610811ce0bb9b6f1b65fb6d",
+                     *       "hash": "sha256:9e0ff7dad0786d2e591780865fa143708c431c53fcd52d9699a690e7623402b7",
                      *       "previousHash": "sha256:6836906b65d74e2725afd49c59a2513485ec6c44cac2f17d9a85dcab9b9810b3",
                      *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
                      *       "change": {
@@ -11664,7 +11664,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "knownAt": "2026-11-23T15:45:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -11672,7 +11672,7 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "resolvedAt": "2026-11-23T15:45:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -11775,7 +11775,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "knownAt": "2026-11-23T15:45:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -11783,7 +11783,7 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "resolvedAt": "2026-11-23T15:45:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -12039,7 +12039,7 @@ export interface operations {
                      *       "resolution": {
                      *         "number": 1,
                      *         "outcome": "bear",
-                     *         "knownAt": "2026-11-23T15:44:00.000Z"
+                     *         "knownAt": "2026-11-23T15:45:00.000Z"
                      *       },
                      *       "reference": {
                      *         "name": "uniform",
@@ -12050,25 +12050,25 @@ export interface operations {
                      *         }
                      *       },
                      *       "outlook": {
-                     *         "coverage": 0.008188736681887366,
-                     *         "skillCoverage": 0.008188736681887366,
+                     *         "coverage": 0.008190639269406393,
+                     *         "skillCoverage": 0.008190639269406393,
                      *         "timeWeighted": {
-                     *           "brier": 0.006159573820395738,
-                     *           "logarithmic": 0.009825546586363873,
-                     *           "rankedProbability": 0.004507176560121766
+                     *           "brier": 0.006161010273972603,
+                     *           "logarithmic": 0.00982783724999463,
+                     *           "rankedProbability": 0.004508227739726027
                      *         },
                      *         "mean": {
-                     *           "brier": 0.7522007434944238,
-                     *           "logarithmic": 1.1998855217920195,
-                     *           "rankedProbability": 0.5504117100371747
+                     *           "brier": 0.752201393728223,
+                     *           "logarithmic": 1.1998864712188566,
+                     *           "rankedProbability": 0.5504121951219512
                      *         },
                      *         "skill": {
-                     *           "brier": -0.12830111524163568,
-                     *           "logarithmic": -0.0921828693967069,
-                     *           "rankedProbability": 0.009258921933085501
+                     *           "brier": -0.1283020905923345,
+                     *           "logarithmic": -0.09218373360225689,
+                     *           "rankedProbability": 0.009258048780487804
                      *         },
                      *         "missing": [],
-                     *         "attainableCoverage": 0.6511111111111111
+                     *         "attainableCoverage": 0.6511130136986302
                      *       },
                      *       "versions": [
                      *         {
@@ -12079,7 +12079,7 @@ export interface operations {
                      *             "base": 0.45,
                      *             "bull": 0.25
                      *           },
-                     *           "share": 0.008051750380517505,
+                     *           "share": 0.008053652968036529,
                      *           "outcome": "bear",
                      *           "scores": {
                      *             "brier": 0.755,
@@ -12095,7 +12095,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:32:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.35,
                      *             "base": 0.4,
@@ -12258,13 +12258,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008188736682,
+                     *       "nEffective": 0.008190639269,
                      *       "clusters": 1,
-                     *       "coverage": 0.008188736682,
-                     *       "attainableCoverage": 0.651111111111,
+                     *       "coverage": 0.008190639269,
+                     *       "attainableCoverage": 0.651113013699,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008188736682
+                     *         "nEffective": 0.008190639269
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12276,12 +12276,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.301394052045,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.301393728223,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.002127632491,
                      *               "high": 1
                      *             }
                      *           }
@@ -12291,13 +12291,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.449163568773,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.449163763066,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           }
                      *         ],
@@ -12306,13 +12306,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249442379182,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.249442508711,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           }
                      *         ],
@@ -12321,25 +12321,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249442379182,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.249442508711,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.301394052045,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.301393728223,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.002127632491,
                      *               "high": 1
                      *             }
                      *           }
@@ -12347,46 +12347,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488050270519,
+                     *           "reliability": 0.488050722966,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117945095
+                     *           "withinBuckets": 0.000117918149
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201747911513,
+                     *           "reliability": 0.201748086052,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000041121944
+                     *           "withinBuckets": 0.000041112554
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062221500532,
+                     *           "reliability": 0.062221565152,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000021993892
+                     *           "withinBuckets": 0.000021988855
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752019682564,
+                     *           "reliability": 0.75202037417,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000181060931
+                     *           "withinBuckets": 0.000181019558
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752200743494,
+                     *           "mean": 0.752201393728,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.199885521792,
+                     *           "mean": 1.199886471219,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550411710037,
+                     *           "mean": 0.550412195122,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -12532,13 +12532,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008188736682,
+                     *       "nEffective": 0.008190639269,
                      *       "clusters": 1,
-                     *       "coverage": 0.008188736682,
-                     *       "attainableCoverage": 0.651111111111,
+                     *       "coverage": 0.008190639269,
+                     *       "attainableCoverage": 0.651113013699,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008188736682
+                     *         "nEffective": 0.008190639269
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12550,12 +12550,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.301394052045,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.301393728223,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.002127632491,
                      *               "high": 1
                      *             }
                      *           }
@@ -12565,13 +12565,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.449163568773,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.449163763066,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           }
                      *         ],
@@ -12580,13 +12580,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249442379182,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.249442508711,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           }
                      *         ],
@@ -12595,25 +12595,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249442379182,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.249442508711,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.997872367509
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.301394052045,
+                     *             "weight": 0.008190639269,
+                     *             "nEffective": 0.008190639269,
+                     *             "predictedMean": 0.301393728223,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.002127632491,
                      *               "high": 1
                      *             }
                      *           }
@@ -12621,46 +12621,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488050270519,
+                     *           "reliability": 0.488050722966,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117945095
+                     *           "withinBuckets": 0.000117918149
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201747911513,
+                     *           "reliability": 0.201748086052,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000041121944
+                     *           "withinBuckets": 0.000041112554
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062221500532,
+                     *           "reliability": 0.062221565152,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000021993892
+                     *           "withinBuckets": 0.000021988855
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752019682564,
+                     *           "reliability": 0.75202037417,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000181060931
+                     *           "withinBuckets": 0.000181019558
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752200743494,
+                     *           "mean": 0.752201393728,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.199885521792,
+                     *           "mean": 1.199886471219,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550411710037,
+                     *           "mean": 0.550412195122,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -12831,7 +12831,7 @@ export interface operations {
                      *       "nEffective": 0.000136986301,
                      *       "clusters": 1,
                      *       "coverage": 0.000136986301,
-                     *       "attainableCoverage": 0.651111111111,
+                     *       "attainableCoverage": 0.651113013699,
                      *       "compared": {
                      *         "n": 1,
                      *         "nEffective": 0.000136986301
@@ -13059,11 +13059,13 @@ export interface operations {
                 content: {
                     /**
                      * @example retry: 1000
-                     *     id: 1-d39e30ae
+                     *     event: stream.opened
+                     *     data: {"position":1,"resumed":true}
+                     *     id: 1-1ee1f771
                      *
-                     *     id: 2-c96534d8
                      *     event: evidence.added
-                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:28:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     id: 2-2d8c87a5
                      */
                     "text/event-stream": string;
                 };
@@ -13141,11 +13143,13 @@ export interface operations {
                 content: {
                     /**
                      * @example retry: 1000
-                     *     id: 1-d39e30ae
+                     *     event: stream.opened
+                     *     data: {"position":1,"resumed":true}
+                     *     id: 1-1ee1f771
                      *
-                     *     id: 2-c96534d8
                      *     event: evidence.added
-                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:28:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     id: 2-2d8c87a5
                      */
                     "text/event-stream": string;
                 };
@@ -13229,9 +13233,9 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>http://127.0.0.1:3000/v1/feed.atom</id><title type="text">Outlook … */
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>urn:uuid:ce7d3954-f0a3-42f7-a9af-570cc9003671</id><title type="text">Outlook … */
                     "application/atom+xml": string;
-                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>http://127.0.0.1:3000/v1/feed.atom</id><title type="text">Outlook … */
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>urn:uuid:ce7d3954-f0a3-42f7-a9af-570cc9003671</id><title type="text">Outlook … */
                     "application/xml": string;
                 };
             };
@@ -13310,9 +13314,9 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/feed.atom</id><title … */
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>urn:uuid:c0008c8b-04a1-416e-a216-44003dd0e4b6</id><title type="text">Russell … */
                     "application/atom+xml": string;
-                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/feed.atom</id><title … */
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>urn:uuid:c0008c8b-04a1-416e-a216-44003dd0e4b6</id><title type="text">Russell … */
                     "application/xml": string;
                 };
             };
@@ -13406,12 +13410,12 @@ export interface operations {
                      *       "language": "en",
                      *       "items": [
                      *         {
-                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
+                     *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "date_published": "2026-11-23T14:45:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13419,12 +13423,12 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/versions/1",
+                     *           "id": "urn:uuid:2a8afa47-496b-4d2b-a945-ffda7e953b27",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside-second-desk?version=1",
                      *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
                      *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
-                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "date_published": "2026-11-23T14:35:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13444,12 +13448,12 @@ export interface operations {
                      *       "language": "en",
                      *       "items": [
                      *         {
-                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
+                     *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "date_published": "2026-11-23T14:45:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13457,12 +13461,12 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/versions/1",
+                     *           "id": "urn:uuid:2a8afa47-496b-4d2b-a945-ffda7e953b27",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside-second-desk?version=1",
                      *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
                      *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
-                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "date_published": "2026-11-23T14:35:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13559,12 +13563,12 @@ export interface operations {
                      *       "language": "en",
                      *       "items": [
                      *         {
-                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
+                     *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "date_published": "2026-11-23T14:45:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13572,12 +13576,12 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/3",
+                     *           "id": "urn:uuid:060079af-669c-44cb-a06f-936d1498b549",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=3",
                      *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
                      *           "content_text": "Says which spread we watch.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
-                     *           "date_published": "2026-11-23T14:33:00.000Z",
+                     *           "date_published": "2026-11-23T14:34:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13597,12 +13601,12 @@ export interface operations {
                      *       "language": "en",
                      *       "items": [
                      *         {
-                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/4",
+                     *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "date_published": "2026-11-23T14:45:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13610,12 +13614,12 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "id": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/versions/3",
+                     *           "id": "urn:uuid:060079af-669c-44cb-a06f-936d1498b549",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=3",
                      *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
                      *           "content_text": "Says which spread we watch.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
-                     *           "date_published": "2026-11-23T14:33:00.000Z",
+                     *           "date_published": "2026-11-23T14:34:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -14450,7 +14454,7 @@ export interface operations {
                      *           "value": 4.71,
                      *           "provenance": "sourced",
                      *           "note": null,
-                     *           "recordedAt": "2026-11-23T14:22:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:23:00.000Z",
                      *           "supersededAt": null
                      *         },
                      *         {
@@ -14458,7 +14462,7 @@ export interface operations {
                      *           "value": 4.6,
                      *           "provenance": "sourced",
                      *           "note": null,
-                     *           "recordedAt": "2026-11-23T14:22:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:23:00.000Z",
                      *           "supersededAt": null
                      *         }
                      *       ],
@@ -14472,8 +14476,8 @@ export interface operations {
                     };
                     /**
                      * @example date,value,provenance,note,recordedAt,supersededAt
-                     *     2026-11-16,4.71,sourced,,2026-11-23T14:22:00.000Z,
-                     *     2026-11-17,4.6,sourced,,2026-11-23T14:22:00.000Z,
+                     *     2026-11-16,4.71,sourced,,2026-11-23T14:23:00.000Z,
+                     *     2026-11-17,4.6,sourced,,2026-11-23T14:23:00.000Z,
                      */
                     "text/csv": string;
                 };
@@ -14605,7 +14609,7 @@ export interface operations {
                      *       "retracted": 0,
                      *       "unchanged": 0,
                      *       "skipped": 0,
-                     *       "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:47:00.000Z",
                      *       "preview": null
                      *     }
                      */
@@ -14690,11 +14694,17 @@ export interface operations {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
                     Age: components["headers"]["Age"];
                     "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {"type":"export","format":1,"position":"25-8aa14e4b","startedAt":"2026-11-23T15:52:00.000Z","types":["outlook","framework","version","resolution","contradiction","conditionChange","drawdownChange","view","evidence","instrument","series","observation"]}
+                     *     {"type":"outlook","slug":"russell-2000-downside","instrument":"RUT","horizon":{"from":"2026-03-31","to":"2027-03-31"},"status":"resolved","latestVersion":5,"reviewReasons":[],"horizonEndedAt":null,"continues":null,"continuedBy":null}
+                     *     {"type":"end","records":36}
+                     */
                     "application/x-ndjson": string;
                 };
             };
@@ -14781,11 +14791,15 @@ export interface operations {
                      *       "url": null,
                      *       "file": null,
                      *       "everyMinutes": 720,
-                     *       "setAt": "2026-11-23T14:26:00.000Z",
-                     *       "state": "pulling",
+                     *       "setAt": "2026-11-23T14:27:00.000Z",
+                     *       "state": "failing",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
-                     *       "lastFailure": null
+                     *       "lastFailure": {
+                     *         "at": "2026-11-23T14:28:00.000Z",
+                     *         "detail": "FRED needs a key: the operator of the service has to set FRED_API_KEY",
+                     *         "failures": 1
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["SeriesSource"];
@@ -14878,7 +14892,7 @@ export interface operations {
                      *       "url": null,
                      *       "file": null,
                      *       "everyMinutes": 720,
-                     *       "setAt": "2026-11-23T14:26:00.000Z",
+                     *       "setAt": "2026-11-23T14:27:00.000Z",
                      *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
@@ -14907,7 +14921,7 @@ export interface operations {
                      *       "url": null,
                      *       "file": null,
                      *       "everyMinutes": 1440,
-                     *       "setAt": "2026-11-23T14:25:00.000Z",
+                     *       "setAt": "2026-11-23T14:26:00.000Z",
                      *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
@@ -15070,33 +15084,33 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *           "id": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
                      *           "role": "analyst",
-                     *           "hint": "olk_zdC9",
-                     *           "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
+                     *           "hint": "olk_de_X",
+                     *           "issuedWith": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
                      *           "issuedBy": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
                      *           "name": "Small-cap desk",
-                     *           "analystId": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
-                     *           "createdAt": "2026-11-23T15:26:00.000Z",
+                     *           "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
+                     *           "createdAt": "2026-11-23T15:27:00.000Z",
                      *           "expiresAt": "2027-11-20T00:00:00.000Z",
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
                      *         },
                      *         {
-                     *           "id": "6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
                      *           "role": "feed",
-                     *           "hint": "olk_Kor6",
-                     *           "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
+                     *           "hint": "olk_zdC9",
+                     *           "issuedWith": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
                      *           "issuedBy": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
                      *           "name": "Rates desk",
-                     *           "analystId": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
-                     *           "createdAt": "2026-11-23T15:25:00.000Z",
+                     *           "analystId": "1e598f2d-c193-4e93-ae2d-1761ab84204a",
+                     *           "createdAt": "2026-11-23T15:26:00.000Z",
                      *           "expiresAt": null,
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
@@ -15112,8 +15126,8 @@ export interface operations {
                     };
                     /**
                      * @example id,name,analystId,role,hint,createdAt,expiresAt,revokedAt,lastUsedAt,issuedBy.id,issuedBy.name,issuedWith
-                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Small-cap desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,analyst,olk_zdC9,2026-11-23T15:26:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,060079af-669c-44cb-a06f-936d1498b549
-                     *     6e22e098-8b2c-466d-a06a-7578b279d911,Rates desk,90dc76e8-8c8d-491e-afa3-f87c0c1f58dd,feed,olk_Kor6,2026-11-23T15:25:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,060079af-669c-44cb-a06f-936d1498b549
+                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,Small-cap desk,1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37,analyst,olk_de_X,2026-11-23T15:27:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
+                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Rates desk,1e598f2d-c193-4e93-ae2d-1761ab84204a,feed,olk_zdC9,2026-11-23T15:26:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
                      */
                     "text/csv": string;
                 };
@@ -15189,21 +15203,21 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *       "id": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
                      *       "role": "analyst",
-                     *       "hint": "olk_zdC9",
-                     *       "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
+                     *       "hint": "olk_de_X",
+                     *       "issuedWith": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
                      *       "issuedBy": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "name": "Small-cap desk",
-                     *       "analystId": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
-                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
+                     *       "createdAt": "2026-11-23T15:27:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null,
-                     *       "key": "olk_HlmPLcGTDpMuLRdhq4QgSlZB3Ik7qEa_NWNiQFiB6UU"
+                     *       "key": "olk_wElDAfQwRUqY2GsRvmTw3BPLvphZwuRPv8kcwoeWAtw"
                      *     }
                      */
                     "application/json": components["schemas"]["IssuedKey"];
@@ -15288,17 +15302,17 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *       "id": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
                      *       "role": "analyst",
-                     *       "hint": "olk_zdC9",
-                     *       "issuedWith": "060079af-669c-44cb-a06f-936d1498b549",
+                     *       "hint": "olk_de_X",
+                     *       "issuedWith": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
                      *       "issuedBy": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "name": "Small-cap desk",
-                     *       "analystId": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
-                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
+                     *       "createdAt": "2026-11-23T15:27:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null
@@ -15474,11 +15488,11 @@ export interface operations {
                      *         "analyst"
                      *       ],
                      *       "key": {
-                     *         "id": "ce7d3954-f0a3-42f7-a9af-570cc9003671",
-                     *         "hint": "olk_wACM",
+                     *         "id": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *         "hint": "olk_txqd",
                      *         "createdAt": "2026-11-20T16:00:00.000Z",
                      *         "expiresAt": null,
-                     *         "lastUsedAt": "2026-11-23T15:17:00.000Z"
+                     *         "lastUsedAt": "2026-11-23T15:18:00.000Z"
                      *       },
                      *       "token": null
                      *     }
@@ -15575,15 +15589,15 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
+                     *           "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
                      *           "url": "https://hooks.desk.example/ledger",
                      *           "kinds": null,
                      *           "outlook": null,
                      *           "description": null,
-                     *           "createdAt": "2026-11-23T15:33:00.000Z",
+                     *           "createdAt": "2026-11-23T15:34:00.000Z",
                      *           "failingSince": null,
                      *           "disabled": null,
-                     *           "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *           "previousSecretUntil": "2026-11-24T15:40:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -15596,7 +15610,7 @@ export interface operations {
                     };
                     /**
                      * @example id,url,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
-                     *     75efd733-3c50-480e-a63c-6b90d22d111e,https://hooks.desk.example/ledger,,,,2026-11-23T15:33:00.000Z,,,,2026-11-24T15:39:00.000Z
+                     *     5ed6ae2d-317f-4296-a18b-6aa7f59158f9,https://hooks.desk.example/ledger,,,,2026-11-23T15:34:00.000Z,,,,2026-11-24T15:40:00.000Z
                      */
                     "text/csv": string;
                 };
@@ -15672,16 +15686,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:34:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null,
-                     *       "secret": "whsec_H4+k+t+yfz/s76T0NA6rN6QGEz9HFuOssetyv9Dschg="
+                     *       "secret": "whsec_054wrj9dBQV4ECzTZzKp3T21ZgnjEQqxTYxsOe+Beuk="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -15766,15 +15780,15 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:34:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *       "previousSecretUntil": "2026-11-24T15:40:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Webhook"];
@@ -15930,12 +15944,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:34:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null
@@ -16027,16 +16041,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "75efd733-3c50-480e-a63c-6b90d22d111e",
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:34:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z",
-                     *       "secret": "whsec_XtauLTF/wpbRi2qn9ZFY+ekQk2oai/fyQBHLtb3jZN8="
+                     *       "previousSecretUntil": "2026-11-24T15:40:00.000Z",
+                     *       "secret": "whsec_5iP4ED7RouoX1bTHHjzQHMCxsLL3bbHO7pnDIdSlfTs="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -16150,18 +16164,18 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "3bc60057-2920-4c23-a175-e7a1c8214cc7",
+                     *           "id": "99e1f101-b995-4315-ad5c-8a6337eeecf1",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.version.published",
                      *           "event": 21,
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
-                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "plannedAt": "2026-11-23T15:37:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:37:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "startedAt": "2026-11-23T15:37:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -16169,18 +16183,18 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "id": "1ce33119-d657-4517-ae9e-85a8ebff868d",
+                     *           "id": "8137c680-d763-47ba-a5fb-ffd7a6e59fca",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.state.changed",
                      *           "event": 20,
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
-                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "plannedAt": "2026-11-23T15:37:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:37:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "startedAt": "2026-11-23T15:37:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -16198,8 +16212,8 @@ export interface operations {
                     };
                     /**
                      * @example id,event,kind,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
-                     *     3bc60057-2920-4c23-a175-e7a1c8214cc7,21,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
-                     *     1ce33119-d657-4517-ae9e-85a8ebff868d,20,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     99e1f101-b995-4315-ad5c-8a6337eeecf1,21,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:37:00.000Z,2026-11-23T15:37:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:37:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     8137c680-d763-47ba-a5fb-ffd7a6e59fca,20,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:37:00.000Z,2026-11-23T15:37:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:37:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
                      */
                     "text/csv": string;
                 };
@@ -16395,43 +16409,43 @@ export interface operations {
                      *           "id": 24,
                      *           "kind": "write",
                      *           "role": "admin",
-                     *           "credential": "060079af-669c-44cb-a06f-936d1498b549",
+                     *           "credential": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
                      *           "method": "DELETE",
-                     *           "path": "/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *           "path": "/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801",
                      *           "status": 204,
-                     *           "subject": "/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *           "subject": "/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801",
                      *           "summary": "Revoked: \"Small-cap desk\", role analyst",
                      *           "problem": null,
                      *           "detail": null,
                      *           "address": "127.0.0.1",
-                     *           "requestId": "cfb0a70a-dcb7-4094-abba-b5594821fbec",
+                     *           "requestId": "3bc60057-2920-4c23-a175-e7a1c8214cc7",
                      *           "times": 1,
                      *           "analyst": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:30:00.000Z"
+                     *           "recordedAt": "2026-11-23T15:31:00.000Z"
                      *         },
                      *         {
                      *           "id": 23,
                      *           "kind": "write",
                      *           "role": "admin",
-                     *           "credential": "060079af-669c-44cb-a06f-936d1498b549",
+                     *           "credential": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
                      *           "method": "POST",
                      *           "path": "/v1/keys",
                      *           "status": 201,
-                     *           "subject": "/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *           "subject": "/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801",
                      *           "summary": "Issued to \"Small-cap desk\" with the role analyst",
                      *           "problem": null,
                      *           "detail": null,
                      *           "address": "127.0.0.1",
-                     *           "requestId": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *           "requestId": "1ce33119-d657-4517-ae9e-85a8ebff868d",
                      *           "times": 1,
                      *           "analyst": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:26:00.000Z"
+                     *           "recordedAt": "2026-11-23T15:27:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": "WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd"
@@ -16444,8 +16458,8 @@ export interface operations {
                     };
                     /**
                      * @example id,recordedAt,kind,analyst.id,analyst.name,role,credential,method,path,status,subject,summary,problem,detail,address,requestId,times
-                     *     24,2026-11-23T15:30:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,DELETE,/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940,204,/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,cfb0a70a-dcb7-4094-abba-b5594821fbec,1
-                     *     23,2026-11-23T15:26:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,060079af-669c-44cb-a06f-936d1498b549,POST,/v1/keys,201,/v1/keys/743c0bdc-e415-4f33-ab33-d38cb1e9d940,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,35c58de5-b60c-4982-a4d7-e0cbf1760801,1
+                     *     24,2026-11-23T15:31:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,DELETE,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,204,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,3bc60057-2920-4c23-a175-e7a1c8214cc7,1
+                     *     23,2026-11-23T15:27:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,POST,/v1/keys,201,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,1ce33119-d657-4517-ae9e-85a8ebff868d,1
                      */
                     "text/csv": string;
                 };

@@ -26,6 +26,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   await useWebhooks(recorder, ledger);
   await readStreams(recorder, origin);
   await resolve(recorder);
+  await exportLedger(recorder, ledger);
   return recorder.recorded;
 }
 
@@ -36,6 +37,13 @@ async function useService(run: Run): Promise<void> {
   await run.record('getReadiness');
   await run.record('listProblemTypes');
   await run.record('getProblemType', { path: { code: 'probability-sum' } });
+}
+
+/** Notes a few lines of an export: the first, an outlook and the last. */
+async function exportLedger(run: Run, { call }: TestLedger): Promise<void> {
+  const lines = (await call({ url: '/v1/export' })).body.trimEnd().split('\n');
+  const some = [...lines.slice(0, 2), lines.at(-1) ?? ''];
+  run.note('exportLedger', '200 application/x-ndjson', some.map((line) => `${line}\n`).join(''));
 }
 
 async function useSeries(run: Run): Promise<void> {

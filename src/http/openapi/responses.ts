@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { OpenAPIV3_1 } from 'openapi-types';
-import { EVENT_STREAM_TYPE } from '../negotiation.ts';
+import { CSV_TYPE, EVENT_STREAM_TYPE, NDJSON_TYPE } from '../negotiation.ts';
 import { examplePath } from './parameters.ts';
 import { problemExample, problemsOf } from './problem-examples.ts';
 import { STATUS_TEXTS } from './texts.ts';
@@ -200,7 +200,7 @@ function headersOf(status: string, content: Record<string, Media>, operation: Co
     ...(hasETag && !isStream && { ETag: header('ETag') }),
     ...(status === '201' && { Location: header('Location') }),
     ...((isList || isVersion) && { Link: header('Link') }),
-    ...('text/csv' in content && { 'Content-Disposition': header('ContentDisposition') }),
+    ...((CSV_TYPE in content || NDJSON_TYPE in content) && { 'Content-Disposition': header('ContentDisposition') }),
     ...(method === 'get' &&
       !isStream && { Age: header('Age'), 'Cache-Status': header('CacheStatus') }),
   };
