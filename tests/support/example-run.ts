@@ -97,13 +97,13 @@ async function useOutlook(run: Run): Promise<string> {
   return String(id);
 }
 
+/** Views of one analyst: lists of several are in the order of their ids, which are random. */
 async function useViews(run: Run): Promise<void> {
   const { analyst } = await run.record('holdView', { as: 'analyst' });
   await run.record('holdView', {
     as: 'analyst',
     body: { probabilities: { bear: 0.38, base: 0.4, bull: 0.22 }, rationale: 'Spreads came in.' },
   });
-  await run.record('holdView');
   await run.record('getOwnView', { as: 'analyst' });
   await run.record('listViews', { query: CSV });
   await run.record('listViews');
@@ -112,7 +112,7 @@ async function useViews(run: Run): Promise<void> {
   await run.record('getView', { path });
   await run.record('getConsensus');
   await run.record('publishConsensus');
-  await run.record('withdrawView');
+  await run.record('withdrawView', { as: 'analyst' });
 }
 
 async function useConditions(run: Run): Promise<void> {
