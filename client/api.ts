@@ -5647,7 +5647,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T15:37:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -5683,26 +5683,26 @@ export interface operations {
                      *         "number": 1,
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
-                     *         "knownAt": "2026-11-23T15:45:00.000Z",
+                     *         "knownAt": "2026-11-23T15:44:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
-                     *         "resolvedAt": "2026-11-23T15:45:00.000Z"
+                     *         "resolvedAt": "2026-11-23T15:44:00.000Z"
                      *       },
                      *       "continues": null,
                      *       "continuedBy": null,
                      *       "probabilities": {
-                     *         "bear": 0.39,
+                     *         "bear": 0.38,
                      *         "base": 0.4,
-                     *         "bull": 0.21
+                     *         "bull": 0.22
                      *       },
                      *       "directions": {
-                     *         "lower": 0.39,
+                     *         "lower": 0.38,
                      *         "sideways": 0.4,
-                     *         "higher": 0.21
+                     *         "higher": 0.22
                      *       },
                      *       "scenarios": {
                      *         "bear": {
                      *           "title": "Financing stress takes the index lower",
-                     *           "probability": 0.39,
+                     *           "probability": 0.38,
                      *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
                      *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
                      *           "direction": "lower",
@@ -5722,7 +5722,7 @@ export interface operations {
                      *         },
                      *         "bull": {
                      *           "title": "Recovery that invalidates the downside case",
-                     *           "probability": 0.21,
+                     *           "probability": 0.22,
                      *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
                      *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
                      *           "direction": "higher",
@@ -5868,9 +5868,9 @@ export interface operations {
                     /**
                      * @example # Russell 2000: the case for more downside
                      *
-                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 14:45 UTC by admin desk.*
+                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 14:44 UTC by admin desk.*
                      *
-                     *     ![Bear 39%, Base 40%, Bull 21%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4\&format=png\&scale=2)
+                     *     ![Bear 38%, Base 40%, Bull 22%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4\&format=png\&scale=2)
                      *
                      *     **A review is due: "rate-relief" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row. admin desk assessed "orders-and-spending" as triggered.**
                      *
@@ -5878,7 +5878,7 @@ export interface operations {
                      *
                      *     | Scenario | Likely outcome | Conditions | Probability | Change |
                      *     | - | - | - | - | - |
-                     *     | Bear: Financing stress takes the index lower | The index falls further while its members come under strain in raising or renewing finance. | High-yield spreads widen while fewer companies raise guidance. | 39% | +4 |
+                     *     | Bear: Financing stress takes the index lower | The index falls further while its members come under strain in raising or renewing finance. | High-yield spreads widen while fewer companies raise guidance. | 38% | +3 |
                      *     | Base: Choppy range that leans mildly lower | Prices swing within a volatile range and drift modestly to the downside. | Valuations lend some support, but the help from financing conditions is no more than moderate. | 40% | ±0 |
                      *     …
                      */
@@ -6064,7 +6064,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:45:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -6073,20 +6073,20 @@ export interface operations {
                      *             "kind": "probabilities",
                      *             "previousVersion": 3,
                      *             "deltas": {
-                     *               "bear": 0.04,
+                     *               "bear": 0.03,
                      *               "base": 0,
-                     *               "bull": -0.04
+                     *               "bull": -0.03
                      *             }
                      *           },
                      *           "probabilities": {
-                     *             "bear": 0.39,
+                     *             "bear": 0.38,
                      *             "base": 0.4,
-                     *             "bull": 0.21
+                     *             "bull": 0.22
                      *           },
                      *           "directions": {
-                     *             "lower": 0.39,
+                     *             "lower": 0.38,
                      *             "sideways": 0.4,
-                     *             "higher": 0.21
+                     *             "higher": 0.22
                      *           },
                      *           "resolution": null
                      *         },
@@ -6142,7 +6142,7 @@ export interface operations {
                     };
                     /**
                      * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt
-                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:45:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.04,0,-0.04,0.39,0.4,0.21,0.39,0.4,0.21,,,,,
+                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,
                      *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:35:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
                      */
                     "text/csv": string;
@@ -6530,7 +6530,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:45:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -6543,9 +6543,9 @@ export interface operations {
                      *             "kind": "probabilities",
                      *             "previousVersion": 3,
                      *             "deltas": {
-                     *               "bear": 0.04,
+                     *               "bear": 0.03,
                      *               "base": 0,
-                     *               "bull": -0.04
+                     *               "bull": -0.03
                      *             }
                      *           },
                      *           "evidence": [],
@@ -6557,19 +6557,11 @@ export interface operations {
                      *             "views": [
                      *               {
                      *                 "analyst": {
-                     *                   "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *                   "name": "admin desk"
-                     *                 },
-                     *                 "version": 1,
-                     *                 "weight": 0.5
-                     *               },
-                     *               {
-                     *                 "analyst": {
                      *                   "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *                   "name": "analyst desk"
                      *                 },
                      *                 "version": 2,
-                     *                 "weight": 0.5
+                     *                 "weight": 1
                      *               }
                      *             ]
                      *           },
@@ -6577,19 +6569,19 @@ export interface operations {
                      *           "continues": null,
                      *           "continuedBy": null,
                      *           "probabilities": {
-                     *             "bear": 0.39,
+                     *             "bear": 0.38,
                      *             "base": 0.4,
-                     *             "bull": 0.21
+                     *             "bull": 0.22
                      *           },
                      *           "directions": {
-                     *             "lower": 0.39,
+                     *             "lower": 0.38,
                      *             "sideways": 0.4,
-                     *             "higher": 0.21
+                     *             "higher": 0.22
                      *           },
                      *           "scenarios": {
                      *             "bear": {
                      *               "title": "Financing stress takes the index lower",
-                     *               "probability": 0.39,
+                     *               "probability": 0.38,
                      *               "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
                      *               "conditions": "High-yield spreads widen while fewer companies raise guidance.",
                      *               "direction": "lower",
@@ -6609,7 +6601,7 @@ export interface operations {
                      *             },
                      *             "bull": {
                      *               "title": "Recovery that invalidates the downside case",
-                     *               "probability": 0.21,
+                     *               "probability": 0.22,
                      *               "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
                      *               "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
                      *               "direction": "higher",
@@ -6856,7 +6848,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T15:37:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -6892,19 +6884,19 @@ export interface operations {
                      *       "continues": null,
                      *       "continuedBy": null,
                      *       "probabilities": {
-                     *         "bear": 0.39,
+                     *         "bear": 0.38,
                      *         "base": 0.4,
-                     *         "bull": 0.21
+                     *         "bull": 0.22
                      *       },
                      *       "directions": {
-                     *         "lower": 0.39,
+                     *         "lower": 0.38,
                      *         "sideways": 0.4,
-                     *         "higher": 0.21
+                     *         "higher": 0.22
                      *       },
                      *       "scenarios": {
                      *         "bear": {
                      *           "title": "Financing stress takes the index lower",
-                     *           "probability": 0.39,
+                     *           "probability": 0.38,
                      *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
                      *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
                      *           "direction": "lower",
@@ -6924,7 +6916,7 @@ export interface operations {
                      *         },
                      *         "bull": {
                      *           "title": "Recovery that invalidates the downside case",
-                     *           "probability": 0.21,
+                     *           "probability": 0.22,
                      *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
                      *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
                      *           "direction": "higher",
@@ -7493,7 +7485,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:45:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -7503,15 +7495,15 @@ export interface operations {
                      *             "kind": "probabilities",
                      *             "previousVersion": 3,
                      *             "deltas": {
-                     *               "bear": 0.04,
+                     *               "bear": 0.03,
                      *               "base": 0,
-                     *               "bull": -0.04
+                     *               "bull": -0.03
                      *             }
                      *           },
                      *           "probabilities": {
-                     *             "bear": 0.39,
+                     *             "bear": 0.38,
                      *             "base": 0.4,
-                     *             "bull": 0.21
+                     *             "bull": 0.22
                      *           }
                      *         },
                      *         {
@@ -7548,7 +7540,7 @@ export interface operations {
                     };
                     /**
                      * @example version,publishedAt,author.id,author.name,rationale,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull
-                     *     4,2026-11-23T14:45:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.04,0,-0.04,0.39,0.4,0.21
+                     *     4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22
                      *     3,2026-11-23T14:34:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
                      */
                     "text/csv": string;
@@ -8206,7 +8198,7 @@ export interface operations {
                      *     1,2026-11-20T16:00:00.000Z,0.3,0.45,0.25
                      *     2,2026-11-23T14:33:00.000Z,0.35,0.4,0.25
                      *     3,2026-11-23T14:34:00.000Z,0.35,0.4,0.25
-                     *     4,2026-11-23T14:45:00.000Z,0.39,0.4,0.21
+                     *     4,2026-11-23T14:44:00.000Z,0.38,0.4,0.22
                      */
                     "text/csv": string;
                 };
@@ -9014,21 +9006,6 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "analyst": {
-                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *             "name": "admin desk"
-                     *           },
-                     *           "version": 1,
-                     *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:38:00.000Z",
-                     *           "probabilities": {
-                     *             "bear": 0.4,
-                     *             "base": 0.4,
-                     *             "bull": 0.2
-                     *           },
-                     *           "rationale": "Refinancing needs of small companies peak within the horizon."
-                     *         },
-                     *         {
-                     *           "analyst": {
                      *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *             "name": "analyst desk"
                      *           },
@@ -9053,7 +9030,6 @@ export interface operations {
                     };
                     /**
                      * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,1,2026-11-23T14:38:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
                      *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
                      */
                     "text/csv": string;
@@ -9280,12 +9256,12 @@ export interface operations {
                     /**
                      * @example {
                      *       "analyst": {
-                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *         "name": "admin desk"
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
                      *       },
                      *       "version": 1,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:38:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:36:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.4,
                      *         "base": 0.4,
@@ -9376,16 +9352,16 @@ export interface operations {
                     /**
                      * @example {
                      *       "analyst": {
-                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *         "name": "admin desk"
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
                      *       },
-                     *       "version": 2,
+                     *       "version": 3,
                      *       "kind": "withdrawn",
-                     *       "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:45:00.000Z",
                      *       "probabilities": {
-                     *         "bear": 0.4,
+                     *         "bear": 0.38,
                      *         "base": 0.4,
-                     *         "bull": 0.2
+                     *         "bull": 0.22
                      *       },
                      *       "rationale": null
                      *     }
@@ -9991,15 +9967,15 @@ export interface operations {
                      *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *             "name": "analyst desk"
                      *           },
-                     *           "version": 2,
-                     *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "version": 3,
+                     *           "kind": "withdrawn",
+                     *           "recordedAt": "2026-11-23T14:45:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
                      *             "bull": 0.22
                      *           },
-                     *           "rationale": "Spreads came in."
+                     *           "rationale": null
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -10012,7 +9988,7 @@ export interface operations {
                     };
                     /**
                      * @example slug,title,analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,3,2026-11-23T14:45:00.000Z,0.38,0.4,0.22,withdrawn,
                      */
                     "text/csv": string;
                 };
@@ -10128,20 +10104,20 @@ export interface operations {
                      *       "maxAge": null,
                      *       "asOf": null,
                      *       "probabilities": {
-                     *         "bear": 0.39,
+                     *         "bear": 0.38,
                      *         "base": 0.4,
-                     *         "bull": 0.21
+                     *         "bull": 0.22
                      *       },
                      *       "exact": {
-                     *         "bear": 0.39,
+                     *         "bear": 0.38,
                      *         "base": 0.4,
-                     *         "bull": 0.21000000000000002
+                     *         "bull": 0.22
                      *       },
                      *       "spread": {
                      *         "bear": {
                      *           "min": 0.38,
-                     *           "max": 0.4,
-                     *           "standardDeviation": 0.010000000000000009
+                     *           "max": 0.38,
+                     *           "standardDeviation": 0
                      *         },
                      *         "base": {
                      *           "min": 0.4,
@@ -10149,28 +10125,12 @@ export interface operations {
                      *           "standardDeviation": 0
                      *         },
                      *         "bull": {
-                     *           "min": 0.2,
+                     *           "min": 0.22,
                      *           "max": 0.22,
-                     *           "standardDeviation": 0.009999999999999995
+                     *           "standardDeviation": 0
                      *         }
                      *       },
                      *       "views": [
-                     *         {
-                     *           "analyst": {
-                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *             "name": "admin desk"
-                     *           },
-                     *           "version": 1,
-                     *           "recordedAt": "2026-11-23T14:38:00.000Z",
-                     *           "probabilities": {
-                     *             "bear": 0.4,
-                     *             "base": 0.4,
-                     *             "bull": 0.2
-                     *           },
-                     *           "rationale": "Refinancing needs of small companies peak within the horizon.",
-                     *           "weight": 0.5,
-                     *           "distance": 0.010000000000000009
-                     *         },
                      *         {
                      *           "analyst": {
                      *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
@@ -10184,8 +10144,8 @@ export interface operations {
                      *             "bull": 0.22
                      *           },
                      *           "rationale": "Spreads came in.",
-                     *           "weight": 0.5,
-                     *           "distance": 0.009999999999999995
+                     *           "weight": 1,
+                     *           "distance": 0
                      *         }
                      *       ]
                      *     }
@@ -10314,7 +10274,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 4,
-                     *       "publishedAt": "2026-11-23T14:45:00.000Z",
+                     *       "publishedAt": "2026-11-23T14:44:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -10327,9 +10287,9 @@ export interface operations {
                      *         "kind": "probabilities",
                      *         "previousVersion": 3,
                      *         "deltas": {
-                     *           "bear": 0.04,
+                     *           "bear": 0.03,
                      *           "base": 0,
-                     *           "bull": -0.04
+                     *           "bull": -0.03
                      *         }
                      *       },
                      *       "evidence": [],
@@ -10341,19 +10301,11 @@ export interface operations {
                      *         "views": [
                      *           {
                      *             "analyst": {
-                     *               "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *               "name": "admin desk"
-                     *             },
-                     *             "version": 1,
-                     *             "weight": 0.5
-                     *           },
-                     *           {
-                     *             "analyst": {
                      *               "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *               "name": "analyst desk"
                      *             },
                      *             "version": 2,
-                     *             "weight": 0.5
+                     *             "weight": 1
                      *           }
                      *         ]
                      *       },
@@ -10361,19 +10313,19 @@ export interface operations {
                      *       "continues": null,
                      *       "continuedBy": null,
                      *       "probabilities": {
-                     *         "bear": 0.39,
+                     *         "bear": 0.38,
                      *         "base": 0.4,
-                     *         "bull": 0.21
+                     *         "bull": 0.22
                      *       },
                      *       "directions": {
-                     *         "lower": 0.39,
+                     *         "lower": 0.38,
                      *         "sideways": 0.4,
-                     *         "higher": 0.21
+                     *         "higher": 0.22
                      *       },
                      *       "scenarios": {
                      *         "bear": {
                      *           "title": "Financing stress takes the index lower",
-                     *           "probability": 0.39,
+                     *           "probability": 0.38,
                      *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
                      *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
                      *           "direction": "lower",
@@ -10393,7 +10345,7 @@ export interface operations {
                      *         },
                      *         "bull": {
                      *           "title": "Recovery that invalidates the downside case",
-                     *           "probability": 0.21,
+                     *           "probability": 0.22,
                      *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
                      *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
                      *           "direction": "higher",
@@ -10660,7 +10612,7 @@ export interface operations {
                      *               }
                      *             ],
                      *             "version": 4,
-                     *             "recordedAt": "2026-11-23T14:47:00.000Z",
+                     *             "recordedAt": "2026-11-23T14:46:00.000Z",
                      *             "assessment": null,
                      *             "answer": null
                      *           }
@@ -10679,10 +10631,10 @@ export interface operations {
                     "application/json": components["schemas"]["Conditions"];
                     /**
                      * @example key,invalidates,statement,rule,state,lastChange.state,lastChange.cause,lastChange.reason,lastChange.day,lastChange.observations,lastChange.version,lastChange.recordedAt,lastChange.assessment.author.id,lastChange.assessment.author.name,lastChange.assessment.rationale,lastChange.assessment.overrideReason,lastChange.assessment.evidence,lastChange.answer.version,lastChange.answer.way,lastChange.answer.reason
-                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T14:47:00.000Z,,,,,,,,
+                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T14:46:00.000Z,,,,,,,,
                      *     domestic-breadth,bear,"Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",,untriggered,,,,,,,,,,,,,,,
                      *     financing-access,bear,"Financing conditions improve and smaller companies gain better access to funds, which weakens the bear case substantially.","{""all"":[{""series"":""us-high-yield-spread"",""operator"":""lt"",""threshold"":3,""forObservations"":5,""judgedOn"":null},{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.75,""forObservations"":1,""judgedOn"":null}]}",untriggered,,,,,,,,,,,,,,,
-                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T14:48:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
+                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T14:47:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
                      *     earnings-revisions,bear,"Earnings revisions improve, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     balance-sheet-repair,bear,"Further evidence appears that fragile balance sheets are mending, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     persistently-high-rates,bull,"Rates stay high for longer without letting up; if this worsens meaningfully, probability weight moves away from bull and base.","{""series"":""us-30y-yield"",""operator"":""gte"",""threshold"":5,""forObservations"":20,""judgedOn"":null}",untriggered,,,,,,,,,,,,,,,
@@ -10823,7 +10775,7 @@ export interface operations {
                      *           }
                      *         ],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T14:47:00.000Z",
+                     *         "recordedAt": "2026-11-23T14:46:00.000Z",
                      *         "assessment": null,
                      *         "answer": null
                      *       },
@@ -10841,7 +10793,7 @@ export interface operations {
                      *             }
                      *           ],
                      *           "version": 4,
-                     *           "recordedAt": "2026-11-23T14:47:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:46:00.000Z",
                      *           "assessment": null,
                      *           "answer": null
                      *         }
@@ -10957,7 +10909,7 @@ export interface operations {
                      *         "day": null,
                      *         "observations": [],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T14:48:00.000Z",
+                     *         "recordedAt": "2026-11-23T14:47:00.000Z",
                      *         "assessment": {
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
@@ -11364,7 +11316,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 2,
-                     *       "publishedAt": "2026-11-23T15:52:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:51:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -11664,7 +11616,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T15:45:00.000Z",
+                     *         "knownAt": "2026-11-23T15:44:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -11672,7 +11624,7 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T15:45:00.000Z",
+                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -11775,7 +11727,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T15:45:00.000Z",
+                     *         "knownAt": "2026-11-23T15:44:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -11783,7 +11735,7 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T15:45:00.000Z",
+                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -11897,9 +11849,9 @@ export interface operations {
                      *         "to": "2027-03-31"
                      *       },
                      *       "probabilities": {
-                     *         "bear": 0.39,
+                     *         "bear": 0.38,
                      *         "base": 0.4,
-                     *         "bull": 0.21
+                     *         "bull": 0.22
                      *       },
                      *       "expectedReturn": {
                      *         "min": null,
@@ -12039,7 +11991,7 @@ export interface operations {
                      *       "resolution": {
                      *         "number": 1,
                      *         "outcome": "bear",
-                     *         "knownAt": "2026-11-23T15:45:00.000Z"
+                     *         "knownAt": "2026-11-23T15:44:00.000Z"
                      *       },
                      *       "reference": {
                      *         "name": "uniform",
@@ -12050,25 +12002,25 @@ export interface operations {
                      *         }
                      *       },
                      *       "outlook": {
-                     *         "coverage": 0.008190639269406393,
-                     *         "skillCoverage": 0.008190639269406393,
+                     *         "coverage": 0.008188736681887366,
+                     *         "skillCoverage": 0.008188736681887366,
                      *         "timeWeighted": {
-                     *           "brier": 0.006161010273972603,
-                     *           "logarithmic": 0.00982783724999463,
-                     *           "rankedProbability": 0.004508227739726027
+                     *           "brier": 0.006161678082191781,
+                     *           "logarithmic": 0.009828805109697249,
+                     *           "rankedProbability": 0.0045091999619482495
                      *         },
                      *         "mean": {
-                     *           "brier": 0.752201393728223,
-                     *           "logarithmic": 1.1998864712188566,
-                     *           "rankedProbability": 0.5504121951219512
+                     *           "brier": 0.7524577137546469,
+                     *           "logarithmic": 1.2002834492697199,
+                     *           "rankedProbability": 0.5506588057620818
                      *         },
                      *         "skill": {
-                     *           "brier": -0.1283020905923345,
-                     *           "logarithmic": -0.09218373360225689,
-                     *           "rankedProbability": 0.009258048780487804
+                     *           "brier": -0.12868657063197025,
+                     *           "logarithmic": -0.09254507859626257,
+                     *           "rankedProbability": 0.008814149628252789
                      *         },
                      *         "missing": [],
-                     *         "attainableCoverage": 0.6511130136986302
+                     *         "attainableCoverage": 0.6511111111111111
                      *       },
                      *       "versions": [
                      *         {
@@ -12258,13 +12210,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008190639269,
+                     *       "nEffective": 0.008188736682,
                      *       "clusters": 1,
-                     *       "coverage": 0.008190639269,
-                     *       "attainableCoverage": 0.651113013699,
+                     *       "coverage": 0.008188736682,
+                     *       "attainableCoverage": 0.651111111111,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008190639269
+                     *         "nEffective": 0.008188736682
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12276,12 +12228,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.301393728223,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127632491,
+                     *               "low": 0.002127139319,
                      *               "high": 1
                      *             }
                      *           }
@@ -12291,13 +12243,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.449163763066,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.449175185874,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872367509
+                     *               "high": 0.997872860681
                      *             }
                      *           }
                      *         ],
@@ -12306,13 +12258,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.249442508711,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872367509
+                     *               "high": 0.997872860681
                      *             }
                      *           }
                      *         ],
@@ -12321,25 +12273,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.249442508711,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872367509
+                     *               "high": 0.997872860681
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.301393728223,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127632491,
+                     *               "low": 0.002127139319,
                      *               "high": 1
                      *             }
                      *           }
@@ -12347,46 +12299,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488050722966,
+                     *           "reliability": 0.488261303487,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117918149
+                     *           "withinBuckets": 0.000094063613
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201748086052,
+                     *           "reliability": 0.201758347605,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000041112554
+                     *           "withinBuckets": 0.000040560388
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062221565152,
+                     *           "reliability": 0.062291067098,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000021988855
+                     *           "withinBuckets": 0.000012371564
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.75202037417,
+                     *           "reliability": 0.752310718189,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000181019558
+                     *           "withinBuckets": 0.000146995565
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752201393728,
+                     *           "mean": 0.752457713755,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.199886471219,
+                     *           "mean": 1.20028344927,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550412195122,
+                     *           "mean": 0.550658805762,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -12532,13 +12484,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008190639269,
+                     *       "nEffective": 0.008188736682,
                      *       "clusters": 1,
-                     *       "coverage": 0.008190639269,
-                     *       "attainableCoverage": 0.651113013699,
+                     *       "coverage": 0.008188736682,
+                     *       "attainableCoverage": 0.651111111111,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008190639269
+                     *         "nEffective": 0.008188736682
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12550,12 +12502,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.301393728223,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127632491,
+                     *               "low": 0.002127139319,
                      *               "high": 1
                      *             }
                      *           }
@@ -12565,13 +12517,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.449163763066,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.449175185874,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872367509
+                     *               "high": 0.997872860681
                      *             }
                      *           }
                      *         ],
@@ -12580,13 +12532,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.249442508711,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872367509
+                     *               "high": 0.997872860681
                      *             }
                      *           }
                      *         ],
@@ -12595,25 +12547,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.249442508711,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872367509
+                     *               "high": 0.997872860681
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008190639269,
-                     *             "nEffective": 0.008190639269,
-                     *             "predictedMean": 0.301393728223,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127632491,
+                     *               "low": 0.002127139319,
                      *               "high": 1
                      *             }
                      *           }
@@ -12621,46 +12573,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488050722966,
+                     *           "reliability": 0.488261303487,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117918149
+                     *           "withinBuckets": 0.000094063613
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201748086052,
+                     *           "reliability": 0.201758347605,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000041112554
+                     *           "withinBuckets": 0.000040560388
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062221565152,
+                     *           "reliability": 0.062291067098,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000021988855
+                     *           "withinBuckets": 0.000012371564
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.75202037417,
+                     *           "reliability": 0.752310718189,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000181019558
+                     *           "withinBuckets": 0.000146995565
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752201393728,
+                     *           "mean": 0.752457713755,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.199886471219,
+                     *           "mean": 1.20028344927,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550412195122,
+                     *           "mean": 0.550658805762,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -12828,13 +12780,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.000136986301,
+                     *       "nEffective": 0.000135083714,
                      *       "clusters": 1,
-                     *       "coverage": 0.000136986301,
-                     *       "attainableCoverage": 0.651113013699,
+                     *       "coverage": 0.000135083714,
+                     *       "attainableCoverage": 0.651111111111,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.000136986301
+                     *         "nEffective": 0.000135083714
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12846,12 +12798,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000136986301,
-                     *             "nEffective": 0.000136986301,
-                     *             "predictedMean": 0.383333333333,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.375352112676,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000035658697,
+                     *               "low": 0.000035163455,
                      *               "high": 1
                      *             }
                      *           }
@@ -12861,13 +12813,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.000136986301,
-                     *             "nEffective": 0.000136986301,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
                      *             "predictedMean": 0.4,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964341303
+                     *               "high": 0.999964836545
                      *             }
                      *           }
                      *         ],
@@ -12876,13 +12828,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000136986301,
-                     *             "nEffective": 0.000136986301,
-                     *             "predictedMean": 0.216666666667,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.224647887324,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964341303
+                     *               "high": 0.999964836545
                      *             }
                      *           }
                      *         ],
@@ -12891,25 +12843,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000136986301,
-                     *             "nEffective": 0.000136986301,
-                     *             "predictedMean": 0.216666666667,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.224647887324,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964341303
+                     *               "high": 0.999964836545
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000136986301,
-                     *             "nEffective": 0.000136986301,
-                     *             "predictedMean": 0.383333333333,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.375352112676,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000035658697,
+                     *               "low": 0.000035163455,
                      *               "high": 1
                      *             }
                      *           }
@@ -12917,10 +12869,10 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.380277777778,
+                     *           "reliability": 0.390184983138,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000222222222
+                     *           "withinBuckets": 0.000117833763
                      *         },
                      *         "base": {
                      *           "reliability": 0.16,
@@ -12929,34 +12881,34 @@ export interface operations {
                      *           "withinBuckets": 0
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.046944444444,
+                     *           "reliability": 0.050466673279,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000222222222
+                     *           "withinBuckets": 0.000117833763
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.587222222222,
+                     *           "reliability": 0.600651656417,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000444444444
+                     *           "withinBuckets": 0.000235667526
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.587666666667,
+                     *           "mean": 0.600887323944,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 0.959644137298,
+                     *           "mean": 0.980325140073,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.427666666667,
+                     *           "mean": 0.440887323944,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -13412,10 +13364,10 @@ export interface operations {
                      *         {
                      *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
-                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:45:00.000Z",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13450,10 +13402,10 @@ export interface operations {
                      *         {
                      *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
-                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:45:00.000Z",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13565,10 +13517,10 @@ export interface operations {
                      *         {
                      *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
-                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:45:00.000Z",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13603,10 +13555,10 @@ export interface operations {
                      *         {
                      *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
                      *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
-                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 39% (+4), Base 40%, Bull 21% (−4)",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:45:00.000Z",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -14609,7 +14561,7 @@ export interface operations {
                      *       "retracted": 0,
                      *       "unchanged": 0,
                      *       "skipped": 0,
-                     *       "recordedAt": "2026-11-23T14:47:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:46:00.000Z",
                      *       "preview": null
                      *     }
                      */
@@ -14701,9 +14653,9 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example {"type":"export","format":1,"position":"25-8aa14e4b","startedAt":"2026-11-23T15:52:00.000Z","types":["outlook","framework","version","resolution","contradiction","conditionChange","drawdownChange","view","evidence","instrument","series","observation"]}
+                     * @example {"type":"export","format":1,"position":"24-8aa14e4b","startedAt":"2026-11-23T15:51:00.000Z","types":["outlook","framework","version","resolution","contradiction","conditionChange","drawdownChange","view","evidence","instrument","series","observation"]}
                      *     {"type":"outlook","slug":"russell-2000-downside","instrument":"RUT","horizon":{"from":"2026-03-31","to":"2027-03-31"},"status":"resolved","latestVersion":5,"reviewReasons":[],"horizonEndedAt":null,"continues":null,"continuedBy":null}
-                     *     {"type":"end","records":36}
+                     *     {"type":"end","records":35}
                      */
                     "application/x-ndjson": string;
                 };
@@ -15094,7 +15046,7 @@ export interface operations {
                      *           },
                      *           "name": "Small-cap desk",
                      *           "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
-                     *           "createdAt": "2026-11-23T15:27:00.000Z",
+                     *           "createdAt": "2026-11-23T15:26:00.000Z",
                      *           "expiresAt": "2027-11-20T00:00:00.000Z",
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
@@ -15110,7 +15062,7 @@ export interface operations {
                      *           },
                      *           "name": "Rates desk",
                      *           "analystId": "1e598f2d-c193-4e93-ae2d-1761ab84204a",
-                     *           "createdAt": "2026-11-23T15:26:00.000Z",
+                     *           "createdAt": "2026-11-23T15:25:00.000Z",
                      *           "expiresAt": null,
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
@@ -15126,8 +15078,8 @@ export interface operations {
                     };
                     /**
                      * @example id,name,analystId,role,hint,createdAt,expiresAt,revokedAt,lastUsedAt,issuedBy.id,issuedBy.name,issuedWith
-                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,Small-cap desk,1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37,analyst,olk_de_X,2026-11-23T15:27:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
-                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Rates desk,1e598f2d-c193-4e93-ae2d-1761ab84204a,feed,olk_zdC9,2026-11-23T15:26:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
+                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,Small-cap desk,1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37,analyst,olk_de_X,2026-11-23T15:26:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
+                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Rates desk,1e598f2d-c193-4e93-ae2d-1761ab84204a,feed,olk_zdC9,2026-11-23T15:25:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
                      */
                     "text/csv": string;
                 };
@@ -15213,7 +15165,7 @@ export interface operations {
                      *       },
                      *       "name": "Small-cap desk",
                      *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
-                     *       "createdAt": "2026-11-23T15:27:00.000Z",
+                     *       "createdAt": "2026-11-23T15:26:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null,
@@ -15312,7 +15264,7 @@ export interface operations {
                      *       },
                      *       "name": "Small-cap desk",
                      *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
-                     *       "createdAt": "2026-11-23T15:27:00.000Z",
+                     *       "createdAt": "2026-11-23T15:26:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null
@@ -15492,7 +15444,7 @@ export interface operations {
                      *         "hint": "olk_txqd",
                      *         "createdAt": "2026-11-20T16:00:00.000Z",
                      *         "expiresAt": null,
-                     *         "lastUsedAt": "2026-11-23T15:18:00.000Z"
+                     *         "lastUsedAt": "2026-11-23T15:17:00.000Z"
                      *       },
                      *       "token": null
                      *     }
@@ -15594,10 +15546,10 @@ export interface operations {
                      *           "kinds": null,
                      *           "outlook": null,
                      *           "description": null,
-                     *           "createdAt": "2026-11-23T15:34:00.000Z",
+                     *           "createdAt": "2026-11-23T15:33:00.000Z",
                      *           "failingSince": null,
                      *           "disabled": null,
-                     *           "previousSecretUntil": "2026-11-24T15:40:00.000Z"
+                     *           "previousSecretUntil": "2026-11-24T15:39:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -15610,7 +15562,7 @@ export interface operations {
                     };
                     /**
                      * @example id,url,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
-                     *     5ed6ae2d-317f-4296-a18b-6aa7f59158f9,https://hooks.desk.example/ledger,,,,2026-11-23T15:34:00.000Z,,,,2026-11-24T15:40:00.000Z
+                     *     5ed6ae2d-317f-4296-a18b-6aa7f59158f9,https://hooks.desk.example/ledger,,,,2026-11-23T15:33:00.000Z,,,,2026-11-24T15:39:00.000Z
                      */
                     "text/csv": string;
                 };
@@ -15691,7 +15643,7 @@ export interface operations {
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:34:00.000Z",
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null,
@@ -15785,10 +15737,10 @@ export interface operations {
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:34:00.000Z",
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T15:40:00.000Z"
+                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Webhook"];
@@ -15949,7 +15901,7 @@ export interface operations {
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:34:00.000Z",
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null
@@ -16046,10 +15998,10 @@ export interface operations {
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:34:00.000Z",
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T15:40:00.000Z",
+                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z",
                      *       "secret": "whsec_5iP4ED7RouoX1bTHHjzQHMCxsLL3bbHO7pnDIdSlfTs="
                      *     }
                      */
@@ -16167,15 +16119,15 @@ export interface operations {
                      *           "id": "99e1f101-b995-4315-ad5c-8a6337eeecf1",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.version.published",
-                     *           "event": 21,
+                     *           "event": 20,
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T15:37:00.000Z",
-                     *           "deliveredAt": "2026-11-23T15:37:00.000Z",
+                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T15:37:00.000Z",
+                     *               "startedAt": "2026-11-23T15:36:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -16186,15 +16138,15 @@ export interface operations {
                      *           "id": "8137c680-d763-47ba-a5fb-ffd7a6e59fca",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.state.changed",
-                     *           "event": 20,
+                     *           "event": 19,
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T15:37:00.000Z",
-                     *           "deliveredAt": "2026-11-23T15:37:00.000Z",
+                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T15:37:00.000Z",
+                     *               "startedAt": "2026-11-23T15:36:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -16212,8 +16164,8 @@ export interface operations {
                     };
                     /**
                      * @example id,event,kind,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
-                     *     99e1f101-b995-4315-ad5c-8a6337eeecf1,21,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:37:00.000Z,2026-11-23T15:37:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:37:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
-                     *     8137c680-d763-47ba-a5fb-ffd7a6e59fca,20,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:37:00.000Z,2026-11-23T15:37:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:37:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     99e1f101-b995-4315-ad5c-8a6337eeecf1,20,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     8137c680-d763-47ba-a5fb-ffd7a6e59fca,19,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
                      */
                     "text/csv": string;
                 };
@@ -16406,7 +16358,7 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": 24,
+                     *           "id": 23,
                      *           "kind": "write",
                      *           "role": "admin",
                      *           "credential": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
@@ -16424,10 +16376,10 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:31:00.000Z"
+                     *           "recordedAt": "2026-11-23T15:30:00.000Z"
                      *         },
                      *         {
-                     *           "id": 23,
+                     *           "id": 22,
                      *           "kind": "write",
                      *           "role": "admin",
                      *           "credential": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
@@ -16445,7 +16397,7 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:27:00.000Z"
+                     *           "recordedAt": "2026-11-23T15:26:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": "WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd"
@@ -16458,8 +16410,8 @@ export interface operations {
                     };
                     /**
                      * @example id,recordedAt,kind,analyst.id,analyst.name,role,credential,method,path,status,subject,summary,problem,detail,address,requestId,times
-                     *     24,2026-11-23T15:31:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,DELETE,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,204,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,3bc60057-2920-4c23-a175-e7a1c8214cc7,1
-                     *     23,2026-11-23T15:27:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,POST,/v1/keys,201,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,1ce33119-d657-4517-ae9e-85a8ebff868d,1
+                     *     23,2026-11-23T15:30:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,DELETE,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,204,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,3bc60057-2920-4c23-a175-e7a1c8214cc7,1
+                     *     22,2026-11-23T15:26:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,POST,/v1/keys,201,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,1ce33119-d657-4517-ae9e-85a8ebff868d,1
                      */
                     "text/csv": string;
                 };
