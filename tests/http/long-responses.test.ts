@@ -90,7 +90,9 @@ test('a body that can not be read to its end is no whole one', async () => {
     yield* manyParts(3);
     throw new Error('the database is gone');
   };
-  await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow(/terminated|fetch failed/);
+  await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow(
+    /terminated|fetch failed/,
+  );
   const zipped = fetch(origin, { headers: { 'accept-encoding': 'gzip' } });
   await expect(zipped.then((answer) => answer.text())).rejects.toThrow(/terminated|fetch failed/);
   // Without chunks, the end of a connection is the end of a body. So it must not just end.
