@@ -38,6 +38,7 @@ const CACHING: Record<string, string> = {
   listKeys: SECRET,
   listAudit: SECRET,
   getKey: SECRET,
+  getMe: SECRET,
   getOwnView: SECRET,
   listWebhooks: SECRET,
   getWebhook: SECRET,
