@@ -677,10 +677,11 @@ export interface paths {
         };
         /**
          * Follow all outlooks
-         * @description Streams every change in the ledger as it happens. Each event has an id, a kind and JSON data:
+         * @description Streams every change in the ledger as it happens. Each event has a kind, JSON data and an id. The `webhooks` section of this document has the schemas:
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
-         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
+         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`, with `continuedBy` if another outlook now
+         *       continues it
          *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition, the outcome is to be recorded, or closes contradict it
          *     - `outlook.horizon.ended`: `{slug, version, endedAt, horizon}`; the outcome is to be recorded
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
@@ -694,7 +695,9 @@ export interface paths {
          *
          *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
          *
-         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then the first event is `stream.reset`, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
+         *     A stream begins with `stream.opened`, `{position, resumed}`: `position` is that of the last event before the stream, and `resumed` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
+         *
+         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then `stream.reset` comes first, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
          */
         get: operations["streamEvents"];
         put?: never;
@@ -714,10 +717,11 @@ export interface paths {
         };
         /**
          * Follow one outlook
-         * @description Streams every change of one outlook as it happens. Each event has an id, a kind and JSON data:
+         * @description Streams every change of one outlook as it happens. Each event has a kind, JSON data and an id. The `webhooks` section of this document has the schemas:
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
-         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
+         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`, with `continuedBy` if another outlook now
+         *       continues it
          *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition, the outcome is to be recorded, or closes contradict it
          *     - `outlook.horizon.ended`: `{slug, version, endedAt, horizon}`; the outcome is to be recorded
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
@@ -731,7 +735,9 @@ export interface paths {
          *
          *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
          *
-         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then the first event is `stream.reset`, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
+         *     A stream begins with `stream.opened`, `{position, resumed}`: `position` is that of the last event before the stream, and `resumed` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
+         *
+         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then `stream.reset` comes first, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
          */
         get: operations["streamOutlookEvents"];
         put?: never;
@@ -934,6 +940,34 @@ export interface paths {
          *     Also accepts CSV (RFC 4180) of up to 40,000 rows, in UTF-8, with a header line: `date,value`, `date,value,provenance,note`, or any file with a column of dates and one of values. The parameters say what the file itself leaves open, and what could mean two things is refused. `format` names a provider. Rows without a value are skipped. The body may be compressed by gzip (`Content-Encoding: gzip`); the limit of 4 MiB holds for what it decompresses to.
          */
         post: operations["recordObservations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export the ledger
+         * @description Everything that can be read, in one response: one JSON object a line, each with a `type`.
+         *
+         *     - The first line has the type `export`, with the version of the `format`, the `types` that follow, and the id of the newest event as `position`.
+         *     - Then come the records: `outlook`, `framework`, `version`, `resolution`, `contradiction`, `conditionChange`, `drawdownChange`, `view`, `evidence`, `instrument`, `series`, `observation`. `outlook` in a record is a slug. A `framework` comes before the first version that has its hash. Observations have all their vintages.
+         *     - The last line has the type `end`, with the number of `records`. If it is missing, the export is incomplete: ask again.
+         *
+         *     The export has all that was committed when it began, and may have some of what was written while it was read. Whatever a record refers to is in it, before or after the record. To stay up to date, follow `GET /v1/events` with `lastEventId` set to `position`.
+         *
+         *     Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Long exports run a few at a time: beyond that, 429 or 503 says when to try again.
+         */
+        get: operations["exportLedger"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1258,13 +1292,343 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    "outlook.created": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An outlook was created
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookCreated"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.version.published": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A version was published
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookVersionPublished"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.state.changed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The status or the review of an outlook changed
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookStateChanged"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.review.due": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A review is due
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookReviewDue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.horizon.ended": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A horizon is over
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookHorizonEnded"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.resolved": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An outlook was resolved
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookResolved"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.resolution.contradicted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Closes contradict a resolution, or no longer do
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookResolutionContradicted"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.reopened": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A resolution was taken back
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookReopened"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "evidence.added": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Evidence was added
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveEvidenceAdded"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "condition.triggered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A condition was triggered
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveConditionTriggered"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "condition.cleared": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A condition was cleared
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveConditionCleared"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "condition.expired": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A condition expired
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveConditionExpired"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drawdown.label.changed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The drawdown label changed
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveDrawdownLabelChanged"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "view.published": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An analyst recorded a view
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveViewPublished"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "view.withdrawn": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An analyst withdrew a view
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveViewWithdrawn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "webhook.test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An admin sent a test
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveWebhookTest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /** @description Why the probability of the scenario stays, although a triggered condition speaks against it. */
         Acknowledgement: {
             condition: string;
             reason: string;
+        };
+        /** @description An item of evidence in brief. */
+        AddedEvidence: {
+            /** Format: uuid */
+            id: string;
+            headline: string;
+            publisher: string;
+            /** @description The id of the item that it corrects. */
+            corrects: string | null;
         };
         /** @description A member with different values in the two versions. */
         Alteration: {
@@ -1411,23 +1775,37 @@ export interface components {
         };
         /** @description How often events forecast with a probability in this range occurred. */
         CalibrationBucket: {
+            /** Format: double */
             from: number;
-            /** @description Exclusive, except for 1. */
+            /**
+             * Format: double
+             * @description Exclusive, except for 1.
+             */
             to: number;
             /**
              * Format: int32
              * @description The number of outlooks with a probability in this bucket.
              */
             n: number;
-            /** @description The sum over those outlooks of the share of their horizon during which the probability was in this bucket. */
+            /**
+             * Format: double
+             * @description The sum over those outlooks of the share of their horizon during which the probability was in this bucket.
+             */
             weight: number;
-            /** @description The number of independent outlooks that the interval counts on: Kish's (Σ W)² ÷ Σ W² (1965) over the weights W of clusters, and at most `weight`. */
+            /**
+             * Format: double
+             * @description The number of independent outlooks that the interval counts on: Kish's (Σ W)² ÷ Σ W² (1965) over the weights W of clusters, and at most `weight`.
+             */
             nEffective: number;
+            /** Format: double */
             predictedMean: number;
+            /** Format: double */
             realisedRate: number;
             /** @description Wilson's 95 % interval of the realised rate (1927), at `nEffective`. It is an approximation: for independent outcomes it contains the true rate in about 19 of 20 buckets, in fewer where `nEffective` is below about 10 or the rate is near 0 or 1. */
             interval: {
+                /** Format: double */
                 low: number;
+                /** Format: double */
                 high: number;
             };
         };
@@ -1440,6 +1818,19 @@ export interface components {
             kind: "created" | "probabilities" | "framework" | "reaffirmed" | "withdrawn";
             previousVersion: number | null;
             deltas: components["schemas"]["ProbabilityDeltas"] | null;
+        };
+        /** @description A condition, and why its state changed. */
+        ChangedCondition: {
+            key: string;
+            /** @enum {string} */
+            invalidates: "bear" | "base" | "bull";
+            /** @enum {string} */
+            cause: "observations" | "assessment" | "framework" | "horizon";
+            /** @description The change as a sentence. */
+            reason: string;
+            /** @description The day as of which the rule was evaluated. Null without a rule. */
+            day: string | null;
+            observations: components["schemas"]["SeriesValue"][];
         };
         /** @description An item of evidence that a version cites. */
         CitedEvidence: {
@@ -1482,7 +1873,9 @@ export interface components {
         };
         /** @description The range that the claim states. */
         ClaimRange: {
+            /** Format: double */
             min: number;
+            /** Format: double */
             max: number;
             unit: string;
         };
@@ -1495,7 +1888,9 @@ export interface components {
          *     }
          */
         ClaimRangeInput: {
+            /** Format: double */
             min: number;
+            /** Format: double */
             max: number;
             unit: string;
         };
@@ -1524,8 +1919,11 @@ export interface components {
             days: number;
             /** @description The share of the past spans whose return falls into each band, smoothed by the rule of succession (Laplace): (m · share + 1) ÷ (m + 3), where m is `independentSpans`. So no band gets 0. Null with fewer than five independent spans, without return bands, or without closes; `missing` says why. */
             probabilities: {
+                /** Format: double */
                 bear: number;
+                /** Format: double */
                 base: number;
+                /** Format: double */
                 bull: number;
             } | null;
             /** @description Why members are null. */
@@ -1559,6 +1957,7 @@ export interface components {
         Close: {
             /** Format: date */
             date: string;
+            /** Format: double */
             value: number;
         };
         /** @description A series compared with a threshold. */
@@ -1566,6 +1965,7 @@ export interface components {
             series: string;
             /** @enum {string} */
             operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            /** Format: double */
             threshold: number;
             /** Format: int32 */
             forObservations: number;
@@ -1589,6 +1989,7 @@ export interface components {
              * @enum {string}
              */
             operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            /** Format: double */
             threshold: number;
             /**
              * Format: int32
@@ -1647,6 +2048,46 @@ export interface components {
             assessment: components["schemas"]["Assessment"] | null;
             answer: components["schemas"]["Answer"] | null;
         };
+        /** @description The delivery of `condition.cleared`. */
+        ConditionClearedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "condition.cleared";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ConditionEventData"];
+        };
+        /** @description A change of a condition's state. */
+        ConditionEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            changedAt: string;
+            condition: components["schemas"]["ChangedCondition"];
+        };
+        /** @description The delivery of `condition.expired`. */
+        ConditionExpiredEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "condition.expired";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ConditionEventData"];
+        };
         /** @description A condition and all changes of its state. */
         ConditionHistory: {
             key: string;
@@ -1663,6 +2104,20 @@ export interface components {
             changes: components["schemas"]["ConditionChange"][];
             /** @description Null on the last page. */
             nextCursor: string | null;
+        };
+        /** @description The delivery of `condition.triggered`. */
+        ConditionTriggeredEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "condition.triggered";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ConditionEventData"];
         };
         /** @description The conditions of the current version. */
         Conditions: {
@@ -1682,8 +2137,11 @@ export interface components {
             probabilities: components["schemas"]["Probabilities"];
             /** @description The pooled probabilities before rounding. */
             exact: {
+                /** Format: double */
                 bear: number;
+                /** Format: double */
                 base: number;
+                /** Format: double */
                 bull: number;
             };
             spread: {
@@ -1725,6 +2183,22 @@ export interface components {
              */
             acknowledges?: components["schemas"]["Acknowledgement"][];
         };
+        /** @description What closes say about a resolution. */
+        ContradictedOutcome: {
+            /**
+             * Format: int32
+             * @description The number of the resolution, from 1.
+             */
+            number: number;
+            /** @description What the closes imply instead. Null once they no longer contradict the resolution. */
+            outcome: ("bear" | "base" | "bull") | null;
+            closes: components["schemas"]["ContradictingCloses"] | null;
+        };
+        /** @description The closes that imply the outcome. */
+        ContradictingCloses: {
+            start: components["schemas"]["Close"];
+            end: components["schemas"]["Close"];
+        };
         /** @description What closes imply instead of the outcome of a resolution. */
         Contradiction: {
             /**
@@ -1738,6 +2212,18 @@ export interface components {
              * @description When the ledger noted it.
              */
             since: string;
+        };
+        /** @description Closes that contradict a resolution. */
+        ContradictionEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            changedAt: string;
+            contradiction: components["schemas"]["ContradictedOutcome"];
         };
         /** @description A webhook with its new signing secret. */
         CreatedWebhook: {
@@ -1770,13 +2256,25 @@ export interface components {
         };
         /** @description Murphy's decomposition (1973) over the buckets: score = reliability − resolution + uncertainty + withinBuckets. */
         Decomposition: {
-            /** @description How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over buckets with the realised rate o, because these rates are estimates (Ferro and Fricker 2012). It is not corrected here. */
+            /**
+             * Format: double
+             * @description How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over buckets with the realised rate o, because these rates are estimates (Ferro and Fricker 2012). It is not corrected here.
+             */
             reliability: number;
-            /** @description How well forecasts separate outcomes. Higher is better. In small samples it may be too large or too small. */
+            /**
+             * Format: double
+             * @description How well forecasts separate outcomes. Higher is better. In small samples it may be too large or too small.
+             */
             resolution: number;
-            /** @description How hard the outcomes were to predict. In small samples it is too small, by a share of about 1 ÷ n. */
+            /**
+             * Format: double
+             * @description How hard the outcomes were to predict. In small samples it is too small, by a share of about 1 ÷ n.
+             */
             uncertainty: number;
-            /** @description What differences between the forecasts of a bucket add: their variance less twice their covariance with the outcomes (Stephenson, Coelho and Jolliffe 2008). Negative if the higher forecasts of a bucket came about more often. */
+            /**
+             * Format: double
+             * @description What differences between the forecasts of a bucket add: their variance less twice their covariance with the outcomes (Stephenson, Coelho and Jolliffe 2008). Negative if the higher forecasts of a bucket came about more often.
+             */
             withinBuckets: number;
         };
         /** @description One of the two compared versions. */
@@ -1796,8 +2294,11 @@ export interface components {
          *     }
          */
         Directions: {
+            /** Format: double */
             lower: number;
+            /** Format: double */
             sideways: number;
+            /** Format: double */
             higher: number;
         };
         /** @description How far an outlook's instrument is below its peak. */
@@ -1823,6 +2324,23 @@ export interface components {
             /** @description Episodes at least `minDepth` deep, oldest first. */
             episodes: components["schemas"]["DrawdownEpisode"][];
         };
+        /** @description The new drawdown label of an instrument. */
+        DrawdownChange: {
+            /** @description The key of the label that now applies. */
+            label: string | null;
+            /** @description The key of the label that applied before. */
+            previous: string | null;
+            /**
+             * Format: double
+             * @description The fall below the peak, as a fraction.
+             */
+            depth: number;
+            /**
+             * Format: date
+             * @description The day of the close that changed the label.
+             */
+            day: string;
+        };
         /** @description A fall from a peak until the price reaches the peak again. */
         DrawdownEpisode: {
             /**
@@ -1830,16 +2348,21 @@ export interface components {
              * @description The last day at the peak before the fall.
              */
             peakDate: string;
+            /** Format: double */
             peakValue: number;
             /**
              * Format: date
              * @description The first day with the lowest close.
              */
             troughDate: string;
+            /** Format: double */
             troughValue: number;
             /** @description The first day back at the peak. Null while under water. */
             recoveryDate: string | null;
-            /** @description How far the close is below the peak, as a fraction of the peak: 1 − P / max P. 0 is at the peak. It exceeds 1 only if a close is negative. */
+            /**
+             * Format: double
+             * @description How far the close is below the peak, as a fraction of the peak: 1 − P / max P. 0 is at the peak. It exceeds 1 only if a close is negative.
+             */
             depth: number;
             /**
              * Format: int32
@@ -1852,14 +2375,41 @@ export interface components {
              */
             daysUnderWater: number;
         };
+        /** @description A change of the drawdown label. */
+        DrawdownEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            changedAt: string;
+            drawdown: components["schemas"]["DrawdownChange"];
+        };
         /** @description The name for a fall, and the depth or speed from which it applies. */
         DrawdownLabel: {
             key: string;
             label: string;
+            /** Format: double */
             minDepth: number | null;
             speed: components["schemas"]["Speed"] | null;
             typicalCause: string;
             implication: string;
+        };
+        /** @description The delivery of `drawdown.label.changed`. */
+        DrawdownLabelChangedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "drawdown.label.changed";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["DrawdownEventData"];
         };
         /** @description The name for a fall of the instrument. */
         DrawdownLabelInput: {
@@ -1956,6 +2506,32 @@ export interface components {
             /** @description The versions that cite this item, oldest first; at most the 1,000 newest. */
             moved: components["schemas"]["Move"][];
         };
+        /** @description The delivery of `evidence.added`. */
+        EvidenceAddedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "evidence.added";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["EvidenceEventData"];
+        };
+        /** @description Evidence that was added to an outlook. */
+        EvidenceEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            addedAt: string;
+            evidence: components["schemas"]["AddedEvidence"];
+        };
         /** @description News or data that bears on an outlook. */
         EvidenceInput: {
             headline: string;
@@ -1989,11 +2565,20 @@ export interface components {
             probabilities: components["schemas"]["Probabilities"];
             /** @description The probability-weighted return over the horizon, as fractions, without rounding. `min` and `max` rest on the bounds that the desk stated; a return beyond the outermost ones is possible. */
             expectedReturn: {
-                /** @description Σ p · min of the return bands. Null if a scenario with a positive probability has a band that is open below. */
+                /**
+                 * Format: double
+                 * @description Σ p · min of the return bands. Null if a scenario with a positive probability has a band that is open below.
+                 */
                 min: number | null;
-                /** @description Σ p · max of the return bands. Null if a scenario with a positive probability has a band that is open above. */
+                /**
+                 * Format: double
+                 * @description Σ p · max of the return bands. Null if a scenario with a positive probability has a band that is open above.
+                 */
                 max: number | null;
-                /** @description Σ p · centralReturn of the scenarios. Null unless all three have one; the midpoint of a band does not replace it. */
+                /**
+                 * Format: double
+                 * @description Σ p · centralReturn of the scenarios. Null unless all three have one; the midpoint of a band does not replace it.
+                 */
                 central: number | null;
             };
             /** @description Why members are null. */
@@ -2177,13 +2762,28 @@ export interface components {
             /** Format: date */
             to: string;
         };
+        /** @description A horizon that is over. */
+        HorizonEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            endedAt: string;
+            horizon: components["schemas"]["Horizon"];
+        };
         /** @description The return over the horizon, computed from closes. */
         HorizonReturn: {
             /** @description The last close before the first day of the horizon. */
             start: components["schemas"]["Close"];
             /** @description The last close within the horizon. */
             end: components["schemas"]["Close"];
-            /** @description end / start − 1, a fraction. */
+            /**
+             * Format: double
+             * @description end / start − 1, a fraction.
+             */
             value: number;
         };
         /** @description What an import would do. */
@@ -2397,11 +2997,16 @@ export interface components {
         Jump: {
             /** Format: date */
             previousDate: string;
+            /** Format: double */
             previousValue: number;
             /** Format: date */
             date: string;
+            /** Format: double */
             value: number;
-            /** @description Relative to the value before: 0.5 is half as much again. Null after 0. */
+            /**
+             * Format: double
+             * @description Relative to the value before: 0.5 is half as much again. Null after 0.
+             */
             change: number | null;
         };
         /** @description A key without its secret text, which is not stored. */
@@ -2447,16 +3052,25 @@ export interface components {
         };
         /** @description Forecast accuracy by lead time. */
         LeadTime: {
-            /** @description The share of the horizon that was left: 1 at its start, 0 at its end. */
+            /**
+             * Format: double
+             * @description The share of the horizon that was left: 1 at its start, 0 at its end.
+             */
             lead: number;
             /** Format: int32 */
             n: number;
-            /** @description The sum over those outlooks of the share of the horizon that was forecast. */
+            /**
+             * Format: double
+             * @description The sum over those outlooks of the share of the horizon that was forecast.
+             */
             nEffective: number;
             /** @description The Brier score of the forecasts that were current then. */
             brier: {
+                /** Format: double */
                 mean: number;
+                /** Format: double */
                 standardError: number | null;
+                /** Format: double */
                 skill: number | null;
             };
             decomposition: components["schemas"]["Decomposition"];
@@ -2480,17 +3094,28 @@ export interface components {
         };
         /** @description A mean over outlooks and its uncertainty: Σ c S ÷ Σ c, where c is the share of its horizon for which an outlook was forecast and S its mean score over that time. */
         MeanScore: {
+            /** Format: double */
             mean: number | null;
-            /** @description The standard error of the mean. Outlooks of a cluster may err together, so it is √(G/(G − 1) · Σ e²) ÷ Σ c over the G clusters, where e is the sum of c (S − mean) in a cluster (Cameron and Miller 2015). Null with fewer than two clusters. With few clusters it tends to be too small. */
+            /**
+             * Format: double
+             * @description The standard error of the mean. Outlooks of a cluster may err together, so it is √(G/(G − 1) · Σ e²) ÷ Σ c over the G clusters, where e is the sum of c (S − mean) in a cluster (Cameron and Miller 2015). Null with fewer than two clusters. With few clusters it tends to be too small.
+             */
             standardError: number | null;
-            /** @description 1 − Σ c S ÷ Σ c S_ref over the outlooks in `compared`. Null if less than one whole horizon was forecast. */
+            /**
+             * Format: double
+             * @description 1 − Σ c S ÷ Σ c S_ref over the outlooks in `compared`. Null if less than one whole horizon was forecast.
+             */
             skill: number | null;
-            /** @description The standard error of the skill, by the delta method over the clusters: √(G/(G − 1) · Σ e²) ÷ Σ c S_ref, where e is the sum of c (S − (1 − skill) S_ref) in a cluster. */
+            /**
+             * Format: double
+             * @description The standard error of the skill, by the delta method over the clusters: √(G/(G − 1) · Σ e²) ÷ Σ c S_ref, where e is the sum of c (S − (1 − skill) S_ref) in a cluster.
+             */
             skillError: number | null;
         };
         /** @description A figure that the outlook rests on. */
         Metric: {
             name: string;
+            /** Format: double */
             value: number | null;
             unit: string | null;
             display: string | null;
@@ -2502,7 +3127,10 @@ export interface components {
         /** @description A figure that the outlook rests on. A qualitative metric has a null value and requires `display`. A sourced metric requires `source` and `asOf`. */
         MetricInput: {
             name: string;
-            /** @default null */
+            /**
+             * Format: double
+             * @default null
+             */
             value?: number | null;
             /** @default null */
             unit?: string | null;
@@ -2590,7 +3218,10 @@ export interface components {
         Observation: {
             /** Format: date */
             date: string;
-            /** @description Null for a retraction, which only `vintages=all` lists. */
+            /**
+             * Format: double
+             * @description Null for a retraction, which only `vintages=all` lists.
+             */
             value: number | null;
             /** @enum {string} */
             provenance: "sourced" | "editorial" | "illustrative" | "computed";
@@ -2604,7 +3235,10 @@ export interface components {
         ObservationInput: {
             /** Format: date */
             date: string;
-            /** @description Null retracts the value of a day that has an observation. */
+            /**
+             * Format: double
+             * @description Null retracts the value of a day that has an observation.
+             */
             value: number | null;
             /**
              * @default sourced
@@ -2682,6 +3316,20 @@ export interface components {
             /** @description The requested slugs that do not exist. */
             missing: string[];
         };
+        /** @description The delivery of `outlook.created`. */
+        OutlookCreatedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.created";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["VersionEventData"];
+        };
         /** @description The difference between two versions of an outlook. */
         OutlookDiff: {
             slug: string;
@@ -2691,7 +3339,10 @@ export interface components {
                 from: components["schemas"]["Probabilities"];
                 to: components["schemas"]["Probabilities"];
                 deltas: components["schemas"]["ProbabilityDeltas"];
-                /** @description How far the probabilities moved in total: the total variation distance, half the sum of the absolute deltas. */
+                /**
+                 * Format: double
+                 * @description How far the probabilities moved in total: the total variation distance, half the sum of the absolute deltas.
+                 */
                 totalVariation: number;
             };
             /** @description Changed members that are not lists. */
@@ -2706,6 +3357,20 @@ export interface components {
                 faqs: components["schemas"]["FaqsDiff"];
                 references: components["schemas"]["ReferencesDiff"];
             };
+        };
+        /** @description The delivery of `outlook.horizon.ended`. */
+        OutlookHorizonEndedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.horizon.ended";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["HorizonEventData"];
         };
         /** @description A new outlook: its framework, probabilities and rationale. `from` supplies the members that are left out; without it, `instrument`, `horizon`, `probabilities`, `title`, `summary` and `scenarios` are required. */
         OutlookInput: {
@@ -2748,6 +3413,20 @@ export interface components {
             /** @description Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has. */
             from?: components["schemas"]["CloneSourceInput"];
         };
+        /** @description The delivery of `outlook.reopened`. */
+        OutlookReopenedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.reopened";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ReopeningEventData"];
+        };
         /** @description The resolution of an outlook and its corrections. */
         OutlookResolution: {
             /** @enum {string} */
@@ -2758,6 +3437,48 @@ export interface components {
             contradiction: components["schemas"]["Contradiction"] | null;
             /** @description Earlier resolutions, newest first: those that were corrected, and those that were taken back with the outcome `reopened`. */
             superseded: components["schemas"]["Resolution"][];
+        };
+        /** @description The delivery of `outlook.resolution.contradicted`. */
+        OutlookResolutionContradictedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.resolution.contradicted";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ContradictionEventData"];
+        };
+        /** @description The delivery of `outlook.resolved`. */
+        OutlookResolvedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.resolved";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ResolutionEventData"];
+        };
+        /** @description The delivery of `outlook.review.due`. */
+        OutlookReviewDueEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.review.due";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ReviewEventData"];
         };
         /** @description The scores of an outlook and of each of its versions. */
         OutlookScores: {
@@ -2781,6 +3502,20 @@ export interface components {
             /** @description For the versions that follow. Null on the last page. */
             nextCursor: string | null;
         };
+        /** @description The delivery of `outlook.state.changed`. */
+        OutlookStateChangedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.state.changed";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["StateEventData"];
+        };
         /** @description An outlook as a list item. */
         OutlookSummary: {
             slug: string;
@@ -2803,6 +3538,20 @@ export interface components {
             directions: components["schemas"]["Directions"];
             /** @description What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time. */
             resolution: components["schemas"]["ResolvedSummary"] | null;
+        };
+        /** @description The delivery of `outlook.version.published`. */
+        OutlookVersionPublishedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.version.published";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["VersionEventData"];
         };
         /** @description The key of the request. */
         OwnKey: {
@@ -2829,6 +3578,7 @@ export interface components {
             analyst: components["schemas"]["Author"];
             /** Format: int32 */
             version: number;
+            /** Format: double */
             weight: number;
         };
         /** @description What one type of investor may do and should watch. */
@@ -2905,7 +3655,9 @@ export interface components {
         PreviewedRevision: {
             /** Format: date */
             date: string;
+            /** Format: double */
             before: number | null;
+            /** Format: double */
             value: number | null;
         };
         /**
@@ -2917,20 +3669,38 @@ export interface components {
          *     }
          */
         Probabilities: {
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             bear: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             base: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             bull: number;
         };
         /** @description The probabilities of the three scenarios. They sum to exactly 1 in basis points, a double's noise aside. */
         ProbabilitiesInput: {
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is.
+             */
             bear: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is.
+             */
             base: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is.
+             */
             bull: number;
         };
         /**
@@ -2942,8 +3712,11 @@ export interface components {
          *     }
          */
         ProbabilityDeltas: {
+            /** Format: double */
             bear: number;
+            /** Format: double */
             base: number;
+            /** Format: double */
             bull: number;
         };
         /** @description How an outlook's probabilities moved. */
@@ -2960,11 +3733,20 @@ export interface components {
             version: number;
             /** Format: date-time */
             publishedAt: string;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             bear: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             base: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /**
+             * Format: double
+             * @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.
+             */
             bull: number;
         };
         /**
@@ -2994,9 +3776,15 @@ export interface components {
             detail: string;
             instance?: string;
             errors?: components["schemas"]["FieldError"][];
-            /** @description Only for `probability-sum`: the sum of the three probabilities. */
+            /**
+             * Format: double
+             * @description Only for `probability-sum`: the sum of the three probabilities.
+             */
             sum?: number;
-            /** @description Only for `probability-sum`: sum − 1. */
+            /**
+             * Format: double
+             * @description Only for `probability-sum`: sum − 1.
+             */
             excess?: number;
             /** @description Only for `condition-unanswered`: the conditions that the next version must answer. */
             conditions?: components["schemas"]["OpenCondition"][];
@@ -3021,6 +3809,16 @@ export interface components {
             /** @description Views older than this many days were left out. Null if age did not matter. */
             maxAge: number | null;
             views: components["schemas"]["PooledView"][];
+        };
+        /** @description A version of an analyst's view. */
+        PublishedView: {
+            analyst: components["schemas"]["Author"];
+            /**
+             * Format: int32
+             * @description The version of the analyst's view.
+             */
+            version: number;
+            probabilities: components["schemas"]["Probabilities"];
         };
         /** @description The last pull that failed. */
         PullFailure: {
@@ -3086,6 +3884,21 @@ export interface components {
             recordedAt: string | null;
             /** @description Null if it was no dry run. */
             preview: components["schemas"]["ImportPreview"] | null;
+        };
+        /** @description The outcome that was recorded. */
+        RecordedOutcome: {
+            /**
+             * Format: int32
+             * @description The number of the resolution, from 1.
+             */
+            number: number;
+            /** @enum {string} */
+            outcome: "bear" | "base" | "bull" | "void";
+            /** Format: double */
+            realisedReturn: number | null;
+            /** @description When the outcome became known. Null if the outlook is void. */
+            knownAt: string | null;
+            reason: string | null;
         };
         /** @description A published source. */
         Reference: {
@@ -3161,6 +3974,27 @@ export interface components {
                 to: number;
             }[];
         };
+        /** @description Takes the resolution before it back. */
+        Reopening: {
+            /**
+             * Format: int32
+             * @description The number of the resolution, from 1.
+             */
+            number: number;
+            reason: string | null;
+        };
+        /** @description An outlook that is open again. */
+        ReopeningEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            reopenedAt: string;
+            resolution: components["schemas"]["Reopening"];
+        };
         /** @description The outcome, who recorded it, and why. */
         Resolution: {
             /**
@@ -3170,6 +4004,7 @@ export interface components {
             number: number;
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void" | "reopened";
+            /** Format: double */
             realisedReturn: number | null;
             /** @description `closes` if the closes imply the outcome, `statement` if an analyst stated it without closes or against them. Null without an outcome. */
             decidedBy: ("closes" | "statement") | null;
@@ -3184,6 +4019,18 @@ export interface components {
             resolvedAt: string;
             /** @description When a later resolution replaced this one. Null for the current resolution. */
             supersededAt: string | null;
+        };
+        /** @description A resolution of an outlook. */
+        ResolutionEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            resolvedAt: string;
+            resolution: components["schemas"]["RecordedOutcome"];
         };
         /** @description The outcome of an outlook. */
         ResolutionInput: {
@@ -3221,6 +4068,7 @@ export interface components {
             number: number;
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void";
+            /** Format: double */
             realisedReturn: number | null;
             /** @description When the outcome became known. Null if the outlook is void. */
             knownAt: string | null;
@@ -3234,6 +4082,7 @@ export interface components {
             number: number;
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void";
+            /** Format: double */
             realisedReturn: number | null;
             /** @description When the outcome became known. Null if the outlook is void. */
             knownAt: string | null;
@@ -3248,7 +4097,9 @@ export interface components {
          *     }
          */
         ReturnBand: {
+            /** Format: double */
             min: number | null;
+            /** Format: double */
             max: number | null;
         };
         /**
@@ -3266,6 +4117,18 @@ export interface components {
         /** @description Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution. */
         Review: {
             due: boolean;
+            reasons: string[];
+        };
+        /** @description Why a review of an outlook is due. */
+        ReviewEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            dueAt: string;
             reasons: string[];
         };
         /** @description New probabilities for the next version, required unless `reaffirm` is true. The framework stays. */
@@ -3366,6 +4229,7 @@ export interface components {
             series?: string;
             /** @enum {string} */
             operator?: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            /** Format: double */
             threshold?: number;
             /** Format: int32 */
             forObservations?: number;
@@ -3407,6 +4271,7 @@ export interface components {
              * @enum {string}
              */
             operator?: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            /** Format: double */
             threshold?: number;
             /**
              * Format: int32
@@ -3423,6 +4288,7 @@ export interface components {
         /** @description One scenario with its probability. */
         Scenario: {
             title: string;
+            /** Format: double */
             probability: number;
             outcome: string;
             conditions: string;
@@ -3430,7 +4296,10 @@ export interface components {
             direction: "lower" | "sideways" | "higher";
             directionComment: string | null;
             returnBand: components["schemas"]["ReturnBand"] | null;
-            /** @description The return over the horizon that the desk expects in this scenario. */
+            /**
+             * Format: double
+             * @description The return over the horizon that the desk expects in this scenario.
+             */
             centralReturn: number | null;
         };
         /** @description One scenario: its text, and the returns that it covers. */
@@ -3491,26 +4360,41 @@ export interface components {
             name: "uniform" | "previous" | "climatology" | "fixed";
             /** @description Null if each version has a reference of its own: `previous` or `climatology`. */
             probabilities: {
+                /** Format: double */
                 bear: number;
+                /** Format: double */
                 base: number;
+                /** Format: double */
                 bull: number;
             } | null;
         };
         /** @description Three proper scoring rules. For a score, lower is better and 0 is best. For skill, 1 − S/S_ref (Murphy 1988), higher is better and 1 is best. */
         Scores: {
-            /** @description Multi-category, Σ (p − o)², 0–2 (Brier 1950). */
+            /**
+             * Format: double
+             * @description Multi-category, Σ (p − o)², 0–2 (Brier 1950).
+             */
             brier: number | null;
-            /** @description −ln p of the outcome, from 0 (Good 1952). */
+            /**
+             * Format: double
+             * @description −ln p of the outcome, from 0 (Good 1952).
+             */
             logarithmic: number | null;
-            /** @description Σ (F − O)² of the cumulative distributions, bear < base < bull, 0–2 (Epstein 1969; Murphy 1971). */
+            /**
+             * Format: double
+             * @description Σ (F − O)² of the cumulative distributions, bear < base < bull, 0–2 (Epstein 1969; Murphy 1971).
+             */
             rankedProbability: number | null;
         };
         /** @description As the provider states it. The service never recomputes it. */
         Sentiment: {
+            /** Format: double */
             score: number;
             label: string;
             scale: {
+                /** Format: double */
                 min: number;
+                /** Format: double */
                 max: number;
             };
             provider: string;
@@ -3528,10 +4412,13 @@ export interface components {
          *     }
          */
         SentimentInput: {
+            /** Format: double */
             score: number;
             label: string;
             scale: {
+                /** Format: double */
                 min: number;
+                /** Format: double */
                 max: number;
             };
             provider: string;
@@ -3657,6 +4544,7 @@ export interface components {
             series: string;
             /** Format: date */
             date: string;
+            /** Format: double */
             value: number;
         };
         /** @description How the file is written; null for what is found out from the file. */
@@ -3697,6 +4585,7 @@ export interface components {
         };
         /** @description For a label defined by speed: at least `depth` below the highest close of the last `days` days. */
         Speed: {
+            /** Format: double */
             depth: number;
             /** Format: int32 */
             days: number;
@@ -3709,22 +4598,34 @@ export interface components {
          *     }
          */
         SpeedInput: {
+            /** Format: double */
             depth: number;
             /** Format: int32 */
             days: number;
         };
         /** @description How far the views differ in one probability. */
         Spread: {
+            /** Format: double */
             min: number;
+            /** Format: double */
             max: number;
-            /** @description The weighted standard deviation. */
+            /**
+             * Format: double
+             * @description The weighted standard deviation.
+             */
             standardDeviation: number;
         };
         /** @description The scores of the outlook, weighted by how long each version was current. */
         StandingScores: {
-            /** @description The share of the horizon during which a version was current: the sum of the versions' shares. */
+            /**
+             * Format: double
+             * @description The share of the horizon during which a version was current: the sum of the versions' shares.
+             */
             coverage: number | null;
-            /** @description The share of the horizon before the outcome became known: the most that `coverage` can be. Null without an outcome. */
+            /**
+             * Format: double
+             * @description The share of the horizon before the outcome became known: the most that `coverage` can be. Null without an outcome.
+             */
             attainableCoverage: number | null;
             /** @description Σ score × share. Time without a version adds nothing, so read it together with the coverage. */
             timeWeighted: components["schemas"]["Scores"];
@@ -3732,28 +4633,71 @@ export interface components {
             mean: components["schemas"]["Scores"];
             /** @description The skill of the mean against the mean of the reference, both over the same versions: those that have a reference. With `previous`, that leaves out the first version, so the mean compared is not `mean`. */
             skill: components["schemas"]["Scores"];
-            /** @description The share of the horizon that `skill` compares. It equals the coverage, except with `previous`, because the first version has no reference, and with `climatology`, where history may be too short. Null if nothing is scored. */
+            /**
+             * Format: double
+             * @description The share of the horizon that `skill` compares. It equals the coverage, except with `previous`, because the first version has no reference, and with `climatology`, where history may be too short. Null if nothing is scored.
+             */
             skillCoverage: number | null;
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
+        };
+        /** @description The new status and review of an outlook. */
+        StateEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            changedAt: string;
+            /** @enum {string} */
+            status: "open" | "resolved" | "void" | "withdrawn";
+            review: components["schemas"]["Review"];
+            /** @description The slug of an outlook that now continues this one. Absent if that is not what changed. */
+            continuedBy?: string;
+        };
+        /** @description The first event of a stream. */
+        StreamOpenedData: {
+            /**
+             * Format: int64
+             * @description The position of the last event before the stream. 0 if there is none.
+             */
+            position: number;
+            /** @description Whether the stream continues after the id that the client sent. */
+            resumed: boolean;
+        };
+        /** @description The ledger went back to an earlier state. It precedes `stream.opened`. */
+        StreamResetData: {
+            /** @description The id that the client sent. The ledger has no such event. */
+            lastEventId: string;
         };
         /** @description The probability of a fall this deep, as implied by the return bands. */
         ThresholdChance: {
             key: string;
             label: string;
+            /** Format: double */
             minDepth: number;
-            /** @description The probability of the bands that lie entirely below −minDepth. A drawdown this deep within the horizon is at least this likely: returns and drawdowns both start from the last close before the horizon, and the price may also fall this far and recover. */
+            /**
+             * Format: double
+             * @description The probability of the bands that lie entirely below −minDepth. A drawdown this deep within the horizon is at least this likely: returns and drawdowns both start from the last close before the horizon, and the price may also fall this far and recover.
+             */
             atLeast: number;
-            /** @description The probability of all bands that reach below −minDepth. It bounds a return this low at the end of the horizon, not a drawdown on the way. The bear band always reaches below, because a return under its stated `min` is bear, too. */
+            /**
+             * Format: double
+             * @description The probability of all bands that reach below −minDepth. It bounds a return this low at the end of the horizon, not a drawdown on the way. The bear band always reaches below, because a return under its stated `min` is bear, too.
+             */
             atMost: number;
         };
         /** @description What an item says of a traded symbol. */
         Ticker: {
             symbol: string;
             sentiment: {
+                /** Format: double */
                 score: number;
                 label: string;
             } | null;
+            /** Format: double */
             relevance: number | null;
         };
         /** @description What the item says about a traded symbol. */
@@ -3761,6 +4705,7 @@ export interface components {
             symbol: string;
             /** @default null */
             sentiment?: {
+                /** Format: double */
                 score: number;
                 label: string;
             } | null;
@@ -3780,6 +4725,7 @@ export interface components {
                 to: string | null;
             };
             asOf: string | null;
+            /** Format: double */
             minCoverage: number | null;
             reference: components["schemas"]["ScoreReference"];
             /** @description The number of outlooks in the record, by status. */
@@ -3801,7 +4747,10 @@ export interface components {
              * @description The number of scored outlooks: those with an outcome and a forecast that was current during the horizon.
              */
             n: number;
-            /** @description The sum over those outlooks of the share of the horizon that was forecast, in whole horizons. Every mean weighs an outlook by that share. */
+            /**
+             * Format: double
+             * @description The sum over those outlooks of the share of the horizon that was forecast, in whole horizons. Every mean weighs an outlook by that share.
+             */
             nEffective: number;
             /**
              * Format: int32
@@ -3810,9 +4759,15 @@ export interface components {
             clusters: number;
             /** @description Whether the smaller of nEffective and the number of clusters is below 30, which is too few to tell skill from luck. */
             isSmall: boolean;
-            /** @description The mean share of the horizon during which a forecast was current. */
+            /**
+             * Format: double
+             * @description The mean share of the horizon during which a forecast was current.
+             */
             coverage: number | null;
-            /** @description The mean share of the horizon before the outcome was known: the most that `coverage` could be. */
+            /**
+             * Format: double
+             * @description The mean share of the horizon before the outcome was known: the most that `coverage` could be.
+             */
             attainableCoverage: number | null;
             /** @description The number of scored outlooks by what decided their outcome. */
             outcomes: {
@@ -3831,6 +4786,7 @@ export interface components {
             compared: {
                 /** Format: int32 */
                 n: number;
+                /** Format: double */
                 nEffective: number;
             };
             /** @description Means over outlooks, each weighted by the share of its horizon that was forecast. */
@@ -3868,6 +4824,16 @@ export interface components {
             change: components["schemas"]["Change"];
             probabilities: components["schemas"]["Probabilities"];
         };
+        /** @description A version that was published. */
+        VersionEventData: {
+            slug: string;
+            /** Format: int32 */
+            version: number;
+            /** Format: date-time */
+            publishedAt: string;
+            change: components["schemas"]["Change"];
+            probabilities: components["schemas"]["Probabilities"];
+        };
         /** @description The scores of a version. */
         VersionScores: {
             /** Format: int32 */
@@ -3875,7 +4841,10 @@ export interface components {
             /** Format: date-time */
             publishedAt: string;
             probabilities: components["schemas"]["Probabilities"];
-            /** @description The share of the horizon during which the version was current. Null while the outlook is open. */
+            /**
+             * Format: double
+             * @description The share of the horizon during which the version was current. Null while the outlook is open.
+             */
             share: number | null;
             /** @description The outcome that the version is scored with. That is the outcome of the resolution or, if return bands changed later, the scenario of the version's own bands that the return falls into. */
             outcome: ("bear" | "base" | "bull" | "void") | null;
@@ -3903,11 +4872,63 @@ export interface components {
             /** @description Null for a withdrawal. */
             rationale: string | null;
         };
+        /** @description A view that an analyst recorded. */
+        ViewEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            view: components["schemas"]["PublishedView"];
+        };
         /** @description An analyst's own probabilities for an outlook. */
         ViewInput: {
             probabilities: components["schemas"]["ProbabilitiesInput"];
             /** @description Why you hold this view. */
             rationale: string;
+        };
+        /** @description The delivery of `view.published`. */
+        ViewPublishedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "view.published";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ViewEventData"];
+        };
+        /** @description A view that an analyst withdrew. */
+        ViewWithdrawalEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            view: components["schemas"]["WithdrawnView"];
+        };
+        /** @description The delivery of `view.withdrawn`. */
+        ViewWithdrawnEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "view.withdrawn";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ViewWithdrawalEventData"];
         };
         /** @description A webhook without its signing secret. */
         Webhook: {
@@ -4018,6 +5039,28 @@ export interface components {
             /** @description Why the attempt failed. Null if it succeeded. */
             fault: string | null;
         };
+        /** @description The delivery of `webhook.test`. */
+        WebhookTestEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "webhook.test";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["WebhookTestEventData"];
+        };
+        /** @description The webhook that is tested. */
+        WebhookTestEventData: {
+            /**
+             * Format: uuid
+             * @description The id of the webhook.
+             */
+            webhook: string;
+        };
         /** @description A view and its weight in a consensus. */
         WeighedView: {
             analyst: components["schemas"]["Author"];
@@ -4030,9 +5073,15 @@ export interface components {
             recordedAt: string;
             probabilities: components["schemas"]["Probabilities"];
             rationale: string;
-            /** @description The weight of the view. All weights sum to 1. */
+            /**
+             * Format: double
+             * @description The weight of the view. All weights sum to 1.
+             */
             weight: number;
-            /** @description The total variation distance between the view and the pool. */
+            /**
+             * Format: double
+             * @description The total variation distance between the view and the pool.
+             */
             distance: number;
         };
         /** @description The withdrawal of an outlook. */
@@ -4045,32 +5094,273 @@ export interface components {
              */
             evidence?: string[];
         };
+        /** @description The end of a view. */
+        WithdrawnView: {
+            analyst: components["schemas"]["Author"];
+            /**
+             * Format: int32
+             * @description The version of the analyst's view.
+             */
+            version: number;
+        };
     };
-    responses: never;
+    responses: {
+        /** @description The request cannot be parsed. */
+        MalformedRequest: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The key is missing, unknown, expired or revoked. */
+        Unauthorized: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "WWW-Authenticate": components["headers"]["Authenticate"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The key's role does not allow this. */
+        Forbidden: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The `Accept` header excludes every available media type. */
+        NotAcceptable: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request took too long to arrive. */
+        RequestTimeout: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+        PreconditionFailed: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                ETag: components["headers"]["CurrentETag"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
+        BodyTooLarge: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The content type or the content coding is not supported. */
+        UnsupportedMediaType: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The expectation is not supported. */
+        ExpectationFailed: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests; try again after `Retry-After` seconds. */
+        RateLimited: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The headers exceed 16 KiB. */
+        HeadersTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Internal error. */
+        InternalError: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The transfer coding is not supported. */
+        NotImplemented: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+        Unavailable: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: {
-        /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+        /**
+         * @description ETags of the copies that the client holds. Returns 304 if one is current.
+         * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+         */
         IfNoneMatch: string;
-        /** @description The id of the last event that the client received. Browsers send it on reconnecting. */
+        /**
+         * @description The id of the last event that the client received. Browsers send it on reconnecting.
+         * @example 138-5f0c91ab
+         */
         LastEventId: string;
-        /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+        /**
+         * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+         * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+         */
         IdempotencyKey: string;
-        /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+        /**
+         * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+         * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+         */
         IfMatch: string;
     };
     requestBodies: never;
     headers: {
-        /** @description The strong validator of the body. */
+        /**
+         * @description The validator of the body. It is strong, except for a CSV of more than 1 MiB and for the export.
+         * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+         */
         ETag: string;
-        /** @description The URL of the created resource. */
+        /**
+         * @description The ETag that a write would have to send, where the outlook has one.
+         * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+         */
+        CurrentETag: string;
+        /**
+         * @description The URL of the created resource.
+         * @example /v1/outlooks/russell-2000-downside/versions/2
+         */
         Location: string;
-        /** @description The next page, as `rel="next"`. */
+        /**
+         * @description Related URLs (RFC 8288): of a list the next page, as `rel="next"`; of a version the latest one, its neighbours and its history (RFC 5829).
+         * @example </v1/outlooks?limit=20&cursor=WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd>; rel="next"
+         */
         Link: string;
-        /** @description Seconds to wait. */
+        /**
+         * @description The name of the file, where the response is one.
+         * @example attachment; filename="outlooks.csv"
+         */
+        ContentDisposition: string;
+        /**
+         * @description Seconds to wait.
+         * @example 12
+         */
         RetryAfter: number;
+        /**
+         * @description The id of the request in the log of the service: yours if it is fit, else a UUID.
+         * @example 8e03978e-40d5-43e8-bc93-6894a57f9324
+         */
+        RequestId: string;
+        /**
+         * @description How many requests are left (`r`) for how many seconds (`t`). Absent without a limit, and if the response is cached.
+         * @example "address";r=599;t=60
+         */
+        RateLimit: string;
+        /**
+         * @description The requests (`q`) that a window of seconds (`w`) allows. Absent as RateLimit is.
+         * @example "address";q=600;w=60
+         */
+        RateLimitPolicy: string;
+        /**
+         * @description While the database is away: how many seconds ago the service last heard from the ledger.
+         * @example 7
+         */
+        Age: number;
+        /**
+         * @description While the database is away: that the response may be out of date (RFC 9211).
+         * @example outlook-ledger; hit; ttl=-7; detail=STALE
+         */
+        CacheStatus: string;
+        /**
+         * @description How to authenticate (RFC 6750).
+         * @example Bearer realm="Outlook Ledger"
+         */
+        Authenticate: string;
     };
     pathItems: never;
 }
 export type Acknowledgement = components['schemas']['Acknowledgement'];
+export type AddedEvidence = components['schemas']['AddedEvidence'];
 export type Alteration = components['schemas']['Alteration'];
 export type Analyst = components['schemas']['Analyst'];
 export type AnalystView = components['schemas']['AnalystView'];
@@ -4081,6 +5371,7 @@ export type AuditEntry = components['schemas']['AuditEntry'];
 export type Author = components['schemas']['Author'];
 export type CalibrationBucket = components['schemas']['CalibrationBucket'];
 export type Change = components['schemas']['Change'];
+export type ChangedCondition = components['schemas']['ChangedCondition'];
 export type CitedEvidence = components['schemas']['CitedEvidence'];
 export type Claim = components['schemas']['Claim'];
 export type ClaimInput = components['schemas']['ClaimInput'];
@@ -4095,21 +5386,33 @@ export type ComparisonInput = components['schemas']['ComparisonInput'];
 export type Condition = components['schemas']['Condition'];
 export type ConditionAnswer = components['schemas']['ConditionAnswer'];
 export type ConditionChange = components['schemas']['ConditionChange'];
+export type ConditionClearedEvent = components['schemas']['ConditionClearedEvent'];
+export type ConditionEventData = components['schemas']['ConditionEventData'];
+export type ConditionExpiredEvent = components['schemas']['ConditionExpiredEvent'];
 export type ConditionHistory = components['schemas']['ConditionHistory'];
+export type ConditionTriggeredEvent = components['schemas']['ConditionTriggeredEvent'];
 export type Conditions = components['schemas']['Conditions'];
 export type Consensus = components['schemas']['Consensus'];
 export type ConsensusInput = components['schemas']['ConsensusInput'];
+export type ContradictedOutcome = components['schemas']['ContradictedOutcome'];
+export type ContradictingCloses = components['schemas']['ContradictingCloses'];
 export type Contradiction = components['schemas']['Contradiction'];
+export type ContradictionEventData = components['schemas']['ContradictionEventData'];
 export type CreatedWebhook = components['schemas']['CreatedWebhook'];
 export type Decomposition = components['schemas']['Decomposition'];
 export type DiffSide = components['schemas']['DiffSide'];
 export type Directions = components['schemas']['Directions'];
 export type Drawdown = components['schemas']['Drawdown'];
+export type DrawdownChange = components['schemas']['DrawdownChange'];
 export type DrawdownEpisode = components['schemas']['DrawdownEpisode'];
+export type DrawdownEventData = components['schemas']['DrawdownEventData'];
 export type DrawdownLabel = components['schemas']['DrawdownLabel'];
+export type DrawdownLabelChangedEvent = components['schemas']['DrawdownLabelChangedEvent'];
 export type DrawdownLabelInput = components['schemas']['DrawdownLabelInput'];
 export type DrawdownLabelsDiff = components['schemas']['DrawdownLabelsDiff'];
 export type Evidence = components['schemas']['Evidence'];
+export type EvidenceAddedEvent = components['schemas']['EvidenceAddedEvent'];
+export type EvidenceEventData = components['schemas']['EvidenceEventData'];
 export type EvidenceInput = components['schemas']['EvidenceInput'];
 export type ExpectedOutcome = components['schemas']['ExpectedOutcome'];
 export type Faq = components['schemas']['Faq'];
@@ -4119,6 +5422,7 @@ export type FrameworkPatch = components['schemas']['FrameworkPatch'];
 export type Headwind = components['schemas']['Headwind'];
 export type HeadwindsDiff = components['schemas']['HeadwindsDiff'];
 export type Horizon = components['schemas']['Horizon'];
+export type HorizonEventData = components['schemas']['HorizonEventData'];
 export type HorizonReturn = components['schemas']['HorizonReturn'];
 export type ImportPreview = components['schemas']['ImportPreview'];
 export type Instrument = components['schemas']['Instrument'];
@@ -4149,11 +5453,19 @@ export type ObservationsInput = components['schemas']['ObservationsInput'];
 export type OpenCondition = components['schemas']['OpenCondition'];
 export type Outlook = components['schemas']['Outlook'];
 export type OutlookBatch = components['schemas']['OutlookBatch'];
+export type OutlookCreatedEvent = components['schemas']['OutlookCreatedEvent'];
 export type OutlookDiff = components['schemas']['OutlookDiff'];
+export type OutlookHorizonEndedEvent = components['schemas']['OutlookHorizonEndedEvent'];
 export type OutlookInput = components['schemas']['OutlookInput'];
+export type OutlookReopenedEvent = components['schemas']['OutlookReopenedEvent'];
 export type OutlookResolution = components['schemas']['OutlookResolution'];
+export type OutlookResolutionContradictedEvent = components['schemas']['OutlookResolutionContradictedEvent'];
+export type OutlookResolvedEvent = components['schemas']['OutlookResolvedEvent'];
+export type OutlookReviewDueEvent = components['schemas']['OutlookReviewDueEvent'];
 export type OutlookScores = components['schemas']['OutlookScores'];
+export type OutlookStateChangedEvent = components['schemas']['OutlookStateChangedEvent'];
 export type OutlookSummary = components['schemas']['OutlookSummary'];
+export type OutlookVersionPublishedEvent = components['schemas']['OutlookVersionPublishedEvent'];
 export type OwnKey = components['schemas']['OwnKey'];
 export type OwnToken = components['schemas']['OwnToken'];
 export type PooledView = components['schemas']['PooledView'];
@@ -4169,19 +5481,25 @@ export type ProbabilityPoint = components['schemas']['ProbabilityPoint'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemType = components['schemas']['ProblemType'];
 export type PublishedConsensus = components['schemas']['PublishedConsensus'];
+export type PublishedView = components['schemas']['PublishedView'];
 export type PullFailure = components['schemas']['PullFailure'];
 export type PullSuccess = components['schemas']['PullSuccess'];
 export type Recorded = components['schemas']['Recorded'];
+export type RecordedOutcome = components['schemas']['RecordedOutcome'];
 export type Reference = components['schemas']['Reference'];
 export type ReferenceInput = components['schemas']['ReferenceInput'];
 export type ReferencesDiff = components['schemas']['ReferencesDiff'];
+export type Reopening = components['schemas']['Reopening'];
+export type ReopeningEventData = components['schemas']['ReopeningEventData'];
 export type Resolution = components['schemas']['Resolution'];
+export type ResolutionEventData = components['schemas']['ResolutionEventData'];
 export type ResolutionInput = components['schemas']['ResolutionInput'];
 export type Resolved = components['schemas']['Resolved'];
 export type ResolvedSummary = components['schemas']['ResolvedSummary'];
 export type ReturnBand = components['schemas']['ReturnBand'];
 export type ReturnBandInput = components['schemas']['ReturnBandInput'];
 export type Review = components['schemas']['Review'];
+export type ReviewEventData = components['schemas']['ReviewEventData'];
 export type RevisionInput = components['schemas']['RevisionInput'];
 export type Risk = components['schemas']['Risk'];
 export type RisksDiff = components['schemas']['RisksDiff'];
@@ -4208,49 +5526,97 @@ export type Speed = components['schemas']['Speed'];
 export type SpeedInput = components['schemas']['SpeedInput'];
 export type Spread = components['schemas']['Spread'];
 export type StandingScores = components['schemas']['StandingScores'];
+export type StateEventData = components['schemas']['StateEventData'];
+export type StreamOpenedData = components['schemas']['StreamOpenedData'];
+export type StreamResetData = components['schemas']['StreamResetData'];
 export type ThresholdChance = components['schemas']['ThresholdChance'];
 export type Ticker = components['schemas']['Ticker'];
 export type TickerInput = components['schemas']['TickerInput'];
 export type TrackRecord = components['schemas']['TrackRecord'];
 export type VersionEntry = components['schemas']['VersionEntry'];
+export type VersionEventData = components['schemas']['VersionEventData'];
 export type VersionScores = components['schemas']['VersionScores'];
 export type View = components['schemas']['View'];
+export type ViewEventData = components['schemas']['ViewEventData'];
 export type ViewInput = components['schemas']['ViewInput'];
+export type ViewPublishedEvent = components['schemas']['ViewPublishedEvent'];
+export type ViewWithdrawalEventData = components['schemas']['ViewWithdrawalEventData'];
+export type ViewWithdrawnEvent = components['schemas']['ViewWithdrawnEvent'];
 export type Webhook = components['schemas']['Webhook'];
 export type WebhookDelivery = components['schemas']['WebhookDelivery'];
 export type WebhookInput = components['schemas']['WebhookInput'];
 export type WebhookPatch = components['schemas']['WebhookPatch'];
 export type WebhookTest = components['schemas']['WebhookTest'];
+export type WebhookTestEvent = components['schemas']['WebhookTestEvent'];
+export type WebhookTestEventData = components['schemas']['WebhookTestEventData'];
 export type WeighedView = components['schemas']['WeighedView'];
 export type WithdrawalInput = components['schemas']['WithdrawalInput'];
+export type WithdrawnView = components['schemas']['WithdrawnView'];
+export type ResponseMalformedRequest = components['responses']['MalformedRequest'];
+export type ResponseUnauthorized = components['responses']['Unauthorized'];
+export type ResponseForbidden = components['responses']['Forbidden'];
+export type ResponseNotAcceptable = components['responses']['NotAcceptable'];
+export type ResponseRequestTimeout = components['responses']['RequestTimeout'];
+export type ResponsePreconditionFailed = components['responses']['PreconditionFailed'];
+export type ResponseBodyTooLarge = components['responses']['BodyTooLarge'];
+export type ResponseUnsupportedMediaType = components['responses']['UnsupportedMediaType'];
+export type ResponseExpectationFailed = components['responses']['ExpectationFailed'];
+export type ResponseRateLimited = components['responses']['RateLimited'];
+export type ResponseHeadersTooLarge = components['responses']['HeadersTooLarge'];
+export type ResponseInternalError = components['responses']['InternalError'];
+export type ResponseNotImplemented = components['responses']['NotImplemented'];
+export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
 export type ParameterLastEventId = components['parameters']['LastEventId'];
 export type ParameterIdempotencyKey = components['parameters']['IdempotencyKey'];
 export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type HeaderETag = components['headers']['ETag'];
+export type HeaderCurrentETag = components['headers']['CurrentETag'];
 export type HeaderLocation = components['headers']['Location'];
 export type HeaderLink = components['headers']['Link'];
+export type HeaderContentDisposition = components['headers']['ContentDisposition'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
+export type HeaderRequestId = components['headers']['RequestId'];
+export type HeaderRateLimit = components['headers']['RateLimit'];
+export type HeaderRateLimitPolicy = components['headers']['RateLimitPolicy'];
+export type HeaderAge = components['headers']['Age'];
+export type HeaderCacheStatus = components['headers']['CacheStatus'];
+export type HeaderAuthenticate = components['headers']['Authenticate'];
 export type $defs = Record<string, never>;
 export interface operations {
     getOutlook: {
         parameters: {
             query?: {
-                /** @description A time, by the service's clock, with at most millisecond precision. A version is current from its `publishedAt` until the `publishedAt` of the next one. */
+                /**
+                 * @description A time, by the service's clock, with at most millisecond precision. A version is current from its `publishedAt` until the `publishedAt` of the next one.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description Return at least this version, from any instance. Returns 404 if it does not exist yet. */
+                /**
+                 * @description Return at least this version, from any instance. Returns 404 if it does not exist yet.
+                 * @example 2
+                 */
                 minVersion?: number;
                 /** @description Overrides the Accept header, for use in links. */
                 format?: "json" | "md";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -4260,111 +5626,329 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "resolved",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 5,
+                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "Earnings are out, and they change nothing.",
+                     *       "hash": "sha256:c96534d88fcd8a89c55e0d2845a202ccbd23f8c28d49f71701e4c2771db1e736",
+                     *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
+                     *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *       "change": {
+                     *         "kind": "reaffirmed",
+                     *         "previousVersion": 4,
+                     *         "deltas": {
+                     *           "bear": 0,
+                     *           "base": 0,
+                     *           "bull": 0
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [
+                     *         {
+                     *           "condition": "rate-relief",
+                     *           "way": "reaffirmed",
+                     *           "reason": null
+                     *         },
+                     *         {
+                     *           "condition": "orders-and-spending",
+                     *           "way": "reaffirmed",
+                     *           "reason": null
+                     *         }
+                     *       ],
+                     *       "consensus": null,
+                     *       "resolution": {
+                     *         "number": 1,
+                     *         "outcome": "bear",
+                     *         "realisedReturn": null,
+                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
+                     *         "resolvedAt": "2026-11-23T15:44:00.000Z"
+                     *       },
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.38,
+                     *         "sideways": 0.4,
+                     *         "higher": 0.22
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.38,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.4,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.22,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "triggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
+                    /**
+                     * @example # Russell 2000: the case for more downside
+                     *
+                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 14:44 UTC by admin desk.*
+                     *
+                     *     ![Bear 38%, Base 40%, Bull 22%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4\&format=png\&scale=2)
+                     *
+                     *     **A review is due: "rate-relief" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row. admin desk assessed "orders-and-spending" as triggered.**
+                     *
+                     *     ## Probabilities
+                     *
+                     *     | Scenario | Likely outcome | Conditions | Probability | Change |
+                     *     | - | - | - | - | - |
+                     *     | Bear: Financing stress takes the index lower | The index falls further while its members come under strain in raising or renewing finance. | High-yield spreads widen while fewer companies raise guidance. | 38% | +3 |
+                     *     | Base: Choppy range that leans mildly lower | Prices swing within a volatile range and drift modestly to the downside. | Valuations lend some support, but the help from financing conditions is no more than moderate. | 40% | ±0 |
+                     *     …
+                     */
                     "text/markdown": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listOutlooks: {
         parameters: {
             query?: {
-                /** @description Only outlooks on this symbol. */
+                /**
+                 * @description Only outlooks on this symbol.
+                 * @example RUT
+                 */
                 instrument?: string;
                 /** @description Only outlooks that currently have this status. */
                 status?: "open" | "resolved" | "void" | "withdrawn";
@@ -4376,37 +5960,73 @@ export interface operations {
                 contradicted?: boolean;
                 /** @description The scenario that `minProbability` and `maxProbability` apply to. */
                 scenario?: "bear" | "base" | "bull";
-                /** @description Only outlooks with at least this probability for `scenario`: a fraction with at most four decimals. */
+                /**
+                 * @description Only outlooks with at least this probability for `scenario`: a fraction with at most four decimals.
+                 * @example 0.3
+                 */
                 minProbability?: number;
-                /** @description Only outlooks with at most this probability for `scenario`: a fraction with at most four decimals. */
+                /**
+                 * @description Only outlooks with at most this probability for `scenario`: a fraction with at most four decimals.
+                 * @example 0.5
+                 */
                 maxProbability?: number;
-                /** @description Only outlooks with a version published at or after this time. */
+                /**
+                 * @description Only outlooks with a version published at or after this time.
+                 * @example 2026-11-01T00:00:00Z
+                 */
                 updatedSince?: string;
-                /** @description Search for outlooks with all of these words in their title, slug, symbol, name of the instrument, authors, headwinds, summary or invalidation conditions. Case, accents and punctuation make no difference: `Feds` finds “The Fed’s pivot”, `10 year` finds “10-year” and `BRK-B` finds “BRK.B”. A word of at least three characters, and the last word, also find longer words: `russ` finds “Russell”. English words are found in their other forms, too. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. Common words such as `the` count only in a phrase, or alone. Outlooks whose symbol or slug is the search come first, then those with all words in the title, slug or name of the instrument. */
+                /**
+                 * @description Search for outlooks with all of these words in their title, slug, symbol, name of the instrument, authors, headwinds, summary or invalidation conditions. Case, accents and punctuation make no difference: `Feds` finds “The Fed’s pivot”, `10 year` finds “10-year” and `BRK-B` finds “BRK.B”. A word of at least three characters, and the last word, also find longer words: `russ` finds “Russell”. English words are found in their other forms, too. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. Common words such as `the` count only in a phrase, or alone. Outlooks whose symbol or slug is the search come first, then those with all words in the title, slug or name of the instrument.
+                 * @example refinancing
+                 */
                 q?: string;
-                /** @description Only outlooks whose version was published by this analyst: the id, as in `author.id`, or the exact name. */
+                /**
+                 * @description Only outlooks whose version was published by this analyst: the id, as in `author.id`, or the exact name.
+                 * @example Small-cap desk
+                 */
                 author?: string;
-                /** @description Only outlooks whose `horizon.to` is after this day. */
+                /**
+                 * @description Only outlooks whose `horizon.to` is after this day.
+                 * @example 2026-03-31
+                 */
                 horizonEndsAfter?: string;
-                /** @description Only outlooks whose `horizon.to` is before this day. */
+                /**
+                 * @description Only outlooks whose `horizon.to` is before this day.
+                 * @example 2026-03-31
+                 */
                 horizonEndsBefore?: string;
                 /** @description Only outlooks that are currently resolved with this outcome. `void`: those that can not be scored. */
                 outcome?: "bear" | "base" | "bull" | "void";
                 /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
-                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution`, `contradicted` and `outcome` apply to the current state. */
+                /**
+                 * @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution`, `contradicted` and `outcome` apply to the current state.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -4417,108 +6037,170 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "slug": "russell-2000-downside",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "instrument": {
+                     *             "symbol": "RUT",
+                     *             "name": "Russell 2000 Index"
+                     *           },
+                     *           "horizon": {
+                     *             "from": "2026-03-31",
+                     *             "to": "2027-03-31"
+                     *           },
+                     *           "status": "open",
+                     *           "review": {
+                     *             "due": true,
+                     *             "reasons": [
+                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *               "admin desk assessed \"orders-and-spending\" as triggered."
+                     *             ]
+                     *           },
+                     *           "version": 4,
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "change": {
+                     *             "kind": "probabilities",
+                     *             "previousVersion": 3,
+                     *             "deltas": {
+                     *               "bear": 0.03,
+                     *               "base": 0,
+                     *               "bull": -0.03
+                     *             }
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "directions": {
+                     *             "lower": 0.38,
+                     *             "sideways": 0.4,
+                     *             "higher": 0.22
+                     *           },
+                     *           "resolution": null
+                     *         },
+                     *         {
+                     *           "slug": "russell-2000-downside-second-desk",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "instrument": {
+                     *             "symbol": "RUT",
+                     *             "name": "Russell 2000 Index"
+                     *           },
+                     *           "horizon": {
+                     *             "from": "2026-03-31",
+                     *             "to": "2027-03-31"
+                     *           },
+                     *           "status": "open",
+                     *           "review": {
+                     *             "due": true,
+                     *             "reasons": [
+                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row."
+                     *             ]
+                     *           },
+                     *           "version": 1,
+                     *           "publishedAt": "2026-11-23T14:35:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "change": {
+                     *             "kind": "created",
+                     *             "previousVersion": null,
+                     *             "deltas": null
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.3,
+                     *             "base": 0.45,
+                     *             "bull": 0.25
+                     *           },
+                     *           "directions": {
+                     *             "lower": 0.3,
+                     *             "sideways": 0.45,
+                     *             "higher": 0.25
+                     *           },
+                     *           "resolution": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["OutlookSummary"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt
+                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,
+                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:35:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createOutlook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -4533,115 +6215,268 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside-second-desk",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 1,
+                     *       "publishedAt": "2026-11-23T14:35:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
+                     *       "hash": "sha256:6836906b65d74e2725afd49c59a2513485ec6c44cac2f17d9a85dcab9b9810b3",
+                     *       "previousHash": null,
+                     *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
+                     *       "change": {
+                     *         "kind": "created",
+                     *         "previousVersion": null,
+                     *         "deltas": null
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.3,
+                     *         "base": 0.45,
+                     *         "bull": 0.25
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.3,
+                     *         "sideways": 0.45,
+                     *         "higher": 0.25
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.3,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "Interest rates remain restrictive and fewer companies share in earnings growth.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.45,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.25,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "untriggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOutlooks: {
@@ -4651,9 +6486,15 @@ export interface operations {
                 slugs: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -4664,108 +6505,316 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "slug": "russell-2000-downside",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "instrument": {
+                     *             "symbol": "RUT",
+                     *             "name": "Russell 2000 Index"
+                     *           },
+                     *           "horizon": {
+                     *             "from": "2026-03-31",
+                     *             "to": "2027-03-31"
+                     *           },
+                     *           "status": "open",
+                     *           "review": {
+                     *             "due": true,
+                     *             "reasons": [
+                     *               "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *               "admin desk assessed \"orders-and-spending\" as triggered."
+                     *             ]
+                     *           },
+                     *           "version": 4,
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "rationale": "The desk goes with its analysts.",
+                     *           "hash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
+                     *           "previousHash": "sha256:bc0b79004a37e113c331688868f23f647b7e81c088de5d521a03a2c66a55b28c",
+                     *           "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *           "change": {
+                     *             "kind": "probabilities",
+                     *             "previousVersion": 3,
+                     *             "deltas": {
+                     *               "bear": 0.03,
+                     *               "base": 0,
+                     *               "bull": -0.03
+                     *             }
+                     *           },
+                     *           "evidence": [],
+                     *           "answers": [],
+                     *           "consensus": {
+                     *             "method": "linear",
+                     *             "weights": "equal",
+                     *             "maxAge": null,
+                     *             "views": [
+                     *               {
+                     *                 "analyst": {
+                     *                   "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *                   "name": "analyst desk"
+                     *                 },
+                     *                 "version": 2,
+                     *                 "weight": 1
+                     *               }
+                     *             ]
+                     *           },
+                     *           "resolution": null,
+                     *           "continues": null,
+                     *           "continuedBy": null,
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "directions": {
+                     *             "lower": 0.38,
+                     *             "sideways": 0.4,
+                     *             "higher": 0.22
+                     *           },
+                     *           "scenarios": {
+                     *             "bear": {
+                     *               "title": "Financing stress takes the index lower",
+                     *               "probability": 0.38,
+                     *               "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *               "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *               "direction": "lower",
+                     *               "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *               "returnBand": null,
+                     *               "centralReturn": null
+                     *             },
+                     *             "base": {
+                     *               "title": "Choppy range that leans mildly lower",
+                     *               "probability": 0.4,
+                     *               "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *               "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *               "direction": "sideways",
+                     *               "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *               "returnBand": null,
+                     *               "centralReturn": null
+                     *             },
+                     *             "bull": {
+                     *               "title": "Recovery that invalidates the downside case",
+                     *               "probability": 0.22,
+                     *               "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *               "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *               "direction": "higher",
+                     *               "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *               "returnBand": null,
+                     *               "centralReturn": null
+                     *             }
+                     *           },
+                     *           "invalidationConditions": [
+                     *             {
+                     *               "key": "rate-relief",
+                     *               "invalidates": "bear",
+                     *               "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *               "rule": {
+                     *                 "series": "us-30y-yield",
+                     *                 "operator": "lt",
+                     *                 "threshold": 4.25,
+                     *                 "forObservations": 3,
+                     *                 "judgedOn": null
+                     *               },
+                     *               "state": "triggered"
+                     *             },
+                     *             {
+                     *               "key": "domestic-breadth",
+                     *               "invalidates": "bear",
+                     *               "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *               "rule": null,
+                     *               "state": "untriggered"
+                     *             }
+                     *           ],
+                     *           "headwinds": [
+                     *             {
+                     *               "key": "higher-for-longer-rates",
+                     *               "rank": 1,
+                     *               "title": "Rates that stay high for longer",
+                     *               "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *             },
+                     *             {
+                     *               "key": "weakening-domestic-demand",
+                     *               "rank": 2,
+                     *               "title": "Softening demand at home",
+                     *               "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *             }
+                     *           ],
+                     *           "drawdownLabels": [
+                     *             {
+                     *               "key": "correction",
+                     *               "label": "Correction",
+                     *               "minDepth": 0.1,
+                     *               "speed": null,
+                     *               "typicalCause": "A reset in valuations or in growth expectations.",
+                     *               "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *             },
+                     *             {
+                     *               "key": "bear-market",
+                     *               "label": "Bear market",
+                     *               "minDepth": 0.2,
+                     *               "speed": null,
+                     *               "typicalCause": "Earnings and access to finance both getting worse.",
+                     *               "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *             }
+                     *           ],
+                     *           "risks": [
+                     *             {
+                     *               "area": "Interest rates and credit",
+                     *               "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *               "currentRead": "The exposure has not gone away."
+                     *             },
+                     *             {
+                     *               "area": "Quality of balance sheets",
+                     *               "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *               "currentRead": "The picture varies from one member of the index to the next."
+                     *             }
+                     *           ],
+                     *           "positioning": [
+                     *             {
+                     *               "investorType": "Investor holding a gain",
+                     *               "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *               "watchpoints": [
+                     *                 "Credit conditions",
+                     *                 "Earnings revisions"
+                     *               ]
+                     *             },
+                     *             {
+                     *               "investorType": "Investor holding a loss",
+                     *               "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *               "watchpoints": [
+                     *                 "Debt service",
+                     *                 "Breadth"
+                     *               ]
+                     *             }
+                     *           ],
+                     *           "metrics": [
+                     *             {
+                     *               "name": "1-year total return",
+                     *               "value": 25.72,
+                     *               "unit": "percent",
+                     *               "display": "25.72%",
+                     *               "source": "FTSE Russell chartbook",
+                     *               "asOf": "2026-03-31",
+                     *               "provenance": "sourced"
+                     *             },
+                     *             {
+                     *               "name": "Q1 2026 return",
+                     *               "value": 0.89,
+                     *               "unit": "percent",
+                     *               "display": "0.89%",
+                     *               "source": "FTSE Russell chartbook",
+                     *               "asOf": "2026-03-31",
+                     *               "provenance": "sourced"
+                     *             }
+                     *           ],
+                     *           "faqs": [
+                     *             {
+                     *               "question": "Is a bear case for small caps a prediction of a crash?",
+                     *               "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *             },
+                     *             {
+                     *               "question": "Which structural risk weighs most?",
+                     *               "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *             }
+                     *           ],
+                     *           "references": [
+                     *             {
+                     *               "title": "FTSE Russell chartbook",
+                     *               "publisher": "FTSE Russell",
+                     *               "url": null,
+                     *               "publishedOn": "2026-03-31"
+                     *             },
+                     *             {
+                     *               "title": "Research on how the small-cap premium has faded",
+                     *               "publisher": "Vanguard",
+                     *               "url": null,
+                     *               "publishedOn": null
+                     *             }
+                     *           ],
+                     *           "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *           "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *           "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *         }
+                     *       ],
+                     *       "missing": [
+                     *         "no-such-outlook"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookBatch"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     reviseOutlook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -4779,146 +6828,318 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 5,
+                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "Earnings are out, and they change nothing.",
+                     *       "hash": "sha256:c96534d88fcd8a89c55e0d2845a202ccbd23f8c28d49f71701e4c2771db1e736",
+                     *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
+                     *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *       "change": {
+                     *         "kind": "reaffirmed",
+                     *         "previousVersion": 4,
+                     *         "deltas": {
+                     *           "bear": 0,
+                     *           "base": 0,
+                     *           "bull": 0
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [
+                     *         {
+                     *           "condition": "rate-relief",
+                     *           "way": "reaffirmed",
+                     *           "reason": null
+                     *         },
+                     *         {
+                     *           "condition": "orders-and-spending",
+                     *           "way": "reaffirmed",
+                     *           "reason": null
+                     *         }
+                     *       ],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.38,
+                     *         "sideways": 0.4,
+                     *         "higher": 0.22
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.38,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.4,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.22,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "triggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     reviseFramework: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -4932,153 +7153,320 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 3,
+                     *       "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "Says which spread we watch.",
+                     *       "hash": "sha256:bc0b79004a37e113c331688868f23f647b7e81c088de5d521a03a2c66a55b28c",
+                     *       "previousHash": "sha256:c03a8b8fb97996492099484e49f1ebe4cb6f10cd2ca37ae70920e70c1a14c0d3",
+                     *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *       "change": {
+                     *         "kind": "framework",
+                     *         "previousVersion": 2,
+                     *         "deltas": {
+                     *           "bear": 0,
+                     *           "base": 0,
+                     *           "bull": 0
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.35,
+                     *         "base": 0.4,
+                     *         "bull": 0.25
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.35,
+                     *         "sideways": 0.4,
+                     *         "higher": 0.25
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.35,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.4,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.25,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "untriggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listVersions: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5088,110 +7476,131 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "version": 4,
+                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "rationale": "The desk goes with its analysts.",
+                     *           "change": {
+                     *             "kind": "probabilities",
+                     *             "previousVersion": 3,
+                     *             "deltas": {
+                     *               "bear": 0.03,
+                     *               "base": 0,
+                     *               "bull": -0.03
+                     *             }
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           }
+                     *         },
+                     *         {
+                     *           "version": 3,
+                     *           "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "rationale": "Says which spread we watch.",
+                     *           "change": {
+                     *             "kind": "framework",
+                     *             "previousVersion": 2,
+                     *             "deltas": {
+                     *               "bear": 0,
+                     *               "base": 0,
+                     *               "bull": 0
+                     *             }
+                     *           },
+                     *           "probabilities": {
+                     *             "bear": 0.35,
+                     *             "base": 0.4,
+                     *             "bull": 0.25
+                     *           }
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["VersionEntry"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example version,publishedAt,author.id,author.name,rationale,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull
+                     *     4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22
+                     *     3,2026-11-23T14:34:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getVersion: {
@@ -5201,15 +7610,27 @@ export interface operations {
                 format?: "json" | "md";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
-                /** @example 1 */
+                /**
+                 * @description The number of the version, from 1.
+                 * @example 1
+                 */
                 version: number;
             };
             cookie?: never;
@@ -5219,123 +7640,331 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 1,
+                     *       "publishedAt": "2026-11-20T16:00:00.000Z",
+                     *       "author": {
+                     *         "id": "04393ef4-862f-463a-a749-61af5beaf45d",
+                     *         "name": "Sample desk"
+                     *       },
+                     *       "rationale": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
+                     *       "hash": "sha256:1fe700bc3cb6885eb37de560ff2965c688bc3b0aee78780187a585fb0c45ec71",
+                     *       "previousHash": null,
+                     *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
+                     *       "change": {
+                     *         "kind": "created",
+                     *         "previousVersion": null,
+                     *         "deltas": null
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.3,
+                     *         "base": 0.45,
+                     *         "bull": 0.25
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.3,
+                     *         "sideways": 0.45,
+                     *         "higher": 0.25
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.3,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "Interest rates remain restrictive and fewer companies share in earnings growth.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.45,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.25,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "untriggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
+                    /**
+                     * @example # Russell 2000: the case for more downside
+                     *
+                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 1, published 20 Nov 2026, 16:00 UTC by Sample desk.*
+                     *
+                     *     ![Bear 30%, Base 45%, Bull 25%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=1\&format=png\&scale=2)
+                     *
+                     *     ## Probabilities
+                     *
+                     *     | Scenario | Likely outcome | Conditions | Probability | Change |
+                     *     | - | - | - | - | - |
+                     *     | Bear: Financing stress takes the index lower | The index falls further while its members come under strain in raising or renewing finance. | Interest rates remain restrictive and fewer companies share in earnings growth. | 30% | – |
+                     *     | Base: Choppy range that leans mildly lower | Prices swing within a volatile range and drift modestly to the downside. | Valuations lend some support, but the help from financing conditions is no more than moderate. | 45% | – |
+                     *     | Bull: Recovery that invalidates the downside case | Small caps start to rise again, which would prove the downside case wrong. | Breadth at home and access to financing get better earlier than the market expects. | 25% | – |
+                     *
+                     *     …
+                     */
                     "text/markdown": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getDiff: {
         parameters: {
             query?: {
-                /** @description The version to compare with, older or newer. Left out: the previous version. */
+                /**
+                 * @description The version to compare with, older or newer. Left out: the previous version.
+                 * @example 1
+                 */
                 against?: number;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
-                /** @example 1 */
+                /**
+                 * @description The number of the version, from 1.
+                 * @example 1
+                 */
                 version: number;
             };
             cookie?: never;
@@ -5345,123 +7974,190 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "from": {
+                     *         "version": 1,
+                     *         "publishedAt": "2026-11-20T16:00:00.000Z",
+                     *         "author": {
+                     *           "id": "04393ef4-862f-463a-a749-61af5beaf45d",
+                     *           "name": "Sample desk"
+                     *         }
+                     *       },
+                     *       "to": {
+                     *         "version": 2,
+                     *         "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *         "author": {
+                     *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *           "name": "admin desk"
+                     *         }
+                     *       },
+                     *       "probabilities": {
+                     *         "from": {
+                     *           "bear": 0.3,
+                     *           "base": 0.45,
+                     *           "bull": 0.25
+                     *         },
+                     *         "to": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "deltas": {
+                     *           "bear": 0.05,
+                     *           "base": -0.05,
+                     *           "bull": 0
+                     *         },
+                     *         "totalVariation": 0.05
+                     *       },
+                     *       "fields": [],
+                     *       "lists": {
+                     *         "headwinds": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "drawdownLabels": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "invalidationConditions": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "risks": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "positioning": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "metrics": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "faqs": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         },
+                     *         "references": {
+                     *           "added": [],
+                     *           "removed": [],
+                     *           "moved": [],
+                     *           "altered": []
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookDiff"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getProbabilities: {
         parameters: {
             query?: {
-                /** @description Only versions published at or after this time. */
+                /**
+                 * @description Only versions published at or after this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 from?: string;
-                /** @description Only versions published before this time. */
+                /**
+                 * @description Only versions published before this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 to?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5471,105 +8167,96 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "opening": null,
+                     *       "points": [
+                     *         {
+                     *           "version": 1,
+                     *           "publishedAt": "2026-11-20T16:00:00.000Z",
+                     *           "bear": 0.3,
+                     *           "base": 0.45,
+                     *           "bull": 0.25
+                     *         },
+                     *         {
+                     *           "version": 2,
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProbabilityHistory"];
+                    /**
+                     * @example version,publishedAt,bear,base,bull
+                     *     1,2026-11-20T16:00:00.000Z,0.3,0.45,0.25
+                     *     2,2026-11-23T14:33:00.000Z,0.35,0.4,0.25
+                     *     3,2026-11-23T14:34:00.000Z,0.35,0.4,0.25
+                     *     4,2026-11-23T14:44:00.000Z,0.38,0.4,0.22
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getChart: {
@@ -5577,31 +8264,58 @@ export interface operations {
             query?: {
                 /** @description `scenarios`: the three probabilities of a version. `history`: how they moved. `drawdown`: how far the instrument is below its peak. `calibration`: how well the author of the version is calibrated over all resolved outlooks. */
                 kind?: "scenarios" | "history" | "drawdown" | "calibration";
-                /** @description For `scenarios` and `history`: draw the chart for this version. That chart never changes. Left out: the current version. */
+                /**
+                 * @description For `scenarios` and `history`: draw the chart for this version. That chart never changes. Left out: the current version.
+                 * @example 2
+                 */
                 version?: number;
-                /** @description Draw the chart from the data recorded up to this time. */
+                /**
+                 * @description Draw the chart from the data recorded up to this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description The width in pixels. */
+                /**
+                 * @description The width in pixels.
+                 * @example 800
+                 */
                 width?: number;
-                /** @description The height in pixels. Left out: 300 for `scenarios`, 400 for `history` and `drawdown`, 520 for `calibration`. */
+                /**
+                 * @description The height in pixels. Left out: 300 for `scenarios`, 400 for `history` and `drawdown`, 520 for `calibration`.
+                 * @example 450
+                 */
                 height?: number;
-                /** @description The scale factor of the whole chart: 2 for high-density screens. */
+                /**
+                 * @description The scale factor of the whole chart: 2 for high-density screens.
+                 * @example 2
+                 */
                 scale?: number;
                 /** @description The colour scheme. With `auto`, an SVG follows the reader's light or dark mode, and a PNG is light. */
                 theme?: "auto" | "light" | "dark";
-                /** @description A cache buster for caches between the service and the reader: any text. The service ignores it, as it ignores parameters that it does not know. */
+                /**
+                 * @description A cache buster for caches between the service and the reader: any text. The service ignores it, as it ignores parameters that it does not know.
+                 * @example 2-light
+                 */
                 v?: string;
                 /** @description Overrides the Accept header, for use in links. */
                 format?: "svg" | "png";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5611,7 +8325,12 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5622,123 +8341,97 @@ export interface operations {
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listEvidence: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5748,110 +8441,172 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
+                     *           "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
+                     *           "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
+                     *           "publisher": "Unnamed research service for institutional investors",
+                     *           "url": null,
+                     *           "publishedAt": "2026-11-20T22:00:00.000Z",
+                     *           "sentiment": {
+                     *             "score": -0.15,
+                     *             "label": "mildly negative",
+                     *             "scale": {
+                     *               "min": -1,
+                     *               "max": 1
+                     *             },
+                     *             "provider": "Unnamed research service for institutional investors"
+                     *           },
+                     *           "tickers": [],
+                     *           "claims": [
+                     *             {
+                     *               "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
+                     *               "effect": "supports",
+                     *               "target": {
+                     *                 "kind": "headwind",
+                     *                 "key": "higher-for-longer-rates"
+                     *               },
+                     *               "horizon": "days",
+                     *               "condition": null,
+                     *               "range": null
+                     *             },
+                     *             {
+                     *               "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
+                     *               "effect": "supports",
+                     *               "target": {
+                     *                 "kind": "scenario",
+                     *                 "key": "bear"
+                     *               },
+                     *               "horizon": "days",
+                     *               "condition": "If momentum breaks.",
+                     *               "range": {
+                     *                 "min": 3,
+                     *                 "max": 5,
+                     *                 "unit": "percent of the index level, downwards"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "corrects": null,
+                     *           "correctedBy": null,
+                     *           "duplicateOf": null,
+                     *           "addedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "addedAt": "2026-11-23T14:31:00.000Z",
+                     *           "moved": [
+                     *             {
+                     *               "version": 2,
+                     *               "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *               "deltas": {
+                     *                 "bear": 0.05,
+                     *                 "base": -0.05,
+                     *                 "bull": 0
+                     *               }
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "8ee89711-330c-4ccf-a9a2-e65ad12bbd7d",
+                     *           "headline": "Retail sales rose more than expected",
+                     *           "summary": "Demand at home held up in the month.",
+                     *           "publisher": "A newspaper",
+                     *           "url": "https://news.example/retail-sales",
+                     *           "publishedAt": "2026-11-17T13:30:00.000Z",
+                     *           "sentiment": null,
+                     *           "tickers": [],
+                     *           "claims": [],
+                     *           "corrects": null,
+                     *           "correctedBy": null,
+                     *           "duplicateOf": null,
+                     *           "addedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "addedAt": "2026-11-23T14:29:00.000Z",
+                     *           "moved": []
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Evidence"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,headline,summary,publisher,url,publishedAt,sentiment.score,sentiment.label,sentiment.scale.min,sentiment.scale.max,sentiment.provider,tickers,claims,corrects,correctedBy,duplicateOf,addedBy.id,addedBy.name,addedAt,moved
+                     *     fd0fe62c-d20e-4923-a737-ebc8ddf03e8f,"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.
+                     *
+                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:31:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T14:33:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
+                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,Retail sales rose more than expected,Demand at home held up in the month.,A newspaper,https://news.example/retail-sales,2026-11-17T13:30:00.000Z,,,,,,,,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:29:00.000Z,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     addEvidence: {
@@ -5861,11 +8616,17 @@ export interface operations {
                 import?: "true" | "false";
             };
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -5879,147 +8640,184 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "8ee89711-330c-4ccf-a9a2-e65ad12bbd7d",
+                     *       "headline": "Retail sales rose more than expected",
+                     *       "summary": "Demand at home held up in the month.",
+                     *       "publisher": "A newspaper",
+                     *       "url": "https://news.example/retail-sales",
+                     *       "publishedAt": "2026-11-17T13:30:00.000Z",
+                     *       "sentiment": null,
+                     *       "tickers": [],
+                     *       "claims": [],
+                     *       "corrects": null,
+                     *       "correctedBy": null,
+                     *       "duplicateOf": null,
+                     *       "addedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "addedAt": "2026-11-23T14:29:00.000Z",
+                     *       "moved": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Evidence"];
                 };
             };
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
+                     *       "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
+                     *       "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
+                     *       "publisher": "Unnamed research service for institutional investors",
+                     *       "url": null,
+                     *       "publishedAt": "2026-11-20T22:00:00.000Z",
+                     *       "sentiment": {
+                     *         "score": -0.15,
+                     *         "label": "mildly negative",
+                     *         "scale": {
+                     *           "min": -1,
+                     *           "max": 1
+                     *         },
+                     *         "provider": "Unnamed research service for institutional investors"
+                     *       },
+                     *       "tickers": [],
+                     *       "claims": [
+                     *         {
+                     *           "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "headwind",
+                     *             "key": "higher-for-longer-rates"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": null,
+                     *           "range": null
+                     *         },
+                     *         {
+                     *           "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "scenario",
+                     *             "key": "bear"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": "If momentum breaks.",
+                     *           "range": {
+                     *             "min": 3,
+                     *             "max": 5,
+                     *             "unit": "percent of the index level, downwards"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "corrects": null,
+                     *       "correctedBy": null,
+                     *       "duplicateOf": null,
+                     *       "addedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "addedAt": "2026-11-23T14:31:00.000Z",
+                     *       "moved": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Evidence"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getEvidence: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
+                /**
+                 * @description The id of the item of evidence.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -6029,124 +8827,167 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
+                     *       "headline": "Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump",
+                     *       "summary": "On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.\n\nThe publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",
+                     *       "publisher": "Unnamed research service for institutional investors",
+                     *       "url": null,
+                     *       "publishedAt": "2026-11-20T22:00:00.000Z",
+                     *       "sentiment": {
+                     *         "score": -0.15,
+                     *         "label": "mildly negative",
+                     *         "scale": {
+                     *           "min": -1,
+                     *           "max": 1
+                     *         },
+                     *         "provider": "Unnamed research service for institutional investors"
+                     *       },
+                     *       "tickers": [],
+                     *       "claims": [
+                     *         {
+                     *           "statement": "Rising long yields reach indebted companies that must refinance before they reach others.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "headwind",
+                     *             "key": "higher-for-longer-rates"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": null,
+                     *           "range": null
+                     *         },
+                     *         {
+                     *           "statement": "Systematic selling could quickly take the index lower by another 3 to 5 percent.",
+                     *           "effect": "supports",
+                     *           "target": {
+                     *             "kind": "scenario",
+                     *             "key": "bear"
+                     *           },
+                     *           "horizon": "days",
+                     *           "condition": "If momentum breaks.",
+                     *           "range": {
+                     *             "min": 3,
+                     *             "max": 5,
+                     *             "unit": "percent of the index level, downwards"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "corrects": null,
+                     *       "correctedBy": null,
+                     *       "duplicateOf": null,
+                     *       "addedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "addedAt": "2026-11-23T14:31:00.000Z",
+                     *       "moved": [
+                     *         {
+                     *           "version": 2,
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "deltas": {
+                     *             "bear": 0.05,
+                     *             "base": -0.05,
+                     *             "bull": 0
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Evidence"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listViews: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -6156,123 +8997,121 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 2,
+                     *           "kind": "held",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "rationale": "Spreads came in."
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["View"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOwnView: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -6282,113 +9121,83 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "version": 2,
+                     *       "kind": "held",
+                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "rationale": "Spreads came in."
+                     *     }
+                     */
                     "application/json": components["schemas"]["View"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     holdView: {
@@ -6396,7 +9205,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -6410,134 +9222,113 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "version": 2,
+                     *       "kind": "held",
+                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "rationale": "Spreads came in."
+                     *     }
+                     */
                     "application/json": components["schemas"]["View"];
                 };
             };
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "version": 1,
+                     *       "kind": "held",
+                     *       "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *       "probabilities": {
+                     *         "bear": 0.4,
+                     *         "base": 0.4,
+                     *         "bull": 0.2
+                     *       },
+                     *       "rationale": "Refinancing needs of small companies peak within the horizon."
+                     *     }
+                     */
                     "application/json": components["schemas"]["View"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     withdrawView: {
@@ -6545,7 +9336,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -6555,144 +9349,121 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "version": 3,
+                     *       "kind": "withdrawn",
+                     *       "recordedAt": "2026-11-23T14:45:00.000Z",
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "rationale": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["View"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getView: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
+                /**
+                 * @description The id of the analyst.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 analyst: string;
             };
             cookie?: never;
@@ -6702,126 +9473,143 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 2,
+                     *           "kind": "held",
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "rationale": "Spreads came in."
+                     *         },
+                     *         {
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 1,
+                     *           "kind": "held",
+                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.4,
+                     *             "base": 0.4,
+                     *             "bull": 0.2
+                     *           },
+                     *           "rationale": "Refinancing needs of small companies peak within the horizon."
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["View"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T14:36:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listAnalysts: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -6832,114 +9620,103 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "04393ef4-862f-463a-a749-61af5beaf45d",
+                     *           "name": "Sample desk"
+                     *         },
+                     *         {
+                     *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *           "name": "admin desk"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Analyst"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,name
+                     *     04393ef4-862f-463a-a749-61af5beaf45d,Sample desk
+                     *     553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getAnalyst: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The id of the analyst, as in `author.id`. */
+                /**
+                 * @description The id of the analyst, as in `author.id`.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -6949,124 +9726,106 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *       "name": "analyst desk"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Analyst"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listOutlooksOfAnalyst: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The id of the analyst, as in `author.id`. */
+                /**
+                 * @description The id of the analyst, as in `author.id`.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -7076,130 +9835,115 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["OutlookSummary"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /** @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listViewsOfAnalyst: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @description The id of the analyst, as in `author.id`. */
+                /**
+                 * @description The id of the analyst, as in `author.id`.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -7209,110 +9953,101 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "slug": "russell-2000-downside",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 3,
+                     *           "kind": "withdrawn",
+                     *           "recordedAt": "2026-11-23T14:45:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "rationale": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["AnalystView"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example slug,title,analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
+                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,3,2026-11-23T14:45:00.000Z,0.38,0.4,0.22,withdrawn,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getConsensus: {
@@ -7322,19 +10057,34 @@ export interface operations {
                 method?: "linear" | "logarithmic";
                 /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count until the closes of the horizon imply it. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0. */
                 weights?: "equal" | "recency" | "skill";
-                /** @description The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter. */
-                maxAge?: number | null;
-                /** @description Use the views and track records as of this time. */
+                /**
+                 * @description The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter.
+                 * @example 90
+                 */
+                maxAge?: number;
+                /**
+                 * @description Use the views and track records as of this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -7344,126 +10094,153 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "method": "linear",
+                     *       "weights": "equal",
+                     *       "maxAge": null,
+                     *       "asOf": null,
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "exact": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "spread": {
+                     *         "bear": {
+                     *           "min": 0.38,
+                     *           "max": 0.38,
+                     *           "standardDeviation": 0
+                     *         },
+                     *         "base": {
+                     *           "min": 0.4,
+                     *           "max": 0.4,
+                     *           "standardDeviation": 0
+                     *         },
+                     *         "bull": {
+                     *           "min": 0.22,
+                     *           "max": 0.22,
+                     *           "standardDeviation": 0
+                     *         }
+                     *       },
+                     *       "views": [
+                     *         {
+                     *           "analyst": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "version": 2,
+                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.38,
+                     *             "base": 0.4,
+                     *             "bull": 0.22
+                     *           },
+                     *           "rationale": "Spreads came in.",
+                     *           "weight": 1,
+                     *           "distance": 0
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Consensus"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     publishConsensus: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -7477,133 +10254,299 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "open",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 4,
+                     *       "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "The desk goes with its analysts.",
+                     *       "hash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
+                     *       "previousHash": "sha256:bc0b79004a37e113c331688868f23f647b7e81c088de5d521a03a2c66a55b28c",
+                     *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *       "change": {
+                     *         "kind": "probabilities",
+                     *         "previousVersion": 3,
+                     *         "deltas": {
+                     *           "bear": 0.03,
+                     *           "base": 0,
+                     *           "bull": -0.03
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": {
+                     *         "method": "linear",
+                     *         "weights": "equal",
+                     *         "maxAge": null,
+                     *         "views": [
+                     *           {
+                     *             "analyst": {
+                     *               "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *               "name": "analyst desk"
+                     *             },
+                     *             "version": 2,
+                     *             "weight": 1
+                     *           }
+                     *         ]
+                     *       },
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.38,
+                     *         "sideways": 0.4,
+                     *         "higher": 0.22
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.38,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "High-yield spreads widen while fewer companies raise guidance.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.4,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.22,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "untriggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listConditions: {
@@ -7613,13 +10556,22 @@ export interface operations {
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -7629,124 +10581,162 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "triggered",
+                     *           "lastChange": {
+                     *             "state": "triggered",
+                     *             "cause": "observations",
+                     *             "reason": "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *             "day": "2026-11-20",
+                     *             "observations": [
+                     *               {
+                     *                 "series": "us-30y-yield",
+                     *                 "date": "2026-11-20",
+                     *                 "value": 4.16
+                     *               }
+                     *             ],
+                     *             "version": 4,
+                     *             "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *             "assessment": null,
+                     *             "answer": null
+                     *           }
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered",
+                     *           "lastChange": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Conditions"];
+                    /**
+                     * @example key,invalidates,statement,rule,state,lastChange.state,lastChange.cause,lastChange.reason,lastChange.day,lastChange.observations,lastChange.version,lastChange.recordedAt,lastChange.assessment.author.id,lastChange.assessment.author.name,lastChange.assessment.rationale,lastChange.assessment.overrideReason,lastChange.assessment.evidence,lastChange.answer.version,lastChange.answer.way,lastChange.answer.reason
+                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T14:46:00.000Z,,,,,,,,
+                     *     domestic-breadth,bear,"Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",,untriggered,,,,,,,,,,,,,,,
+                     *     financing-access,bear,"Financing conditions improve and smaller companies gain better access to funds, which weakens the bear case substantially.","{""all"":[{""series"":""us-high-yield-spread"",""operator"":""lt"",""threshold"":3,""forObservations"":5,""judgedOn"":null},{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.75,""forObservations"":1,""judgedOn"":null}]}",untriggered,,,,,,,,,,,,,,,
+                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T14:47:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
+                     *     earnings-revisions,bear,"Earnings revisions improve, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
+                     *     balance-sheet-repair,bear,"Further evidence appears that fragile balance sheets are mending, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
+                     *     persistently-high-rates,bull,"Rates stay high for longer without letting up; if this worsens meaningfully, probability weight moves away from bull and base.","{""series"":""us-30y-yield"",""operator"":""gte"",""threshold"":5,""forObservations"":20,""judgedOn"":null}",untriggered,,,,,,,,,,,,,,,
+                     *     refinancing-stress,bull,"Companies find it harder to refinance their debt; if this worsens meaningfully, probability weight moves away from bull and base.",,untriggered,,,,,,,,,,,,,,,
+                     *     weak-domestic-demand,bull,"Demand at home is weak; if this worsens meaningfully, probability weight moves away from bull and base.",,untriggered,,,,,,,,,,,,,,,
+                     *     narrower-earnings-breadth,bull,"Fewer companies contribute to earnings growth; if this worsens meaningfully, probability weight moves away from bull and base.",,untriggered,,,,,,,,,,,,,,,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getCondition: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /**
+                 * @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
+                /**
+                 * @description The key of the condition.
+                 * @example rate-relief
+                 */
                 key: string;
             };
             cookie?: never;
@@ -7756,117 +10746,141 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "rate-relief",
+                     *       "invalidates": "bear",
+                     *       "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *       "rule": {
+                     *         "series": "us-30y-yield",
+                     *         "operator": "lt",
+                     *         "threshold": 4.25,
+                     *         "forObservations": 3,
+                     *         "judgedOn": null
+                     *       },
+                     *       "state": "triggered",
+                     *       "lastChange": {
+                     *         "state": "triggered",
+                     *         "cause": "observations",
+                     *         "reason": "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *         "day": "2026-11-20",
+                     *         "observations": [
+                     *           {
+                     *             "series": "us-30y-yield",
+                     *             "date": "2026-11-20",
+                     *             "value": 4.16
+                     *           }
+                     *         ],
+                     *         "version": 4,
+                     *         "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *         "assessment": null,
+                     *         "answer": null
+                     *       },
+                     *       "changes": [
+                     *         {
+                     *           "state": "triggered",
+                     *           "cause": "observations",
+                     *           "reason": "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *           "day": "2026-11-20",
+                     *           "observations": [
+                     *             {
+                     *               "series": "us-30y-yield",
+                     *               "date": "2026-11-20",
+                     *               "value": 4.16
+                     *             }
+                     *           ],
+                     *           "version": 4,
+                     *           "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *           "assessment": null,
+                     *           "answer": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ConditionHistory"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     assessCondition: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
+                /**
+                 * @description The key of the condition.
+                 * @example rate-relief
+                 */
                 key: string;
             };
             cookie?: never;
@@ -7880,144 +10894,132 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "orders-and-spending",
+                     *       "invalidates": "bear",
+                     *       "statement": "Domestic data on orders and spending come in stronger, which weakens the bear case.",
+                     *       "rule": null,
+                     *       "state": "triggered",
+                     *       "lastChange": {
+                     *         "state": "triggered",
+                     *         "cause": "assessment",
+                     *         "reason": "admin desk assessed \"orders-and-spending\" as triggered.",
+                     *         "day": null,
+                     *         "observations": [],
+                     *         "version": 4,
+                     *         "recordedAt": "2026-11-23T14:47:00.000Z",
+                     *         "assessment": {
+                     *           "author": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "rationale": "Two months of orders and spending above all forecasts.",
+                     *           "overrideReason": null,
+                     *           "evidence": []
+                     *         },
+                     *         "answer": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Condition"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getDrawdown: {
         parameters: {
             query?: {
-                /** @description Use closes from this day on. Left out: the closes of the horizon and the one before it. */
+                /**
+                 * @description Use closes from this day on. Left out: the closes of the horizon and the one before it.
+                 * @example 2026-03-31
+                 */
                 since?: string;
-                /** @description Use the closes and labels that were recorded up to this time. */
+                /**
+                 * @description Use the closes and labels that were recorded up to this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description List only episodes at least this deep, as a fraction. */
+                /**
+                 * @description List only episodes at least this deep, as a fraction.
+                 * @example 0.05
+                 */
                 minDepth?: number;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8027,129 +11029,147 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "series": "rut-close",
+                     *       "since": "2026-03-31",
+                     *       "base": null,
+                     *       "last": {
+                     *         "date": "2026-11-20",
+                     *         "value": 2793.3
+                     *       },
+                     *       "peak": {
+                     *         "date": "2026-11-19",
+                     *         "value": 2861.99
+                     *       },
+                     *       "depth": 0.02400078267219662,
+                     *       "label": null,
+                     *       "current": {
+                     *         "peakDate": "2026-11-19",
+                     *         "peakValue": 2861.99,
+                     *         "troughDate": "2026-11-20",
+                     *         "troughValue": 2793.3,
+                     *         "recoveryDate": null,
+                     *         "depth": 0.02400078267219662,
+                     *         "daysToTrough": 1,
+                     *         "daysUnderWater": 1
+                     *       },
+                     *       "deepest": {
+                     *         "peakDate": "2026-11-19",
+                     *         "peakValue": 2861.99,
+                     *         "troughDate": "2026-11-20",
+                     *         "troughValue": 2793.3,
+                     *         "recoveryDate": null,
+                     *         "depth": 0.02400078267219662,
+                     *         "daysToTrough": 1,
+                     *         "daysUnderWater": 1
+                     *       },
+                     *       "episodes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Drawdown"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getClimatology: {
         parameters: {
             query?: {
-                /** @description Use the version that was current, and the closes that were known, at this time. */
+                /**
+                 * @description Use the version that was current, and the closes that were known, at this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8159,117 +11179,110 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "version": 4,
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "series": "rut-close",
+                     *       "days": 365,
+                     *       "probabilities": null,
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/probabilities",
+                     *           "reason": "the scenarios have no return bands"
+                     *         }
+                     *       ],
+                     *       "spans": 0,
+                     *       "independentSpans": 0,
+                     *       "first": null,
+                     *       "last": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Climatology"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     withdrawOutlook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8283,146 +11296,307 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside-second-desk",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "instrument": {
+                     *         "symbol": "RUT",
+                     *         "name": "Russell 2000 Index"
+                     *       },
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "status": "withdrawn",
+                     *       "review": {
+                     *         "due": false,
+                     *         "reasons": []
+                     *       },
+                     *       "version": 2,
+                     *       "publishedAt": "2026-11-23T15:51:00.000Z",
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "rationale": "The desk no longer covers small caps.",
+                     *       "hash": "sha256:9e0ff7dad0786d2e591780865fa143708c431c53fcd52d9699a690e7623402b7",
+                     *       "previousHash": "sha256:6836906b65d74e2725afd49c59a2513485ec6c44cac2f17d9a85dcab9b9810b3",
+                     *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
+                     *       "change": {
+                     *         "kind": "withdrawn",
+                     *         "previousVersion": 1,
+                     *         "deltas": {
+                     *           "bear": 0,
+                     *           "base": 0,
+                     *           "bull": 0
+                     *         }
+                     *       },
+                     *       "evidence": [],
+                     *       "answers": [],
+                     *       "consensus": null,
+                     *       "resolution": null,
+                     *       "continues": null,
+                     *       "continuedBy": null,
+                     *       "probabilities": {
+                     *         "bear": 0.3,
+                     *         "base": 0.45,
+                     *         "bull": 0.25
+                     *       },
+                     *       "directions": {
+                     *         "lower": 0.3,
+                     *         "sideways": 0.45,
+                     *         "higher": 0.25
+                     *       },
+                     *       "scenarios": {
+                     *         "bear": {
+                     *           "title": "Financing stress takes the index lower",
+                     *           "probability": 0.3,
+                     *           "outcome": "The index falls further while its members come under strain in raising or renewing finance.",
+                     *           "conditions": "Interest rates remain restrictive and fewer companies share in earnings growth.",
+                     *           "direction": "lower",
+                     *           "directionComment": "This path is at its most believable when pressure on financing coincides with slower growth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "base": {
+                     *           "title": "Choppy range that leans mildly lower",
+                     *           "probability": 0.45,
+                     *           "outcome": "Prices swing within a volatile range and drift modestly to the downside.",
+                     *           "conditions": "Valuations lend some support, but the help from financing conditions is no more than moderate.",
+                     *           "direction": "sideways",
+                     *           "directionComment": "A sideways path is quite likely if small caps stay cheap while their quality remains patchy.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         },
+                     *         "bull": {
+                     *           "title": "Recovery that invalidates the downside case",
+                     *           "probability": 0.25,
+                     *           "outcome": "Small caps start to rise again, which would prove the downside case wrong.",
+                     *           "conditions": "Breadth at home and access to financing get better earlier than the market expects.",
+                     *           "direction": "higher",
+                     *           "directionComment": "A rise calls for clearer conditions in both interest rates and breadth.",
+                     *           "returnBand": null,
+                     *           "centralReturn": null
+                     *         }
+                     *       },
+                     *       "invalidationConditions": [
+                     *         {
+                     *           "key": "rate-relief",
+                     *           "invalidates": "bear",
+                     *           "statement": "Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.",
+                     *           "rule": {
+                     *             "series": "us-30y-yield",
+                     *             "operator": "lt",
+                     *             "threshold": 4.25,
+                     *             "forObservations": 3,
+                     *             "judgedOn": null
+                     *           },
+                     *           "state": "triggered"
+                     *         },
+                     *         {
+                     *           "key": "domestic-breadth",
+                     *           "invalidates": "bear",
+                     *           "statement": "Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",
+                     *           "rule": null,
+                     *           "state": "untriggered"
+                     *         }
+                     *       ],
+                     *       "headwinds": [
+                     *         {
+                     *           "key": "higher-for-longer-rates",
+                     *           "rank": 1,
+                     *           "title": "Rates that stay high for longer",
+                     *           "description": "This is still among the clearest threats to small caps, because a rise in the cost of finance reaches them sooner than it reaches the members of larger indices."
+                     *         },
+                     *         {
+                     *           "key": "weakening-domestic-demand",
+                     *           "rank": 2,
+                     *           "title": "Softening demand at home",
+                     *           "description": "Members of the Russell 2000 depend more on demand within the United States than mega-caps that sell around the world."
+                     *         }
+                     *       ],
+                     *       "drawdownLabels": [
+                     *         {
+                     *           "key": "correction",
+                     *           "label": "Correction",
+                     *           "minDepth": 0.1,
+                     *           "speed": null,
+                     *           "typicalCause": "A reset in valuations or in growth expectations.",
+                     *           "implication": "A frequent event among small caps that asks investors to stay disciplined."
+                     *         },
+                     *         {
+                     *           "key": "bear-market",
+                     *           "label": "Bear market",
+                     *           "minDepth": 0.2,
+                     *           "speed": null,
+                     *           "typicalCause": "Earnings and access to finance both getting worse.",
+                     *           "implication": "Reviewing the thesis becomes a more pressing matter."
+                     *         }
+                     *       ],
+                     *       "risks": [
+                     *         {
+                     *           "area": "Interest rates and credit",
+                     *           "whyItMatters": "Small companies feel changes in the cost and supply of finance more than large ones.",
+                     *           "currentRead": "The exposure has not gone away."
+                     *         },
+                     *         {
+                     *           "area": "Quality of balance sheets",
+                     *           "whyItMatters": "A smaller company has a thinner buffer against setbacks.",
+                     *           "currentRead": "The picture varies from one member of the index to the next."
+                     *         }
+                     *       ],
+                     *       "positioning": [
+                     *         {
+                     *           "investorType": "Investor holding a gain",
+                     *           "approach": "Cut back where the cyclical part of the holding has outgrown what today's economy warrants. Rebalancing in this way does not mean giving up on small caps.",
+                     *           "watchpoints": [
+                     *             "Credit conditions",
+                     *             "Earnings revisions"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "investorType": "Investor holding a loss",
+                     *           "approach": "Think again about what small caps are for in the portfolio instead of buying more by reflex as prices fall. Ask whether the original thesis rested on real …",
+                     *           "watchpoints": [
+                     *             "Debt service",
+                     *             "Breadth"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "metrics": [
+                     *         {
+                     *           "name": "1-year total return",
+                     *           "value": 25.72,
+                     *           "unit": "percent",
+                     *           "display": "25.72%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         },
+                     *         {
+                     *           "name": "Q1 2026 return",
+                     *           "value": 0.89,
+                     *           "unit": "percent",
+                     *           "display": "0.89%",
+                     *           "source": "FTSE Russell chartbook",
+                     *           "asOf": "2026-03-31",
+                     *           "provenance": "sourced"
+                     *         }
+                     *       ],
+                     *       "faqs": [
+                     *         {
+                     *           "question": "Is a bear case for small caps a prediction of a crash?",
+                     *           "answer": "No. The evidence points more often to a correction or a bear market, driven by pressure on financing and on earnings."
+                     *         },
+                     *         {
+                     *           "question": "Which structural risk weighs most?",
+                     *           "answer": "Fragile balance sheets still rank among the structural risks that matter most for small companies."
+                     *         }
+                     *       ],
+                     *       "references": [
+                     *         {
+                     *           "title": "FTSE Russell chartbook",
+                     *           "publisher": "FTSE Russell",
+                     *           "url": null,
+                     *           "publishedOn": "2026-03-31"
+                     *         },
+                     *         {
+                     *           "title": "Research on how the small-cap premium has faded",
+                     *           "publisher": "Vanguard",
+                     *           "url": null,
+                     *           "publishedOn": null
+                     *         }
+                     *       ],
+                     *       "summary": "The downside case for the Russell 2000 rests mainly on financing and on the quality of earnings; it does not say that smaller companies are finished. FTSE Russell's chartbook of 31 March 2026 puts the one-year total return at 25.72 percent, the first-quarter return at 0.89 percent and the median market value at $0.967 billion: an index that can reward its holders, yet whose typical member is small, cyclical and far less sheltered than the giants.\n\nInterest rates, refinancing and patchy profits weigh on such companies much more than on large ones. Many investors play that down once prices have rallied, and in an index this dependent on credit it may suffice to push prices lower.\n\nThe argument is structural rather than dramatic. The most believable route down is a correction or a bear market brought on by softer domestic growth, tighter credit or shrinking breadth; no risk asset is immune to a crash, yet nothing in the present data makes one inevitable or even the default. The difference matters because small-cap swings tend to be either overplayed or waved away as passing noise, while a long stretch of flat or falling prices can hurt without any headline event, above all when revisions to earnings and the strain on weaker balance sheets pile up unnoticed.\n\nThe desk gives 30 percent to lower prices, 45 percent to a volatile sideways range that leans mildly down and 25 percent to a renewed climb that would prove the downside case wrong. If the index does slide further, the reason will not be a shortage of opportunity but how closely that opportunity hangs on credit and growth, which can turn fast. The one-year horizon is this ledger's own; the source article sets none.",
+                     *       "methodology": "This outlook is a framework of scenarios. It is neither a plain rotation call between styles nor a pledge of outperformance on the ground that small caps appear cheaper than the largest companies. Its building blocks are the state of financing, the breadth of the domestic market, the strength of balance sheets, the effects of index reconstitution and how durable small-company earnings prove. FTSE Russell's data show why these matter: the median member is far smaller and more sensitive to the economy than a member of most indices of large companies.\n\nThe variables whose path counts most are interest rates, spreads on credit, the cost of refinancing, the job market and demand at home; all of them weigh more here than in indices led by big global franchises. A cheap price is therefore only part of the question; the rest is whether the economy and credit are turning supportive enough for these companies to convert a low price into lasting returns for shareholders.\n\nPoint targets would claim more than anyone knows, so the desk works with ranges, which are more honest. A bull outcome usually takes more than optimism: cleaner financing, wider participation in earnings, and firmer belief that smaller companies are able to stay afloat and keep investing at once. A bear outcome needs no failure of the financial system; tighter credit, softer demand at home, or fresh signs that much of the index still fails to turn sales into dependable free cash flow would be enough.\n\nIn many periods neither a boom nor a bust is the most realistic result but a choppy sideways market, in which valuations tempt while earnings are too mixed in quality to earn a full rerating. A meaningful share of the probability therefore stays with the sideways or mixed result instead of being pushed to the extremes.\n\nThe index itself also changes. The yearly reconstitution, the shifting pipeline of IPOs and the way private capital relates to public markets all shape, over time, the quality of what small caps offer. Partly for that reason Vanguard's research on how the small-cap premium has faded carries so much weight: the old belief that small caps are owed a built-in edge in returns can be relied on less than before. The asset class is not unattractive as a result; investors should rather ask for more proof, in breadth, in quality and in the balance sheets themselves, before expecting an apparent discount to close soon. Powerful rallies remain possible, above all when rates fall and breadth improves, but they are healthier when many companies' earnings take part than when brief macro relief carries them alone.\n\nPositioning follows the type of investor and asks nobody to commit to a macro call: a trader deals in the index's response to the economy, in mood and in liquidity no less than in fundamentals, whereas a long-term holder judges whether a diversified holding of smaller domestic companies is good enough over a whole cycle.\n\nA balanced bear case must also say what would overturn it. Small caps attract lazy stories, and a sound thesis states which evidence would strengthen it and which would weaken it; the invalidation conditions do so for the bear case and, with the most obvious threats to it, for a constructive view alike.\n\n…\n",
+                     *       "disclaimer": "This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario range, like the …"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getResolution: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8432,115 +11606,105 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "resolved",
+                     *       "resolution": {
+                     *         "number": 1,
+                     *         "outcome": "bear",
+                     *         "realisedReturn": null,
+                     *         "decidedBy": "statement",
+                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
+                     *         "closes": null,
+                     *         "evidence": [],
+                     *         "resolvedBy": {
+                     *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *           "name": "admin desk"
+                     *         },
+                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "supersededAt": null
+                     *       },
+                     *       "contradiction": null,
+                     *       "superseded": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookResolution"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     resolveOutlook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8554,140 +11718,117 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "resolved",
+                     *       "resolution": {
+                     *         "number": 1,
+                     *         "outcome": "bear",
+                     *         "realisedReturn": null,
+                     *         "decidedBy": "statement",
+                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
+                     *         "closes": null,
+                     *         "evidence": [],
+                     *         "resolvedBy": {
+                     *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *           "name": "admin desk"
+                     *         },
+                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "supersededAt": null
+                     *       },
+                     *       "contradiction": null,
+                     *       "superseded": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookResolution"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getExpectedOutcome: {
         parameters: {
             query?: {
-                /** @description Use the version that was current at this time. */
+                /**
+                 * @description Use the version that was current at this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8697,104 +11838,96 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "version": 4,
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "probabilities": {
+                     *         "bear": 0.38,
+                     *         "base": 0.4,
+                     *         "bull": 0.22
+                     *       },
+                     *       "expectedReturn": {
+                     *         "min": null,
+                     *         "max": null,
+                     *         "central": null
+                     *       },
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/expectedReturn/min",
+                     *           "reason": "the scenarios have no return bands"
+                     *         },
+                     *         {
+                     *           "pointer": "/expectedReturn/max",
+                     *           "reason": "the scenarios have no return bands"
+                     *         }
+                     *       ],
+                     *       "thresholds": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ExpectedOutcome"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getScores: {
@@ -8802,21 +11935,39 @@ export interface operations {
             query?: {
                 /** @description The reference for skill: `uniform` thirds, the `previous` version, `climatology` (what history alone says about each version's own return bands; see GET …/climatology), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
-                /** @description Use the versions and the resolution that were recorded up to this time. */
+                /**
+                 * @description Use the versions and the resolution that were recorded up to this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description The maximum number of versions to return. */
+                /**
+                 * @description The maximum number of versions to return.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -8826,127 +11977,201 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "russell-2000-downside",
+                     *       "status": "resolved",
+                     *       "horizon": {
+                     *         "from": "2026-03-31",
+                     *         "to": "2027-03-31"
+                     *       },
+                     *       "resolution": {
+                     *         "number": 1,
+                     *         "outcome": "bear",
+                     *         "knownAt": "2026-11-23T15:44:00.000Z"
+                     *       },
+                     *       "reference": {
+                     *         "name": "uniform",
+                     *         "probabilities": {
+                     *           "bear": 0.3333333333333333,
+                     *           "base": 0.3333333333333333,
+                     *           "bull": 0.3333333333333333
+                     *         }
+                     *       },
+                     *       "outlook": {
+                     *         "coverage": 0.008188736681887366,
+                     *         "skillCoverage": 0.008188736681887366,
+                     *         "timeWeighted": {
+                     *           "brier": 0.006161678082191781,
+                     *           "logarithmic": 0.009828805109697249,
+                     *           "rankedProbability": 0.0045091999619482495
+                     *         },
+                     *         "mean": {
+                     *           "brier": 0.7524577137546469,
+                     *           "logarithmic": 1.2002834492697199,
+                     *           "rankedProbability": 0.5506588057620818
+                     *         },
+                     *         "skill": {
+                     *           "brier": -0.12868657063197025,
+                     *           "logarithmic": -0.09254507859626257,
+                     *           "rankedProbability": 0.008814149628252789
+                     *         },
+                     *         "missing": [],
+                     *         "attainableCoverage": 0.6511111111111111
+                     *       },
+                     *       "versions": [
+                     *         {
+                     *           "version": 1,
+                     *           "publishedAt": "2026-11-20T16:00:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.3,
+                     *             "base": 0.45,
+                     *             "bull": 0.25
+                     *           },
+                     *           "share": 0.008053652968036529,
+                     *           "outcome": "bear",
+                     *           "scores": {
+                     *             "brier": 0.755,
+                     *             "logarithmic": 1.203972804325936,
+                     *             "rankedProbability": 0.5525
+                     *           },
+                     *           "skill": {
+                     *             "brier": -0.1325,
+                     *             "logarithmic": -0.09590327428938443,
+                     *             "rankedProbability": 0.0055
+                     *           },
+                     *           "missing": []
+                     *         },
+                     *         {
+                     *           "version": 2,
+                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "probabilities": {
+                     *             "bear": 0.35,
+                     *             "base": 0.4,
+                     *             "bull": 0.25
+                     *           },
+                     *           "share": 0.000001902587519025875,
+                     *           "outcome": "bear",
+                     *           "scores": {
+                     *             "brier": 0.645,
+                     *             "logarithmic": 1.0498221244986776,
+                     *             "rankedProbability": 0.485
+                     *           },
+                     *           "skill": {
+                     *             "brier": 0.0325,
+                     *             "logarithmic": 0.04441072130058036,
+                     *             "rankedProbability": 0.127
+                     *           },
+                     *           "missing": []
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["OutlookScores"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getTrackRecord: {
         parameters: {
             query?: {
-                /** @description Only outlooks on this symbol. */
+                /**
+                 * @description Only outlooks on this symbol.
+                 * @example RUT
+                 */
                 instrument?: string;
-                /** @description Only outlooks whose horizon ends on this day or later. */
+                /**
+                 * @description Only outlooks whose horizon ends on this day or later.
+                 * @example 2026-03-31
+                 */
                 from?: string;
-                /** @description Only outlooks whose horizon ends before this day. */
+                /**
+                 * @description Only outlooks whose horizon ends before this day.
+                 * @example 2026-03-31
+                 */
                 to?: string;
-                /** @description The record as of this time, without later resolutions and corrections. */
+                /**
+                 * @description The record as of this time, without later resolutions and corrections.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
+                /**
+                 * @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are.
+                 * @example 0.5
+                 */
                 minCoverage?: number;
                 /** @description The reference for skill: `uniform` thirds, `climatology` (what history alone says about each outlook; those without enough history are left out of skill), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -8957,119 +12182,271 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": null,
+                     *       "source": "version",
+                     *       "instrument": null,
+                     *       "period": {
+                     *         "from": null,
+                     *         "to": null
+                     *       },
+                     *       "asOf": null,
+                     *       "minCoverage": null,
+                     *       "reference": {
+                     *         "name": "uniform",
+                     *         "probabilities": {
+                     *           "bear": 0.3333333333333333,
+                     *           "base": 0.3333333333333333,
+                     *           "bull": 0.3333333333333333
+                     *         }
+                     *       },
+                     *       "counts": {
+                     *         "open": 1,
+                     *         "resolved": 1,
+                     *         "void": 0,
+                     *         "withdrawn": 0
+                     *       },
+                     *       "n": 1,
+                     *       "nEffective": 0.008188736682,
+                     *       "clusters": 1,
+                     *       "coverage": 0.008188736682,
+                     *       "attainableCoverage": 0.651111111111,
+                     *       "compared": {
+                     *         "n": 1,
+                     *         "nEffective": 0.008188736682
+                     *       },
+                     *       "outcomes": {
+                     *         "closes": 0,
+                     *         "stated": 1
+                     *       },
+                     *       "calibration": {
+                     *         "bear": [
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.002127139319,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ],
+                     *         "base": [
+                     *           {
+                     *             "from": 0.4,
+                     *             "to": 0.5,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.449175185874,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           }
+                     *         ],
+                     *         "bull": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           }
+                     *         ],
+                     *         "overall": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           },
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.002127139319,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ]
+                     *       },
+                     *       "decomposition": {
+                     *         "bear": {
+                     *           "reliability": 0.488261303487,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000094063613
+                     *         },
+                     *         "base": {
+                     *           "reliability": 0.201758347605,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000040560388
+                     *         },
+                     *         "bull": {
+                     *           "reliability": 0.062291067098,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000012371564
+                     *         },
+                     *         "overall": {
+                     *           "reliability": 0.752310718189,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000146995565
+                     *         }
+                     *       },
+                     *       "isSmall": true,
+                     *       "scores": {
+                     *         "brier": {
+                     *           "mean": 0.752457713755,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "logarithmic": {
+                     *           "mean": 1.20028344927,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "rankedProbability": {
+                     *           "mean": 0.550658805762,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         }
+                     *       },
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/scores/brier/standardError",
+                     *           "reason": "all outlooks are in one cluster of overlapping horizons, too few for a standard error"
+                     *         },
+                     *         {
+                     *           "pointer": "/scores/brier/skill",
+                     *           "reason": "less than one whole horizon was forecast, too little for skill"
+                     *         }
+                     *       ],
+                     *       "leadTimes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["TrackRecord"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getInstrumentTrackRecord: {
         parameters: {
             query?: {
-                /** @description Only outlooks whose horizon ends on this day or later. */
+                /**
+                 * @description Only outlooks whose horizon ends on this day or later.
+                 * @example 2026-03-31
+                 */
                 from?: string;
-                /** @description Only outlooks whose horizon ends before this day. */
+                /**
+                 * @description Only outlooks whose horizon ends before this day.
+                 * @example 2026-03-31
+                 */
                 to?: string;
-                /** @description The record as of this time, without later resolutions and corrections. */
+                /**
+                 * @description The record as of this time, without later resolutions and corrections.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
+                /**
+                 * @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are.
+                 * @example 0.5
+                 */
                 minCoverage?: number;
                 /** @description The reference for skill: `uniform` thirds, `climatology` (what history alone says about each outlook; those without enough history are left out of skill), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example RUT */
+                /**
+                 * @description The symbol of the instrument.
+                 * @example RUT
+                 */
                 symbol: string;
             };
             cookie?: never;
@@ -9079,104 +12456,238 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": null,
+                     *       "source": "version",
+                     *       "instrument": "RUT",
+                     *       "period": {
+                     *         "from": null,
+                     *         "to": null
+                     *       },
+                     *       "asOf": null,
+                     *       "minCoverage": null,
+                     *       "reference": {
+                     *         "name": "uniform",
+                     *         "probabilities": {
+                     *           "bear": 0.3333333333333333,
+                     *           "base": 0.3333333333333333,
+                     *           "bull": 0.3333333333333333
+                     *         }
+                     *       },
+                     *       "counts": {
+                     *         "open": 1,
+                     *         "resolved": 1,
+                     *         "void": 0,
+                     *         "withdrawn": 0
+                     *       },
+                     *       "n": 1,
+                     *       "nEffective": 0.008188736682,
+                     *       "clusters": 1,
+                     *       "coverage": 0.008188736682,
+                     *       "attainableCoverage": 0.651111111111,
+                     *       "compared": {
+                     *         "n": 1,
+                     *         "nEffective": 0.008188736682
+                     *       },
+                     *       "outcomes": {
+                     *         "closes": 0,
+                     *         "stated": 1
+                     *       },
+                     *       "calibration": {
+                     *         "bear": [
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.002127139319,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ],
+                     *         "base": [
+                     *           {
+                     *             "from": 0.4,
+                     *             "to": 0.5,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.449175185874,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           }
+                     *         ],
+                     *         "bull": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           }
+                     *         ],
+                     *         "overall": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.249581784387,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.997872860681
+                     *             }
+                     *           },
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.008188736682,
+                     *             "nEffective": 0.008188736682,
+                     *             "predictedMean": 0.30124302974,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.002127139319,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ]
+                     *       },
+                     *       "decomposition": {
+                     *         "bear": {
+                     *           "reliability": 0.488261303487,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000094063613
+                     *         },
+                     *         "base": {
+                     *           "reliability": 0.201758347605,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000040560388
+                     *         },
+                     *         "bull": {
+                     *           "reliability": 0.062291067098,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000012371564
+                     *         },
+                     *         "overall": {
+                     *           "reliability": 0.752310718189,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000146995565
+                     *         }
+                     *       },
+                     *       "isSmall": true,
+                     *       "scores": {
+                     *         "brier": {
+                     *           "mean": 0.752457713755,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "logarithmic": {
+                     *           "mean": 1.20028344927,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "rankedProbability": {
+                     *           "mean": 0.550658805762,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         }
+                     *       },
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/scores/brier/standardError",
+                     *           "reason": "all outlooks are in one cluster of overlapping horizons, too few for a standard error"
+                     *         },
+                     *         {
+                     *           "pointer": "/scores/brier/skill",
+                     *           "reason": "less than one whole horizon was forecast, too little for skill"
+                     *         }
+                     *       ],
+                     *       "leadTimes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["TrackRecord"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getAnalystTrackRecord: {
@@ -9184,26 +12695,51 @@ export interface operations {
             query?: {
                 /** @description The forecasts to score: the versions that the analyst published, or the analyst's views. */
                 source?: "version" | "view";
-                /** @description Only outlooks on this symbol. */
+                /**
+                 * @description Only outlooks on this symbol.
+                 * @example RUT
+                 */
                 instrument?: string;
-                /** @description Only outlooks whose horizon ends on this day or later. */
+                /**
+                 * @description Only outlooks whose horizon ends on this day or later.
+                 * @example 2026-03-31
+                 */
                 from?: string;
-                /** @description Only outlooks whose horizon ends before this day. */
+                /**
+                 * @description Only outlooks whose horizon ends before this day.
+                 * @example 2026-03-31
+                 */
                 to?: string;
-                /** @description The record as of this time, without later resolutions and corrections. */
+                /**
+                 * @description The record as of this time, without later resolutions and corrections.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
-                /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
+                /**
+                 * @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are.
+                 * @example 0.5
+                 */
                 minCoverage?: number;
                 /** @description The reference for skill: `uniform` thirds, `climatology` (what history alone says about each outlook; those without enough history are left out of skill), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The id of the analyst.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9213,114 +12749,257 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "source": "version",
+                     *       "instrument": null,
+                     *       "period": {
+                     *         "from": null,
+                     *         "to": null
+                     *       },
+                     *       "asOf": null,
+                     *       "minCoverage": null,
+                     *       "reference": {
+                     *         "name": "uniform",
+                     *         "probabilities": {
+                     *           "bear": 0.3333333333333333,
+                     *           "base": 0.3333333333333333,
+                     *           "bull": 0.3333333333333333
+                     *         }
+                     *       },
+                     *       "counts": {
+                     *         "open": 1,
+                     *         "resolved": 1,
+                     *         "void": 0,
+                     *         "withdrawn": 0
+                     *       },
+                     *       "n": 1,
+                     *       "nEffective": 0.000135083714,
+                     *       "clusters": 1,
+                     *       "coverage": 0.000135083714,
+                     *       "attainableCoverage": 0.651111111111,
+                     *       "compared": {
+                     *         "n": 1,
+                     *         "nEffective": 0.000135083714
+                     *       },
+                     *       "outcomes": {
+                     *         "closes": 0,
+                     *         "stated": 1
+                     *       },
+                     *       "calibration": {
+                     *         "bear": [
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.375352112676,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.000035163455,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ],
+                     *         "base": [
+                     *           {
+                     *             "from": 0.4,
+                     *             "to": 0.5,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.4,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.999964836545
+                     *             }
+                     *           }
+                     *         ],
+                     *         "bull": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.224647887324,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.999964836545
+                     *             }
+                     *           }
+                     *         ],
+                     *         "overall": [
+                     *           {
+                     *             "from": 0.2,
+                     *             "to": 0.3,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.224647887324,
+                     *             "realisedRate": 0,
+                     *             "interval": {
+                     *               "low": 0,
+                     *               "high": 0.999964836545
+                     *             }
+                     *           },
+                     *           {
+                     *             "from": 0.3,
+                     *             "to": 0.4,
+                     *             "n": 1,
+                     *             "weight": 0.000135083714,
+                     *             "nEffective": 0.000135083714,
+                     *             "predictedMean": 0.375352112676,
+                     *             "realisedRate": 1,
+                     *             "interval": {
+                     *               "low": 0.000035163455,
+                     *               "high": 1
+                     *             }
+                     *           }
+                     *         ]
+                     *       },
+                     *       "decomposition": {
+                     *         "bear": {
+                     *           "reliability": 0.390184983138,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000117833763
+                     *         },
+                     *         "base": {
+                     *           "reliability": 0.16,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0
+                     *         },
+                     *         "bull": {
+                     *           "reliability": 0.050466673279,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000117833763
+                     *         },
+                     *         "overall": {
+                     *           "reliability": 0.600651656417,
+                     *           "resolution": 0,
+                     *           "uncertainty": 0,
+                     *           "withinBuckets": 0.000235667526
+                     *         }
+                     *       },
+                     *       "isSmall": true,
+                     *       "scores": {
+                     *         "brier": {
+                     *           "mean": 0.600887323944,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "logarithmic": {
+                     *           "mean": 0.980325140073,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         },
+                     *         "rankedProbability": {
+                     *           "mean": 0.440887323944,
+                     *           "standardError": null,
+                     *           "skill": null,
+                     *           "skillError": null
+                     *         }
+                     *       },
+                     *       "missing": [
+                     *         {
+                     *           "pointer": "/scores/brier/standardError",
+                     *           "reason": "all outlooks are in one cluster of overlapping horizons, too few for a standard error"
+                     *         },
+                     *         {
+                     *           "pointer": "/scores/brier/skill",
+                     *           "reason": "less than one whole horizon was forecast, too little for skill"
+                     *         }
+                     *       ],
+                     *       "leadTimes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["TrackRecord"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     streamEvents: {
         parameters: {
             query?: {
-                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too. */
+                /**
+                 * @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too.
+                 * @example 138-5f0c91ab
+                 */
                 lastEventId?: string;
             };
             header?: {
-                /** @description The id of the last event that the client received. Browsers send it on reconnecting. */
+                /**
+                 * @description The id of the last event that the client received. Browsers send it on reconnecting.
+                 * @example 138-5f0c91ab
+                 */
                 "Last-Event-ID"?: components["parameters"]["LastEventId"];
             };
             path?: never;
@@ -9331,42 +13010,35 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 1000
+                     *     event: stream.opened
+                     *     data: {"position":1,"resumed":true}
+                     *     id: 1-1ee1f771
+                     *
+                     *     event: evidence.added
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     id: 2-2d8c87a5
+                     */
                     "text/event-stream": string;
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9376,6 +13048,9 @@ export interface operations {
             /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
@@ -9383,39 +13058,33 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     streamOutlookEvents: {
         parameters: {
             query?: {
-                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too. */
+                /**
+                 * @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too.
+                 * @example 138-5f0c91ab
+                 */
                 lastEventId?: string;
             };
             header?: {
-                /** @description The id of the last event that the client received. Browsers send it on reconnecting. */
+                /**
+                 * @description The id of the last event that the client received. Browsers send it on reconnecting.
+                 * @example 138-5f0c91ab
+                 */
                 "Last-Event-ID"?: components["parameters"]["LastEventId"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -9425,51 +13094,47 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 1000
+                     *     event: stream.opened
+                     *     data: {"position":1,"resumed":true}
+                     *     id: 1-1ee1f771
+                     *
+                     *     event: evidence.added
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     id: 2-2d8c87a5
+                     */
                     "text/event-stream": string;
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9479,6 +13144,9 @@ export interface operations {
             /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
@@ -9486,34 +13154,25 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getAtomFeed: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -9524,109 +13183,78 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>urn:uuid:ce7d3954-f0a3-42f7-a9af-570cc9003671</id><title type="text">Outlook … */
                     "application/atom+xml": string;
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>urn:uuid:ce7d3954-f0a3-42f7-a9af-570cc9003671</id><title type="text">Outlook … */
                     "application/xml": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOutlookAtomFeed: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -9636,114 +13264,83 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>urn:uuid:c0008c8b-04a1-416e-a216-44003dd0e4b6</id><title type="text">Russell … */
                     "application/atom+xml": string;
+                    /** @example <?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><id>urn:uuid:c0008c8b-04a1-416e-a216-44003dd0e4b6</id><title type="text">Russell … */
                     "application/xml": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getJsonFeed: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -9754,109 +13351,150 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "https://jsonfeed.org/version/1.1",
+                     *       "title": "Outlook Ledger",
+                     *       "home_page_url": "http://127.0.0.1:3000/",
+                     *       "feed_url": "http://127.0.0.1:3000/v1/feed.json",
+                     *       "language": "en",
+                     *       "items": [
+                     *         {
+                     *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "content_text": "The desk goes with its analysts.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "urn:uuid:2a8afa47-496b-4d2b-a945-ffda7e953b27",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside-second-desk?version=1",
+                     *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
+                     *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
+                     *           "date_published": "2026-11-23T14:35:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/feed+json": components["schemas"]["JsonFeed"];
+                    /**
+                     * @example {
+                     *       "version": "https://jsonfeed.org/version/1.1",
+                     *       "title": "Outlook Ledger",
+                     *       "home_page_url": "http://127.0.0.1:3000/",
+                     *       "feed_url": "http://127.0.0.1:3000/v1/feed.json",
+                     *       "language": "en",
+                     *       "items": [
+                     *         {
+                     *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "content_text": "The desk goes with its analysts.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "urn:uuid:2a8afa47-496b-4d2b-a945-ffda7e953b27",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside-second-desk?version=1",
+                     *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
+                     *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
+                     *           "date_published": "2026-11-23T14:35:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["JsonFeed"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOutlookJsonFeed: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example russell-2000-downside */
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
                 slug: string;
             };
             cookie?: never;
@@ -9866,121 +13504,168 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "https://jsonfeed.org/version/1.1",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "home_page_url": "http://127.0.0.1:3000/outlooks/russell-2000-downside",
+                     *       "feed_url": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/feed.json",
+                     *       "language": "en",
+                     *       "items": [
+                     *         {
+                     *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "content_text": "The desk goes with its analysts.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "urn:uuid:060079af-669c-44cb-a06f-936d1498b549",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=3",
+                     *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
+                     *           "content_text": "Says which spread we watch.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
+                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/feed+json": components["schemas"]["JsonFeed"];
+                    /**
+                     * @example {
+                     *       "version": "https://jsonfeed.org/version/1.1",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "home_page_url": "http://127.0.0.1:3000/outlooks/russell-2000-downside",
+                     *       "feed_url": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/feed.json",
+                     *       "language": "en",
+                     *       "items": [
+                     *         {
+                     *           "id": "urn:uuid:6e22e098-8b2c-466d-a06a-7578b279d911",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=4",
+                     *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
+                     *           "content_text": "The desk goes with its analysts.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
+                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "urn:uuid:060079af-669c-44cb-a06f-936d1498b549",
+                     *           "url": "http://127.0.0.1:3000/outlooks/russell-2000-downside?version=3",
+                     *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
+                     *           "content_text": "Says which spread we watch.",
+                     *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
+                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "authors": [
+                     *             {
+                     *               "name": "admin desk"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["JsonFeed"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listInstruments: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -9991,108 +13676,95 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "symbol": "RUT",
+                     *           "name": "Russell 2000 Index",
+                     *           "kind": "index",
+                     *           "closes": "rut-close"
+                     *         },
+                     *         {
+                     *           "symbol": "SPX",
+                     *           "name": "S&P 500 Index",
+                     *           "kind": "index",
+                     *           "closes": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Instrument"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example symbol,name,kind,closes
+                     *     RUT,Russell 2000 Index,index,rut-close
+                     *     SPX,S&P 500 Index,index,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createInstrument: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -10107,128 +13779,84 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "symbol": "SPX",
+                     *       "name": "S&P 500 Index",
+                     *       "kind": "index",
+                     *       "closes": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Instrument"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getInstrument: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example RUT */
+                /**
+                 * @description The symbol of the instrument.
+                 * @example RUT
+                 */
                 symbol: string;
             };
             cookie?: never;
@@ -10238,115 +13866,90 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "symbol": "RUT",
+                     *       "name": "Russell 2000 Index",
+                     *       "kind": "index",
+                     *       "closes": "rut-close"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Instrument"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     patchInstrument: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
-                /** @example RUT */
+                /**
+                 * @description The symbol of the instrument.
+                 * @example RUT
+                 */
                 symbol: string;
             };
             cookie?: never;
@@ -10360,139 +13963,101 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "symbol": "RUT",
+                     *       "name": "Russell 2000 Index",
+                     *       "kind": "index",
+                     *       "closes": "rut-close"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Instrument"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listSeries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -10503,108 +14068,99 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "key": "rut-close",
+                     *           "name": "Russell 2000 Index, daily close",
+                     *           "unit": "index points",
+                     *           "frequency": "daily",
+                     *           "dated": "end",
+                     *           "source": "FTSE Russell"
+                     *         },
+                     *         {
+                     *           "key": "us-10y-yield",
+                     *           "name": "Market yield on US Treasury securities at 10-year constant maturity",
+                     *           "unit": "percent",
+                     *           "frequency": "daily",
+                     *           "dated": "end",
+                     *           "source": "Board of Governors of the Federal Reserve System (FRED: DGS10)"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Series"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example key,name,unit,frequency,dated,source
+                     *     rut-close,"Russell 2000 Index, daily close",index points,daily,end,FTSE Russell
+                     *     us-10y-yield,Market yield on US Treasury securities at 10-year constant maturity,percent,daily,end,Board of Governors of the Federal Reserve System (FRED: DGS10)
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createSeries: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -10619,127 +14175,86 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "us-10y-yield",
+                     *       "name": "Market yield on US Treasury securities at 10-year constant maturity",
+                     *       "unit": "percent",
+                     *       "frequency": "daily",
+                     *       "dated": "end",
+                     *       "source": "Board of Governors of the Federal Reserve System (FRED: DGS10)"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Series"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getSeries: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -10749,131 +14264,127 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "key": "rut-close",
+                     *       "name": "Russell 2000 Index, daily close",
+                     *       "unit": "index points",
+                     *       "frequency": "daily",
+                     *       "dated": "end",
+                     *       "source": "FTSE Russell"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Series"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listObservations: {
         parameters: {
             query?: {
-                /** @description The first day. */
+                /**
+                 * @description The first day.
+                 * @example 2026-03-31
+                 */
                 from?: string;
-                /** @description The day after the last day: `to` is exclusive. */
+                /**
+                 * @description The day after the last day: `to` is exclusive.
+                 * @example 2026-03-31
+                 */
                 to?: string;
-                /** @description The values as they were known at this time. */
+                /**
+                 * @description The values as they were known at this time.
+                 * @example 2026-11-20T16:00:00.000Z
+                 */
                 asOf?: string;
                 /** @description `newest`: one value per day. `all`: every vintage of each day, oldest first, with retractions. */
                 vintages?: "newest" | "all";
-                /** @description The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV. */
+                /**
+                 * @description The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -10883,110 +14394,101 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "date": "2026-11-16",
+                     *           "value": 4.71,
+                     *           "provenance": "sourced",
+                     *           "note": null,
+                     *           "recordedAt": "2026-11-23T14:23:00.000Z",
+                     *           "supersededAt": null
+                     *         },
+                     *         {
+                     *           "date": "2026-11-17",
+                     *           "value": 4.6,
+                     *           "provenance": "sourced",
+                     *           "note": null,
+                     *           "recordedAt": "2026-11-23T14:23:00.000Z",
+                     *           "supersededAt": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Observation"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example date,value,provenance,note,recordedAt,supersededAt
+                     *     2026-11-16,4.71,sourced,,2026-11-23T14:23:00.000Z,
+                     *     2026-11-17,4.6,sourced,,2026-11-23T14:23:00.000Z,
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     recordObservations: {
@@ -10994,28 +14496,50 @@ export interface operations {
             query?: {
                 /** @description The provider whose CSV the body is. Of Yahoo, Stooq and Alpha Vantage, the closes are read unless `valueColumn` names another column. */
                 format?: "fred" | "yahoo" | "stooq" | "alphavantage";
-                /** @description The column of the dates, by its name in the header. */
+                /**
+                 * @description The column of the dates, by its name in the header.
+                 * @example observation_date
+                 */
                 dateColumn?: string;
-                /** @description The column of the values, by its name in the header. */
+                /**
+                 * @description The column of the values, by its name in the header.
+                 * @example DGS30
+                 */
                 valueColumn?: string;
-                /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
+                /**
+                 * @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month.
+                 * @example DD.MM.YYYY
+                 */
                 dateFormat?: string;
                 /** @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open. */
                 decimal?: "." | ",";
                 /** @description What separates the cells of a line, if the header leaves it open. */
                 delimiter?: "," | ";" | "|" | "tab";
-                /** @description What stands for a day without a value, separated by commas, besides an empty cell, `.`, `null`, `NaN` and `NA`. Such days are skipped; they retract nothing. */
+                /**
+                 * @description What stands for a day without a value, separated by commas, besides an empty cell, `.`, `null`, `NaN` and `NA`. Such days are skipped; they retract nothing.
+                 * @example n/a
+                 */
                 missing?: string;
                 /** @description With `true`, nothing is stored: the response says what would be. */
                 dryRun?: "true" | "false";
-                /** @description With `dryRun=true`: a change from one day to the next above this ratio of the value before is listed as a jump; 0.2 unless given. */
+                /**
+                 * @description With `dryRun=true`: a change from one day to the next above this ratio of the value before is listed as a jump; 0.2 unless given.
+                 * @example 0.2
+                 */
                 maxJump?: number;
             };
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -11030,134 +14554,176 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "series": "us-30y-yield",
+                     *       "added": 2,
+                     *       "revised": 1,
+                     *       "retracted": 0,
+                     *       "unchanged": 0,
+                     *       "skipped": 0,
+                     *       "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *       "preview": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Recorded"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    exportLedger: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
                 headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    /**
+                     * @example {"type":"export","format":1,"position":"24-8aa14e4b","startedAt":"2026-11-23T15:51:00.000Z","types":["outlook","framework","version","resolution","contradiction","conditionChange","drawdownChange","view","evidence","instrument","series","observation"]}
+                     *     {"type":"outlook","slug":"russell-2000-downside","instrument":"RUT","horizon":{"from":"2026-03-31","to":"2027-03-31"},"status":"resolved","latestVersion":5,"reviewReasons":[],"horizonEndedAt":null,"continues":null,"continuedBy":null}
+                     *     {"type":"end","records":35}
+                     */
+                    "application/x-ndjson": string;
                 };
             };
-            /** @description Internal error. */
-            500: {
+            /** @description Not modified: the client's copy is current. */
+            304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
+                content?: never;
             };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
                 headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getSeriesSource: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -11167,113 +14733,85 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "series": "us-10y-yield",
+                     *       "kind": "fred",
+                     *       "id": "DGS10",
+                     *       "url": null,
+                     *       "file": null,
+                     *       "everyMinutes": 720,
+                     *       "setAt": "2026-11-23T14:27:00.000Z",
+                     *       "state": "failing",
+                     *       "nextPullAt": "2026-11-23T14:32:00.000Z",
+                     *       "lastSuccess": null,
+                     *       "lastFailure": {
+                     *         "at": "2026-11-23T14:28:00.000Z",
+                     *         "detail": "FRED needs a key: the operator of the service has to set FRED_API_KEY",
+                     *         "failures": 1
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["SeriesSource"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     setSeriesSource: {
@@ -11281,6 +14819,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -11294,125 +14836,97 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "series": "us-10y-yield",
+                     *       "kind": "fred",
+                     *       "id": "DGS10",
+                     *       "url": null,
+                     *       "file": null,
+                     *       "everyMinutes": 720,
+                     *       "setAt": "2026-11-23T14:27:00.000Z",
+                     *       "state": "waiting",
+                     *       "nextPullAt": "2026-11-23T14:32:00.000Z",
+                     *       "lastSuccess": null,
+                     *       "lastFailure": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SeriesSource"];
                 };
             };
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "series": "us-10y-yield",
+                     *       "kind": "fred",
+                     *       "id": "DGS30",
+                     *       "url": null,
+                     *       "file": null,
+                     *       "everyMinutes": 1440,
+                     *       "setAt": "2026-11-23T14:26:00.000Z",
+                     *       "state": "waiting",
+                     *       "nextPullAt": "2026-11-23T14:32:00.000Z",
+                     *       "lastSuccess": null,
+                     *       "lastFailure": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["SeriesSource"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     removeSeriesSource: {
@@ -11420,6 +14934,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
                 key: string;
             };
             cookie?: never;
@@ -11429,127 +14947,77 @@ export interface operations {
             /** @description Done. The response has no body. */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listKeys: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -11560,117 +15028,116 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *           "role": "analyst",
+                     *           "hint": "olk_de_X",
+                     *           "issuedWith": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *           "issuedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "name": "Small-cap desk",
+                     *           "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
+                     *           "createdAt": "2026-11-23T15:26:00.000Z",
+                     *           "expiresAt": "2027-11-20T00:00:00.000Z",
+                     *           "revokedAt": null,
+                     *           "lastUsedAt": null
+                     *         },
+                     *         {
+                     *           "id": "743c0bdc-e415-4f33-ab33-d38cb1e9d940",
+                     *           "role": "feed",
+                     *           "hint": "olk_zdC9",
+                     *           "issuedWith": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *           "issuedBy": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "name": "Rates desk",
+                     *           "analystId": "1e598f2d-c193-4e93-ae2d-1761ab84204a",
+                     *           "createdAt": "2026-11-23T15:25:00.000Z",
+                     *           "expiresAt": null,
+                     *           "revokedAt": null,
+                     *           "lastUsedAt": null
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Key"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,name,analystId,role,hint,createdAt,expiresAt,revokedAt,lastUsedAt,issuedBy.id,issuedBy.name,issuedWith
+                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,Small-cap desk,1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37,analyst,olk_de_X,2026-11-23T15:26:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
+                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Rates desk,1e598f2d-c193-4e93-ae2d-1761ab84204a,feed,olk_zdC9,2026-11-23T15:25:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     issueKey: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -11685,127 +15152,95 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *       "role": "analyst",
+                     *       "hint": "olk_de_X",
+                     *       "issuedWith": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "issuedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "name": "Small-cap desk",
+                     *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
+                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "expiresAt": "2027-11-20T00:00:00.000Z",
+                     *       "revokedAt": null,
+                     *       "lastUsedAt": null,
+                     *       "key": "olk_wElDAfQwRUqY2GsRvmTw3BPLvphZwuRPv8kcwoeWAtw"
+                     *     }
+                     */
                     "application/json": components["schemas"]["IssuedKey"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getKey: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The id of the key, which is not the key itself.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -11815,113 +15250,84 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *       "role": "analyst",
+                     *       "hint": "olk_de_X",
+                     *       "issuedWith": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *       "issuedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "name": "Small-cap desk",
+                     *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
+                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "expiresAt": "2027-11-20T00:00:00.000Z",
+                     *       "revokedAt": null,
+                     *       "lastUsedAt": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Key"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     revokeKey: {
@@ -11929,6 +15335,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The id of the key, which is not the key itself.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -11938,129 +15348,76 @@ export interface operations {
             /** @description Done. The response has no body. */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getMe: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -12071,120 +15428,101 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "analyst": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "roles": [
+                     *         "analyst"
+                     *       ],
+                     *       "key": {
+                     *         "id": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
+                     *         "hint": "olk_txqd",
+                     *         "createdAt": "2026-11-20T16:00:00.000Z",
+                     *         "expiresAt": null,
+                     *         "lastUsedAt": "2026-11-23T15:17:00.000Z"
+                     *       },
+                     *       "token": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Me"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listWebhooks: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -12195,117 +15533,94 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *           "url": "https://hooks.desk.example/ledger",
+                     *           "kinds": null,
+                     *           "outlook": null,
+                     *           "description": null,
+                     *           "createdAt": "2026-11-23T15:33:00.000Z",
+                     *           "failingSince": null,
+                     *           "disabled": null,
+                     *           "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Webhook"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,url,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
+                     *     5ed6ae2d-317f-4296-a18b-6aa7f59158f9,https://hooks.desk.example/ledger,,,,2026-11-23T15:33:00.000Z,,,,2026-11-24T15:39:00.000Z
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createWebhook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -12320,127 +15635,90 @@ export interface operations {
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "kinds": null,
+                     *       "outlook": null,
+                     *       "description": null,
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "failingSince": null,
+                     *       "disabled": null,
+                     *       "previousSecretUntil": null,
+                     *       "secret": "whsec_054wrj9dBQV4ECzTZzKp3T21ZgnjEQqxTYxsOe+Beuk="
+                     *     }
+                     */
                     "application/json": components["schemas"]["CreatedWebhook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getWebhook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12450,113 +15728,79 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "kinds": null,
+                     *       "outlook": null,
+                     *       "description": null,
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "failingSince": null,
+                     *       "disabled": null,
+                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     deleteWebhook: {
@@ -12564,6 +15808,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12573,121 +15821,66 @@ export interface operations {
             /** @description Done. The response has no body. */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     changeWebhook: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12701,133 +15894,95 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "kinds": null,
+                     *       "outlook": null,
+                     *       "description": null,
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "failingSince": null,
+                     *       "disabled": null,
+                     *       "previousSecretUntil": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     rotateWebhookSecret: {
         parameters: {
             query?: never;
             header?: {
-                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12837,141 +15992,113 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "kinds": null,
+                     *       "outlook": null,
+                     *       "description": null,
+                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "failingSince": null,
+                     *       "disabled": null,
+                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z",
+                     *       "secret": "whsec_5iP4ED7RouoX1bTHHjzQHMCxsLL3bbHO7pnDIdSlfTs="
+                     *     }
+                     */
                     "application/json": components["schemas"]["CreatedWebhook"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listWebhookDeliveries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12981,119 +16108,124 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "99e1f101-b995-4315-ad5c-8a6337eeecf1",
+                     *           "slug": "russell-2000-downside",
+                     *           "kind": "outlook.version.published",
+                     *           "event": 20,
+                     *           "state": "delivered",
+                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "nextAttemptAt": null,
+                     *           "attempts": [
+                     *             {
+                     *               "number": 1,
+                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "milliseconds": 12,
+                     *               "status": 204,
+                     *               "fault": null
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "id": "8137c680-d763-47ba-a5fb-ffd7a6e59fca",
+                     *           "slug": "russell-2000-downside",
+                     *           "kind": "outlook.state.changed",
+                     *           "event": 19,
+                     *           "state": "delivered",
+                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
+                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "nextAttemptAt": null,
+                     *           "attempts": [
+                     *             {
+                     *               "number": 1,
+                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "milliseconds": 12,
+                     *               "status": 204,
+                     *               "fault": null
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["WebhookDelivery"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,event,kind,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
+                     *     99e1f101-b995-4315-ad5c-8a6337eeecf1,20,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     8137c680-d763-47ba-a5fb-ffd7a6e59fca,19,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     testWebhook: {
@@ -13101,6 +16233,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description The id of the webhook.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 id: string;
             };
             cookie?: never;
@@ -13110,113 +16246,60 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "delivered": true,
+                     *       "milliseconds": 12,
+                     *       "status": 204,
+                     *       "fault": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookTest"];
                 };
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The content type or the content coding is not supported. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listAudit: {
@@ -13224,21 +16307,39 @@ export interface operations {
             query?: {
                 /** @description Only writes, or only refusals. */
                 kind?: "write" | "refusal";
-                /** @description Only entries of the analyst with this id. */
+                /**
+                 * @description Only entries of the analyst with this id.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
                 analyst?: string;
-                /** @description Only writes with this `subject`, such as `/v1/keys/{id}`. */
+                /**
+                 * @description Only writes with this `subject`, such as `/v1/keys/{id}`.
+                 * @example /v1/outlooks/russell-2000-downside
+                 */
                 subject?: string;
-                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
                 limit?: number;
-                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -13249,119 +16350,131 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 23,
+                     *           "kind": "write",
+                     *           "role": "admin",
+                     *           "credential": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *           "method": "DELETE",
+                     *           "path": "/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *           "status": 204,
+                     *           "subject": "/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *           "summary": "Revoked: \"Small-cap desk\", role analyst",
+                     *           "problem": null,
+                     *           "detail": null,
+                     *           "address": "127.0.0.1",
+                     *           "requestId": "3bc60057-2920-4c23-a175-e7a1c8214cc7",
+                     *           "times": 1,
+                     *           "analyst": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "recordedAt": "2026-11-23T15:30:00.000Z"
+                     *         },
+                     *         {
+                     *           "id": 22,
+                     *           "kind": "write",
+                     *           "role": "admin",
+                     *           "credential": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
+                     *           "method": "POST",
+                     *           "path": "/v1/keys",
+                     *           "status": 201,
+                     *           "subject": "/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801",
+                     *           "summary": "Issued to \"Small-cap desk\" with the role analyst",
+                     *           "problem": null,
+                     *           "detail": null,
+                     *           "address": "127.0.0.1",
+                     *           "requestId": "1ce33119-d657-4517-ae9e-85a8ebff868d",
+                     *           "times": 1,
+                     *           "analyst": {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           },
+                     *           "recordedAt": "2026-11-23T15:26:00.000Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": "WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd"
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["AuditEntry"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,recordedAt,kind,analyst.id,analyst.name,role,credential,method,path,status,subject,summary,problem,detail,address,requestId,times
+                     *     23,2026-11-23T15:30:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,DELETE,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,204,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,3bc60057-2920-4c23-a175-e7a1c8214cc7,1
+                     *     22,2026-11-23T15:26:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,POST,/v1/keys,201,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,1ce33119-d657-4517-ae9e-85a8ebff868d,1
+                     */
                     "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key is missing, unknown, expired or revoked. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The key's role does not allow this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listProblemTypes: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -13372,10 +16485,35 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "type": "/problems/malformed-request",
+                     *           "status": 400,
+                     *           "title": "The request cannot be parsed",
+                     *           "meaning": "The body is not valid JSON, the URL is malformed, or a header is missing, invalid or repeated. No field was validated.",
+                     *           "mend": "Fix the syntax at the place that `detail` names, and send the request again."
+                     *         },
+                     *         {
+                     *           "type": "/problems/unauthorized",
+                     *           "status": 401,
+                     *           "title": "A valid key is required",
+                     *           "meaning": "The request carries no API key and no token, or one that is unknown, expired or revoked.",
+                     *           "mend": "Send `Authorization: Bearer olk_…` with a valid key. An admin issues keys with POST /v1/keys. If the service trusts an identity provider, a token from it works …"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["ProblemType"][];
                     };
@@ -13384,89 +16522,59 @@ export interface operations {
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getProblemType: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
-                /** @example probability-sum */
+                /**
+                 * @description The last part of the `type` of a problem.
+                 * @example probability-sum
+                 */
                 code: string;
             };
             cookie?: never;
@@ -13476,104 +16584,88 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/problems/probability-sum",
+                     *       "status": 422,
+                     *       "title": "Probabilities must sum to 1",
+                     *       "meaning": "The three probabilities do not sum to exactly 1. The service neither rounds nor normalises them: the ledger would then hold probabilities that nobody chose.",
+                     *       "mend": "Subtract `excess` from one or more of the three. If it is negative, add the difference."
+                     *     }
+                     */
                     "application/json": components["schemas"]["ProblemType"];
                 };
             };
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
             /** @description Not found. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getHealth: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -13584,10 +16676,18 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": {
                         /** @enum {string} */
                         status: "ok";
@@ -13597,85 +16697,49 @@ export interface operations {
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getReadiness: {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -13686,10 +16750,20 @@ export interface operations {
             /** @description OK. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ready",
+                     *       "changeFeed": "current",
+                     *       "writes": "accepted"
+                     *     }
+                     */
                     "application/json": {
                         /** @enum {string} */
                         status: "ready";
@@ -13705,75 +16779,865 @@ export interface operations {
             /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be parsed. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes every available media type. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
-            412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["MalformedRequest"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests; try again after `Retry-After` seconds. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    receiveOutlookCreated: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
             };
-            /** @description Internal error. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookCreatedEvent"];
             };
-            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
-            503: {
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
                 headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
                 };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookVersionPublished: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookVersionPublishedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookStateChanged: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookStateChangedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookReviewDue: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookReviewDueEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookHorizonEnded: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookHorizonEndedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookResolved: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookResolvedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookResolutionContradicted: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookResolutionContradictedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookReopened: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookReopenedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveEvidenceAdded: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EvidenceAddedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveConditionTriggered: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConditionTriggeredEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveConditionCleared: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConditionClearedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveConditionExpired: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConditionExpiredEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveDrawdownLabelChanged: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrawdownLabelChangedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveViewPublished: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewPublishedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveViewWithdrawn: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewWithdrawnEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveWebhookTest: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookTestEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

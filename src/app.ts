@@ -14,7 +14,7 @@ import { analystRoutes } from './api/analysts.ts';
 import { auditRoutes } from './access/audit-routes.ts';
 import { RefusalTrail } from './access/audit-trail.ts';
 import { authorize } from './access/authentication.ts';
-import { addETags } from './http/conditional-requests.ts';
+import { completeRepresentations } from './http/representations.ts';
 import { chartRoutes } from './api/charts.ts';
 import { createHttpServer, type DroppedRequests, trackReplies } from './http/connections.ts';
 import { CurrentDigests } from './api/current-digests.ts';
@@ -26,6 +26,7 @@ import { diffRoutes } from './api/diffs.ts';
 import { drawdownRoutes } from './api/drawdown.ts';
 import { handleClientError, answerError, handleErrors, refuseTunnels } from './http/errors.ts';
 import { evidenceRoutes } from './api/evidence.ts';
+import { exportRoutes } from './api/export.ts';
 import { expectedOutcomeRoutes } from './api/expected-outcome.ts';
 import { EventStreams } from './api/event-streams.ts';
 import { eventRoutes } from './api/events.ts';
@@ -72,6 +73,7 @@ import { type Resolve, resolveName } from './outbound/addresses.ts';
 import { SeriesPuller } from './pulls/puller.ts';
 import { sourceRoutes } from './pulls/routes.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
+import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
 import { pageRoutes } from './pages/routes.tsx';
 
@@ -140,12 +142,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   if (!config.requireKeyForReads) cache.serve(app);
   limiter.meter(app);
   setResponseHeaders(app);
-  addETags(app);
+  completeRepresentations(app);
   await app.register(cors, { delegator: corsOf(config) });
   limiter.limit(app);
   refuseInvalidHeaders(app);
   refuseUnrouted(app);
-  await describeRoutes(app, { version, publicUrl: config.publicUrl });
+  await describeRoutes(app, { version, publicUrl: config.publicUrl, webhooks: WEBHOOKS });
   await app.register(async (scope) => serveSwaggerUi(scope));
   await app.register(async (scope) => {
     authorize(scope, services, limiter);
@@ -239,6 +241,7 @@ async function mountRoutes(
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
   await observationRoutes(api, services);
+  exportRoutes(api, services);
   sourceRoutes(api, services);
   keyRoutes(api, services);
   meRoutes(api, services);

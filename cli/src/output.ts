@@ -1,5 +1,6 @@
 import { confirm, isCancel } from '@clack/prompts';
-import { DeclinedError, ProblemError, UsageError } from './errors.ts';
+import type { FieldError } from '@outlook-ledger/client';
+import { DeclinedError, FileProblemError, ProblemError, UsageError } from './errors.ts';
 import type { GlobalOptions } from './options.ts';
 import { sanitize, sanitizedJson } from './terminal-text.ts';
 
@@ -38,7 +39,10 @@ function formatFaults(faults: readonly string[]): string[] {
     : lines;
 }
 
-function formatProblem({ problem, locate }: ProblemError): string {
+function formatProblem(error: ProblemError): string {
+  const { problem } = error;
+  const locate = (fault: FieldError) =>
+    error instanceof FileProblemError ? error.locate(fault) : fault.pointer || 'the request';
   const faults = (problem.errors ?? []).map((fault) =>
     [locate(fault), fault.detail].filter((part) => part !== '').join(': '),
   );

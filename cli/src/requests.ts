@@ -15,9 +15,14 @@ const RETRYABLE_STATUSES = new Set([429, 502, 503, 504]);
 /**
  * A `fetch` for the client that repeats writes. Each write has an `Idempotency-Key`, so the service carries it out
  * once. Libraries for retries don't know which responses of this service are temporary.
+ * @param init with the signal that ends a stream
  * @throws UnavailableError where no response came
  */
-export async function fetchWithRetries(request: Request): Promise<Response> {
+export async function fetchWithRetries(
+  request: Request,
+  init?: { signal: AbortSignal },
+): Promise<Response> {
+  if (init) return fetchOnce(request, init.signal);
   if (request.method === 'GET') return attempt(request);
   request.headers.set('Idempotency-Key', `"${randomUUID()}"`);
   for (const wait of RETRY_DELAYS) {

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { type EventRef, eventIdOf } from '../domain/events.ts';
 import { hasEvent, type LedgerEvent, readEvents } from '../postgres/outbox.ts';
-import { renderEvent } from './event-text.ts';
+import { eventText, renderEvent } from './event-text.ts';
 
 /** How often a comment keeps a silent stream open, or finds that its client is gone, in milliseconds. */
 const HEARTBEAT_EVERY = 15_000;
@@ -31,6 +31,8 @@ type Recent = EventRef & { slug: string; text: string };
 export type StreamStart = {
   /** The last event that the client has, or that there is. */
   last: EventRef;
+  /** Whether the client sent the id of that event. */
+  isResumed: boolean;
   /** The id that the client sent, if the ledger has no such event; null otherwise. */
   lostId: string | null;
   /** The feed's number of resets before `last` was read. */
@@ -110,7 +112,7 @@ export class EventStreams {
     response.on('close', close).on('error', close);
     this.#streams.add(stream);
     this.#heartbeat ??= setInterval(() => this.#beat(), HEARTBEAT_EVERY).unref();
-    response.write(firstBlock(start));
+    response.write(firstEvents(start));
     try {
       // It started while the others were being ended.
       if (this.#isClosed) end(response);
@@ -200,7 +202,7 @@ export class EventStreams {
   #beat(): void {
     for (const stream of this.#streams) {
       const { response } = stream;
-      if (!response.writableNeedDrain) response.write(':\n\n');
+      if (!response.writableNeedDrain) response.write(HEARTBEAT);
       void isAllowed(stream).then((mayRead) => mayRead || end(response));
     }
   }
@@ -214,22 +216,27 @@ function isAllowed(stream: Stream): Promise<boolean> {
   return stream.isAllowed().catch(() => false);
 }
 
+/** A comment without an empty line after it: some clients take every empty line for the end of a message. */
+const HEARTBEAT = ': heartbeat\n';
+
 /** The wait before a client resumes, in milliseconds: usually, and after the ledger went back. */
 const RETRY_AFTER = { usually: 1_000, reset: 100 };
 
 /**
- * The first block of a stream. It has an id, so that a client that is cut off before its first event resumes from here. It is
- * the event `stream.reset` if the client sent the id of an event that the ledger lacks: what it read since may be void.
+ * The first events of a stream. Each has data, because some clients drop an id without data, and others take a block without
+ * data for a message. The id lets a client that is cut off before its next event resume from here. A client that sent the
+ * id of an event that the ledger lacks gets `stream.reset` first: what it read since may be void.
  */
-function firstBlock({ last, lostId }: StreamStart): string {
-  const data = JSON.stringify({ lastEventId: lostId });
-  const event = lostId === null ? '' : `event: stream.reset\ndata: ${data}\n`;
-  return `retry: ${RETRY_AFTER.usually}\nid: ${eventIdOf(last)}\n${event}\n`;
+function firstEvents({ last, isResumed, lostId }: StreamStart): string {
+  const id = eventIdOf(last);
+  const reset = lostId === null ? '' : eventText('stream.reset', { lastEventId: lostId }, id);
+  const opened = { position: last.position, resumed: isResumed };
+  return `retry: ${RETRY_AFTER.usually}\n${reset}${eventText('stream.opened', opened, id)}`;
 }
 
 function endAfterReset(response: ServerResponse): void {
   if (response.writableEnded) return;
-  if (!response.writableNeedDrain) response.write(`retry: ${RETRY_AFTER.reset}\n\n`);
+  if (!response.writableNeedDrain) response.write(`retry: ${RETRY_AFTER.reset}\n`);
   end(response);
 }
 

@@ -1,57 +1,55 @@
-import { eventIdOf } from '../domain/events.ts';
+import { type EventKind, eventIdOf } from '../domain/events.ts';
 import type { LedgerEvent } from '../postgres/outbox.ts';
-import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
+import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
-import {
-  type BasisPoints,
-  type Fractions,
-  fractionsOf,
-  type ScenarioName,
-} from '../domain/probabilities.ts';
-import type { ChangeCause, SeriesValue } from '../domain/review.ts';
-import type { Observation } from '../domain/series.ts';
+import { type BasisPoints, type Fractions, fractionsOf } from '../domain/probabilities.ts';
+import type { EventData, STREAM_DATA } from './schemas/events.ts';
 
-type VersionData = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
-type EvidenceData = { id: string; headline: string; publisher: string; corrects: string | null };
-type ConditionData = {
-  key: string;
-  invalidates: ScenarioName;
-  cause: ChangeCause;
-  reason: string;
-  day: string | null;
-  observations: readonly SeriesValue[];
+type VersionRow = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
+type ViewRow = {
+  analyst: OutlookVersion['author'];
+  version: number;
+  probabilities: BasisPoints;
 };
-type DrawdownData = { label: string | null; previous: string | null; depth: number; day: string };
 /** Events of releases before 0.2 lack `knownAt`. */
-type ResolutionData = Omit<Resolution, 'resolvedAt' | 'knownAt'> & { knownAt?: string | null };
-type ViewData = { analyst: OutlookVersion['author']; version: number; probabilities: BasisPoints };
-type ContradictionData = {
-  number: number;
-  /** What the closes imply; null if they no longer contradict the resolution. */
-  outcome: ScenarioName | null;
-  closes: { start: Observation; end: Observation } | null;
+type ResolutionRow = Omit<EventData<'outlook.resolved'>['resolution'], 'knownAt'> & {
+  knownAt?: string | null;
 };
-type StateData = {
+type EvidenceFields = EventData<'evidence.added'>['evidence'];
+type ConditionFields = EventData<'condition.triggered'>['condition'];
+type StateRow = {
   status: OutlookStatus;
   reviewReasons: string[];
   /** The slug of an outlook that now continues this one; only if that is what changed. */
   continuedBy?: string;
 };
 
-/** An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. */
+/**
+ * An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. The id comes last, because some
+ * clients resume after an id as soon as they have read its line, and would lose an event that is cut off behind it.
+ */
+export function eventText(
+  event: EventKind | keyof typeof STREAM_DATA,
+  data: object,
+  id: string,
+): string {
+  return `event: ${event}\ndata: ${JSON.stringify(data)}\nid: ${id}\n\n`;
+}
+
+/** A stored event as a stream writes it. */
 export function renderEvent(event: LedgerEvent): string {
-  return `id: ${eventIdOf(event)}\nevent: ${event.kind}\ndata: ${JSON.stringify(eventData(event))}\n\n`;
+  return eventText(event.kind, eventData(event), eventIdOf(event));
 }
 
 /** What an event says, without its position. */
 export type EventContent = Omit<LedgerEvent, 'position' | 'digest'>;
 
 /** The data of an event, as streams and webhooks send it. */
-export function eventData({ kind, slug, version, recordedAt, data }: EventContent): object {
+export function eventData({ kind, slug, version, recordedAt, data }: EventContent): EventData {
   switch (kind) {
     case 'outlook.created':
     case 'outlook.version.published': {
-      const { kind: change, probabilities, deltas } = data as VersionData;
+      const { kind: change, probabilities, deltas } = data as VersionRow;
       const previousVersion = version > 1 ? version - 1 : null;
       return {
         slug,
@@ -62,27 +60,32 @@ export function eventData({ kind, slug, version, recordedAt, data }: EventConten
       };
     }
     case 'outlook.state.changed': {
-      const { status, reviewReasons, continuedBy } = data as StateData;
+      const { status, reviewReasons, continuedBy } = data as StateRow;
       const review = { due: reviewReasons.length > 0, reasons: reviewReasons };
       const state = { slug, version, changedAt: recordedAt.toISOString(), status, review };
       return continuedBy === undefined ? state : { ...state, continuedBy };
     }
-    case 'outlook.review.due':
-      return { slug, version, dueAt: recordedAt.toISOString(), ...(data as object) };
+    case 'outlook.review.due': {
+      const { reasons } = data as Pick<EventData<'outlook.review.due'>, 'reasons'>;
+      return { slug, version, dueAt: recordedAt.toISOString(), reasons };
+    }
     case 'outlook.resolved': {
-      const { number, outcome, realisedReturn, knownAt = null, reason } = data as ResolutionData;
+      const { number, outcome, realisedReturn, knownAt = null, reason } = data as ResolutionRow;
       const resolution = { number, outcome, realisedReturn, knownAt, reason };
       return { slug, version, resolvedAt: recordedAt.toISOString(), resolution };
     }
-    case 'outlook.horizon.ended':
-      return { slug, version, endedAt: recordedAt.toISOString(), ...(data as object) };
+    case 'outlook.horizon.ended': {
+      const { horizon } = data as Pick<EventData<'outlook.horizon.ended'>, 'horizon'>;
+      return { slug, version, endedAt: recordedAt.toISOString(), horizon };
+    }
     case 'outlook.resolution.contradicted': {
-      const { number, outcome, closes } = data as ContradictionData;
+      const { number, outcome, closes } =
+        data as EventData<'outlook.resolution.contradicted'>['contradiction'];
       const contradiction = { number, outcome, closes };
       return { slug, version, changedAt: recordedAt.toISOString(), contradiction };
     }
     case 'outlook.reopened': {
-      const { number, reason } = data as ResolutionData;
+      const { number, reason } = data as ResolutionRow;
       return {
         slug,
         version,
@@ -91,13 +94,13 @@ export function eventData({ kind, slug, version, recordedAt, data }: EventConten
       };
     }
     case 'view.withdrawn': {
-      const { analyst, version: viewVersion } = data as ViewData;
+      const { analyst, version: viewVersion } = data as ViewRow;
       const { id, name } = analyst;
       const view = { analyst: { id, name }, version: viewVersion };
       return { slug, version, recordedAt: recordedAt.toISOString(), view };
     }
     case 'view.published': {
-      const { analyst, version: viewVersion, probabilities } = data as ViewData;
+      const { analyst, version: viewVersion, probabilities } = data as ViewRow;
       const { id, name } = analyst;
       const view = {
         analyst: { id, name },
@@ -113,7 +116,8 @@ export function eventData({ kind, slug, version, recordedAt, data }: EventConten
     case 'condition.expired':
       return { slug, version, changedAt: recordedAt.toISOString(), condition: conditionOf(data) };
     case 'drawdown.label.changed': {
-      const { label, previous, depth, day } = data as DrawdownData;
+      const { label, previous, depth, day } =
+        data as EventData<'drawdown.label.changed'>['drawdown'];
       const changedAt = recordedAt.toISOString();
       return { slug, version, changedAt, drawdown: { label, previous, depth, day } };
     }
@@ -122,13 +126,13 @@ export function eventData({ kind, slug, version, recordedAt, data }: EventConten
   }
 }
 
-function evidenceOf(data: unknown): EvidenceData {
-  const { id, headline, publisher, corrects } = data as EvidenceData;
+function evidenceOf(data: unknown): EvidenceFields {
+  const { id, headline, publisher, corrects } = data as EvidenceFields;
   return { id, headline, publisher, corrects };
 }
 
-function conditionOf(data: unknown): ConditionData {
-  const { key, invalidates, cause, reason, day, observations } = data as ConditionData;
+function conditionOf(data: unknown): ConditionFields {
+  const { key, invalidates, cause, reason, day, observations } = data as ConditionFields;
   const values = observations.map(({ series, date, value }) => ({ series, date, value }));
   return { key, invalidates, cause, reason, day, observations: values };
 }

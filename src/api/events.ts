@@ -11,6 +11,7 @@ import { type Authenticators, isStillAllowed } from '../access/authentication.ts
 import { addressOf } from '../http/clients.ts';
 import { EVENT_STREAM_TYPE } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
+import { EVENT_DATA, STREAM_DATA } from './schemas/events.ts';
 import { whenFinished } from '../http/when-finished.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
@@ -29,7 +30,7 @@ const querystring = z.strictObject({
   }),
 });
 
-const DESCRIPTION = `Each event has an id, a kind and JSON data:
+const DESCRIPTION = `Each event has a kind, JSON data and an id. The \`webhooks\` section of this document has the schemas:
 
 - \`outlook.created\` and \`outlook.version.published\`: \`{slug, version, publishedAt, change, probabilities}\`, with \`change\` as in an outlook
 - \`outlook.state.changed\`: \`{slug, version, changedAt, status, review}\`, with \`continuedBy\` if another outlook now
@@ -47,16 +48,25 @@ const DESCRIPTION = `Each event has an id, a kind and JSON data:
 
 Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without \`Last-Event-ID\`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
 
-If the ledger has no event with the id in \`Last-Event-ID\`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then the first event is \`stream.reset\`, with the data \`{lastEventId}\`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.`;
+A stream begins with \`stream.opened\`, \`{position, resumed}\`: \`position\` is that of the last event before the stream, and \`resumed\` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
+
+If the ledger has no event with the id in \`Last-Event-ID\`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then \`stream.reset\` comes first, with the data \`{lastEventId}\`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.`;
 
 const response = {
   200: {
     content: {
       [EVENT_STREAM_TYPE]: {
         schema: z.string().meta({
-          description: 'Server-Sent Events (HTML Living Standard).',
+          description:
+            'Server-Sent Events (HTML Living Standard). `$defs` has the schema of the data of each.',
+          $defs: Object.fromEntries(
+            Object.entries({ ...EVENT_DATA, ...STREAM_DATA }).map(([event, data]) => [
+              event,
+              { $ref: `#/components/schemas/${data.meta()?.id}` },
+            ]),
+          ),
           examples: [
-            'id: 2-5f0c91ab\nevent: outlook.version.published\ndata: {"slug":"russell-2000-downside","version":2,"publishedAt":"2026-11-20T16:31:00.000Z","change":{"kind":"probabilities","previousVersion":1,"deltas":{"bear":0.05,"base":-0.05,"bull":0}},"probabilities":{"bear":0.35,"base":0.4,"bull":0.25}}\n\n',
+            'event: outlook.version.published\ndata: {"slug":"russell-2000-downside","version":2,"publishedAt":"2026-11-20T16:31:00.000Z","change":{"kind":"probabilities","previousVersion":1,"deltas":{"bear":0.05,"base":-0.05,"bull":0}},"probabilities":{"bear":0.35,"base":0.4,"bull":0.25}}\nid: 2-5f0c91ab\n\n',
           ],
         }),
       },
@@ -144,7 +154,8 @@ function headersOf(reply: FastifyReply): OutgoingHttpHeaders {
   return {
     ...(reply.getHeaders() as OutgoingHttpHeaders),
     'content-type': EVENT_STREAM_TYPE,
-    'cache-control': 'no-store',
+    // A proxy that compresses would hold events up.
+    'cache-control': 'no-store, no-transform',
     connection: 'close', // when the stream ends; nothing else uses the connection
     'x-accel-buffering': 'no', // otherwise nginx buffers events
   };
@@ -163,12 +174,15 @@ async function startOf(
   const header = request.headers['last-event-id'];
   const sent = typeof header === 'string' && header !== '' ? header : queried;
   const { resets } = feed;
-  if (sent === undefined) return { last: await newestOf(pool, feed), lostId: null, resets };
+  if (sent === undefined) {
+    return { last: await newestOf(pool, feed), isResumed: false, lostId: null, resets };
+  }
   const last = await findEvent(pool, idOf(sent, header === sent));
-  if (last) return { last, lostId: null, resets };
+  if (last) return { last, isResumed: true, lostId: null, resets };
   await feed.refresh(); // so that this instance sees, too, that the ledger went back
   const after = feed.resets;
-  return { last: await newestOf(pool, feed), lostId: sent, resets: after };
+  const newest = await newestOf(pool, feed);
+  return { last: newest, isResumed: false, lostId: sent, resets: after };
 }
 
 /** @throws Problem `unknown-event` */

@@ -1,3 +1,4 @@
+import { readLedgerHash } from '../ledger/ledger-hash.ts';
 import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
@@ -19,6 +20,7 @@ import { deltasOf, fractionsOf, SCENARIO_NAMES } from '../domain/probabilities.t
 import { type CacheTags, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { ATOM_TYPE, JSON_FEED_TYPE, JSON_TYPE, wantedType, XML_TYPE } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
+import { type FeedIds, feedIds } from './feed-ids.ts';
 import { jsonFeed } from './schemas/feeds.ts';
 import { slug } from '../http/fields.ts';
 
@@ -133,13 +135,14 @@ function responseOf(format: FeedFormat) {
 }
 
 function sendFeed(
-  { cache, publicUrl }: FeedDeps,
+  { cache, pool, publicUrl }: FeedDeps,
   format: FeedFormat,
   { request, reply, tags }: { request: FastifyRequest; reply: FastifyReply; tags: CacheTags },
   read: () => Promise<Feed>,
 ): Promise<void> {
   return cache.answer(request, reply, { tags }, async () => {
-    const body = FORMATS[format].write(await read(), publicUrl);
+    const ids = feedIds(await readLedgerHash(pool));
+    const body = FORMATS[format].write(await read(), publicUrl, ids);
     const type = wantedType(request, undefined);
     return { body, type, freshness: 'revalidate', hasAlternatives: true };
   });
@@ -234,10 +237,10 @@ const xml = new XMLBuilder({
   suppressEmptyNode: true,
 });
 
-function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string {
+function atomOf({ title, page, path, entries }: Feed, publicUrl: string, ids: FeedIds): string {
   const feed = {
     '@xmlns': 'http://www.w3.org/2005/Atom',
-    id: publicUrl + path,
+    id: ids(path),
     title: textOf(title),
     updated: (entries[0]?.publishedAt ?? NEVER).toISOString(),
     link: [
@@ -245,7 +248,7 @@ function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string
       { '@rel': 'alternate', '@type': 'text/html', '@href': publicUrl + page },
     ],
     entry: entries.map((entry) => ({
-      id: publicUrl + entry.id,
+      id: ids(entry.id),
       title: textOf(entry.title),
       updated: entry.publishedAt.toISOString(),
       published: entry.publishedAt.toISOString(),
@@ -260,7 +263,7 @@ function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string
 /** Plain text, without markup. */
 const textOf = (value: string) => ({ '@type': 'text', '#': withoutControls(value) });
 
-function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string): string {
+function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string, ids: FeedIds): string {
   const feed: z.output<typeof jsonFeed> = {
     version: 'https://jsonfeed.org/version/1.1',
     title,
@@ -268,7 +271,7 @@ function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string): st
     feed_url: publicUrl + path,
     language: 'en',
     items: entries.map((entry) => ({
-      id: publicUrl + entry.id,
+      id: ids(entry.id),
       url: publicUrl + entry.page,
       title: entry.title,
       content_text: entry.text,

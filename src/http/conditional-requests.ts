@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from './problems.ts';
 
 /** How clients may cache a response. If reads need a key, shared caches may store nothing. */
@@ -36,25 +36,6 @@ export function forbidStoring(reply: FastifyReply): void {
 /** The digest of a body, from which its ETag is made: the same on every instance. */
 export function digestOf(body: string | Buffer): string {
   return createHash('sha256').update(body).digest('base64url').slice(0, 27);
-}
-
-/** Adds an ETag to every representation that is sent. Answers a GET with 304 if the client already has it. */
-export function addETags(app: FastifyInstance): void {
-  app.addHook('onSend', async (request, reply, payload) => {
-    const read = request.method === 'GET' || request.method === 'HEAD';
-    const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;
-    if (body === null || reply.statusCode >= 300) return payload;
-    // Besides reads, only the response to a create, put, patch or delete is a representation.
-    if (!read && reply.statusCode !== 201 && !['PATCH', 'PUT', 'DELETE'].includes(request.method))
-      return payload;
-    const etag = String(reply.getHeader('etag') ?? `"${digestOf(body)}"`);
-    reply.header('etag', etag);
-    if (read) requireExpectedETag(request, etag);
-    if (!read || !noneMatchHolds(request.headers['if-none-match'], etag)) return payload;
-    reply.code(304).removeHeader('content-type').removeHeader('content-length');
-    // For HEAD, Fastify needs the body for Content-Length and then leaves it out.
-    return request.method === 'HEAD' ? payload : null;
-  });
 }
 
 /** Whether If-None-Match names `etag`: weak comparison, lists and `*` (RFC 9110, 13.1.2). */

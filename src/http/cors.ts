@@ -2,6 +2,24 @@ import type { FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyRequest } from 'fastify';
 import { EXPOSED_HEADERS } from './response-headers.ts';
 
+/** For how long browsers remember a preflight, in seconds: as long as a changed list of origins may take to apply. */
+const REMEMBER_PREFLIGHTS = 600;
+
+/**
+ * The fields that pages of any origin may send with a read. The W3C's trace context and baggage come from tracing in
+ * browsers, Cache-Control and Pragma from clients that read around caches and from stream clients.
+ */
+const READ_FIELDS = [
+  'Baggage',
+  'Cache-Control',
+  'If-None-Match',
+  'Last-Event-ID',
+  'Pragma',
+  'Traceparent',
+  'Tracestate',
+  'X-Request-Id',
+];
+
 /**
  * Pages of any origin may read what anyone may read. Pages of the configured origins may also write,
  * and read where reads need a key. No cookie ever grants anything, so credentials are never allowed.
@@ -12,8 +30,9 @@ export function corsOf(config: { corsOrigins: readonly string[]; requireKeyForRe
     origin: '*',
     methods: ['GET', 'HEAD'],
     // Without Authorization, so that pages of any other origin can't write, whatever key they have.
-    allowedHeaders: ['If-None-Match', 'Last-Event-ID', 'X-Request-Id'],
+    allowedHeaders: READ_FIELDS,
     exposedHeaders,
+    maxAge: REMEMBER_PREFLIGHTS,
   };
   const trusted = {
     origin: [...config.corsOrigins],
@@ -23,11 +42,10 @@ export function corsOf(config: { corsOrigins: readonly string[]; requireKeyForRe
       'Content-Type',
       'Idempotency-Key',
       'If-Match',
-      'If-None-Match',
-      'Last-Event-ID',
-      'X-Request-Id',
+      ...READ_FIELDS,
     ],
     exposedHeaders,
+    maxAge: REMEMBER_PREFLIGHTS,
   };
   return (
     request: FastifyRequest,

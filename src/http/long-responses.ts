@@ -49,6 +49,8 @@ export async function sendLongBody(
 ): Promise<FastifyReply> {
   if (isKnown(request, digest)) return sendNotModified(request, reply, digest);
   if (request.method !== 'HEAD') admit(request, reply);
+  // An error of the first part is still answered with a problem.
+  const first = await parts.next();
   const { coding } = acceptedCoding(request);
   addVary(reply, 'Accept-Encoding');
   reply.headers(headers);
@@ -58,7 +60,7 @@ export async function sendLongBody(
   reply.hijack();
   reply.raw.writeHead(200, reply.getHeaders() as OutgoingHttpHeaders);
   if (request.method === 'HEAD') reply.raw.end();
-  else await writeOrBreakOff(request, reply, parts, coding);
+  else await writeOrBreakOff(request, reply, withFirst(first, parts), coding);
   await parts.return();
   return reply;
 }
@@ -122,6 +124,15 @@ function admit(request: FastifyRequest, reply: FastifyReply): void {
   }
   sending.push(address);
   whenFinished(request, reply, () => sending.splice(sending.indexOf(address), 1));
+}
+
+async function* withFirst(
+  first: IteratorResult<string, void>,
+  rest: AsyncIterable<string>,
+): AsyncGenerator<string, void> {
+  if (first.done) return;
+  yield first.value;
+  yield* rest;
 }
 
 class ClientGone extends Error {}
@@ -197,9 +208,13 @@ async function withinBudget({ work }: FastifyRequest, signal: AbortSignal): Prom
   }
 }
 
-/** Resets the connection: only so does a client of HTTP/1.0 learn that the body is incomplete. */
+/** Resets the connection: only so does a client of HTTP/1.0, as proxies often are, learn that the body is incomplete. */
 function breakOff({ raw }: FastifyReply): void {
   const { socket } = raw;
-  if (raw.req.httpVersionMinor === 0) socket?.resetAndDestroy();
+  if (socket && raw.req.httpVersionMinor === 0) {
+    // Node.js would end the connection first, as after a whole body.
+    socket.destroySoon = () => socket.destroy();
+    socket.resetAndDestroy();
+  }
   raw.destroy();
 }

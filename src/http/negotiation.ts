@@ -13,6 +13,7 @@ export const ATOM_TYPE = 'application/atom+xml' as const;
 export const XML_TYPE = 'application/xml' as const;
 export const CSS_TYPE = 'text/css' as const;
 export const JAVASCRIPT_TYPE = 'text/javascript' as const;
+export const NDJSON_TYPE = 'application/x-ndjson' as const;
 export const EVENT_STREAM_TYPE = 'text/event-stream' as const;
 
 /** The media types of reads, each with its Content-Type. */
@@ -28,6 +29,7 @@ export const CONTENT_TYPES = {
   [JSON_FEED_TYPE]: 'application/feed+json; charset=utf-8',
   [ATOM_TYPE]: 'application/atom+xml; charset=utf-8',
   [XML_TYPE]: 'application/xml; charset=utf-8',
+  [NDJSON_TYPE]: 'application/x-ndjson; charset=utf-8',
 } as const;
 export type MediaType = keyof typeof CONTENT_TYPES;
 

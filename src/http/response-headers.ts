@@ -8,6 +8,7 @@ type Headers = Readonly<Record<string, string>>;
 export const EXPOSED_HEADERS = [
   'Age',
   'Cache-Status',
+  'Content-Disposition',
   'ETag',
   'Link',
   'Location',

@@ -47,8 +47,9 @@ const READ_BATCH = {
   rowMode: 'array' as const,
   text: `select v.version, (extract(epoch from v.recorded_at) * 1000)::float8,
       v.bear_bps, v.base_bps, v.bull_bps
-    from outlooks o join outlook_versions v on v.outlook_id = o.id
-   where o.slug = $1 and (v.recorded_at, v.version) > ($2::timestamptz, $3::int) and v.recorded_at < $4
+    from outlook_versions v
+   where v.outlook_id = (select id from outlooks where slug = $1)
+     and (v.recorded_at, v.version) > ($2::timestamptz, $3::int) and v.recorded_at < $4
    order by v.recorded_at, v.version limit $5`,
 };
 

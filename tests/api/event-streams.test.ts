@@ -24,6 +24,10 @@ const eventAt = (position: number): LedgerEvent => ({
   recordedAt: new Date('2026-11-20T16:00:00.000Z'),
 });
 
+/** What a stream that resumes after an event begins with. */
+const openedAt = (position: number) =>
+  `retry: 1000\nevent: stream.opened\ndata: {"position":${position},"resumed":true}\nid: ${position}-aaaaaaaa\n\n`;
+
 test('a stream that starts while the ledger goes back ends at once', async () => {
   const feed = { isCurrent: true, last: null, resets: 1, follow: () => {} };
   const streams = new EventStreams({
@@ -40,11 +44,16 @@ test('a stream that starts while the ledger goes back ends at once', async () =>
   });
   await streams.follow(response as unknown as ServerResponse, {
     slug: null,
-    start: { last: { position: 9, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
+    start: {
+      last: { position: 9, digest: 'a'.repeat(64) },
+      isResumed: true,
+      lostId: null,
+      resets: 0,
+    },
     isAllowed: async () => true,
   });
   expect(response.writableEnded).toBe(true);
-  expect(written).toEqual(['retry: 1000\nid: 9-aaaaaaaa\n\n', 'retry: 100\n\n']);
+  expect(written).toEqual([openedAt(9), 'retry: 100\n']);
   streams.close();
 });
 
@@ -72,13 +81,18 @@ test('a stream ends, instead of going on with the events of a ledger that went b
       response.writableEnded = false;
       await streams.follow(response as unknown as ServerResponse, {
         slug,
-        start: { last: { position: 1, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
+        start: {
+          last: { position: 1, digest: 'a'.repeat(64) },
+          isResumed: true,
+          lostId: null,
+          resets: 0,
+        },
         isAllowed: async () => {
           response.writableEnded = true; // or else the test would wait for ever
           return true;
         },
       });
-      expect(written).toEqual(['retry: 1000\nid: 1-aaaaaaaa\n\n', 'retry: 100\n\n']);
+      expect(written).toEqual([openedAt(1), 'retry: 100\n']);
     }
     streams.close();
   } finally {
@@ -121,7 +135,7 @@ test('a client that stops reading is cut off, also after a garbage collection', 
   };
   const stream = streams.follow(response as unknown as ServerResponse, {
     slug: null,
-    start: { last: { position: 0, digest: '' }, lostId: null, resets: 0 },
+    start: { last: { position: 0, digest: '' }, isResumed: true, lostId: null, resets: 0 },
     isAllowed: async () => true,
   });
   const outcome = stream.catch((error: unknown) => error);

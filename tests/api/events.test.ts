@@ -91,6 +91,26 @@ const positionOf = (id: string) => Number(/^(\d+)(?:-[0-9a-f]{8})?$/.exec(id)?.[
 const idsOf = (events: readonly ReceivedEvent[]) => events.map(({ id }) => positionOf(id));
 const upTo = (last: number, first = 1) =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
+/** The text of a stream, with a heartbeat before and after a version whose bear case is this likely. The timers are fake. */
+async function readText(path: string, lastEventId: string, bear: number): Promise<string> {
+  const leaving = new AbortController();
+  const headers = lastEventId === '' ? {} : { 'last-event-id': lastEventId };
+  const { body } = await fetch(origin + path, { headers, signal: leaving.signal });
+  let text = '';
+  const decoder = new TextDecoder();
+  const reading = (async () => {
+    for await (const bytes of body ?? []) text += decoder.decode(bytes, { stream: true });
+  })().catch(() => {});
+  await expect.poll(() => text).toContain('stream.opened');
+  vi.advanceTimersByTime(15_000);
+  await revise(bear);
+  await expect.poll(() => text).toContain(`"probabilities":{"bear":${bear},`);
+  vi.advanceTimersByTime(15_000);
+  await expect.poll(() => text).toMatch(/\n\n: heartbeat\n$/);
+  leaving.abort();
+  await reading;
+  return text;
+}
 /** Whether it ends before the service cuts off a client that does not read. */
 const isFinished = async (work: Promise<unknown>) =>
   Promise.race([work.then(() => true), delay(20_000, false)]);
@@ -325,12 +345,56 @@ describe('a stream', () => {
         })
       ).response;
       expect(headers.get('content-type')).toBe('text/event-stream');
-      expect(headers.get('cache-control')).toBe('no-store');
+      expect(headers.get('cache-control')).toBe('no-store, no-transform');
       expect(headers.get('access-control-allow-origin')).toBe('*');
       expect(headers.get('x-accel-buffering')).toBe('no');
       expect(headers.get('x-content-type-options')).toBe('nosniff');
       expect(headers.get('x-request-id')).toMatch(/./);
       expect(headers.get('content-encoding')).toBeNull();
+    }
+  });
+
+  test('has data in every block, with the id last', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      await createOutlook(ledger, { slug: OTHER });
+      await heard(2);
+      for (const [path, lastEventId, first, bear] of [
+        [ALL, '', 'stream.opened', 0.1],
+        [ONE, '1', 'stream.opened', 0.2],
+        [ALL, '9-00000000', 'stream.reset', 0.3],
+      ] as const) {
+        const text = await readText(path, lastEventId, bear);
+        // Some clients take every empty line for the end of a message, and drop an id without data.
+        const blocks = text.split('\n\n');
+        expect(blocks.pop()).toBe(': heartbeat\n');
+        for (const block of blocks) {
+          expect(block).toMatch(
+            /^(?:retry: 1000\n|: heartbeat\n)*event: .+\ndata: \{.+\}\nid: \S+$/,
+          );
+        }
+        expect(blocks[0]).toContain(`event: ${first}\n`);
+        expect(blocks.join()).toContain(': heartbeat');
+      }
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('begins by saying where it starts, and whether it goes on after an id', async () => {
+    await createOutlook(ledger, { slug: OTHER });
+    await heard(2);
+    for (const [lastEventId, data] of [
+      ['', { position: 2, resumed: false }],
+      ['0', { position: 0, resumed: true }],
+      ['1', { position: 1, resumed: true }],
+      ['9-00000000', { position: 2, resumed: false }],
+    ] as const) {
+      const client = await follow(ALL, { lastEventId });
+      await expect.poll(() => client.openings).toHaveLength(1);
+      const [opening] = client.openings;
+      expect(opening).toMatchObject({ event: 'stream.opened', data });
+      expect(positionOf(opening?.id ?? '')).toBe(data.position);
     }
   });
 
@@ -656,7 +720,7 @@ describe('clients that do not read', () => {
       const last = parseEventId(String(request.headers['last-event-id'] ?? 0)) ?? START;
       const following = streams.follow(response, {
         slug: null,
-        start: { last, lostId: null, resets: 0 },
+        start: { last, isResumed: true, lostId: null, resets: 0 },
         isAllowed: async () => true,
       });
       following.catch(() => (cutOff += 1));

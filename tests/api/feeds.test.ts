@@ -12,6 +12,9 @@ beforeAll(async () => {
 });
 afterAll(() => ledger.close());
 
+/** A UUID of version 8 (RFC 9562, 5.8). */
+const ID = /^urn:uuid:[\da-f]{8}-[\da-f]{4}-8[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
+
 type JsonFeed = { items: { id: string; url: string; title: string; content_text: string }[] };
 
 /** An Atom feed; it must be well-formed XML. */
@@ -31,7 +34,7 @@ test('an outlook has its versions as feeds, newest first, and follows the next o
   await ledger.revise({ probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale });
 
   const $ = await atom(urls[0]);
-  expect($('feed > id').text()).toBe(`https://outlooks.example${urls[0]}`);
+  expect($('feed > id').text()).toMatch(ID);
   expect($('feed > updated').text()).toBe('2026-11-20T16:31:00.000Z');
   expect($('feed > link[rel=self]').attr('href')).toBe(`https://outlooks.example${urls[0]}`);
   const [second] = $('entry').toArray();
@@ -131,5 +134,44 @@ test('an empty ledger has an empty feed', async () => {
     expect((await empty.call({ url: '/v1/outlooks/none/feed.atom' })).statusCode).toBe(404);
   } finally {
     await empty.close();
+  }
+});
+
+test('ids stay when the service moves to another address, and differ between ledgers', async () => {
+  const idsOf = async ({ call }: TestLedger) => {
+    const feeds = [`/v1/outlooks/${SLUG}/feed`, '/v1/feed'];
+    const all = feeds.map(async (feed) => {
+      const $ = load((await call({ url: `${feed}.atom` })).body, { xml: true });
+      const inAtom = $('entry > id')
+        .toArray()
+        .map((id) => $(id).text());
+      const { items } = (await call({ url: `${feed}.json` })).json<JsonFeed>();
+      expect(items.map(({ id }) => id)).toEqual(inAtom);
+      return [$('feed > id').text(), ...inAtom];
+    });
+    return (await Promise.all(all)).flat();
+  };
+  const ids = await idsOf(ledger);
+  for (const id of ids) expect(id).toMatch(ID);
+  const moved = await startLedger({ publicUrl: 'http://elsewhere.example:8080' });
+  try {
+    // Both are copies of one ledger.
+    const there = await idsOf(moved);
+    expect(ids).toEqual(expect.arrayContaining(there.slice(0, 2)));
+    const other = await startLedger({ samples: false });
+    try {
+      other.clock.now = new Date('2026-11-21T16:00:00Z');
+      await send(other, 'POST', '/v1/instruments', {
+        symbol: 'RUT',
+        name: 'Russell 2000',
+        kind: 'index',
+      });
+      expect((await createOutlook(other, { slug: SLUG })).statusCode).toBe(201);
+      for (const id of await idsOf(other)) expect(ids).not.toContain(id);
+    } finally {
+      await other.close();
+    }
+  } finally {
+    await moved.close();
   }
 });

@@ -189,7 +189,7 @@ describe('a part of a history', () => {
       'to=2026-11-20T16:00:00+01:00',
       { '/to': 'must be a timestamp; write the + of its offset as %2B' },
     ],
-    ['from=2026-11-20T16:00:00.0001Z', { '/from': 'must have at most three decimals' }],
+    ['from=2026-11-20T16:00:00.0001', { '/from': MOMENT }],
     ['to=9999-12-31T23:59:59-00:01', { '/to': 'must lie in the years 1–9999' }],
     [`to=${at(0)}&to=${at(0)}`, { '/to': 'must be given once' }],
     ['since=0', { '/since': 'unknown query parameter "since"; allowed here: from, to, format' }],

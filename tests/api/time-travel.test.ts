@@ -178,7 +178,6 @@ describe('as of a given time', () => {
 describe('a time is refused', () => {
   const MOMENT = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
   const PLUS = 'must be a timestamp; write the + of its offset as %2B';
-  const FINE = 'must have at most three decimals';
   const YEARS = 'must lie in the years 1–9999';
   test.for<[query: string, detail: string]>([
     ['asOf=2026-11-20', MOMENT],
@@ -196,8 +195,8 @@ describe('a time is refused', () => {
     ['asOf=2026-11-20T16:00:00+01:00', PLUS],
     ['asOf=2026-11-20T16:00:00.000+00:00', PLUS],
     [`asOf=${at(0)}&asOf=${at(0)}`, 'must be given once'],
-    ['asOf=2026-11-20T16:00:00.0001Z', FINE],
-    ['asOf=2026-11-20T16:00:00.000000000Z', FINE],
+    ['asOf=2026-11-20T16:00:00.123456', MOMENT],
+    ['asOf=2026-11-20T16:00:00.Z', MOMENT],
     ['asOf=9999-12-31T23:59:59-00:01', YEARS],
     ['asOf=0001-01-01T00:00:00%2B00:01', YEARS],
     ['asOf=0000-12-31T23:59:59Z', YEARS],

@@ -39,6 +39,7 @@ describe('a page of any origin', () => {
       [
         'Age',
         'Cache-Status',
+        'Content-Disposition',
         'ETag',
         'Link',
         'Location',
@@ -62,8 +63,16 @@ describe('a page of any origin', () => {
     expect(allows(headers).methods).not.toContain(method);
     // CORS always allows POST, but a key and a content type need permission.
     expect(headers['access-control-allow-headers']).toBe(
-      'If-None-Match, Last-Event-ID, X-Request-Id',
+      'Baggage, Cache-Control, If-None-Match, Last-Event-ID, Pragma, Traceparent, Tracestate, X-Request-Id',
     );
+  });
+
+  test.for([STRANGER, DESK])('may trace its reads and read around caches: %s', async (origin) => {
+    const { headers } = await preflight(open, origin, 'GET');
+    const allowed = String(headers['access-control-allow-headers']).toLowerCase().split(', ');
+    for (const field of ['traceparent', 'tracestate', 'baggage', 'cache-control', 'last-event-id'])
+      expect(allowed).toContain(field);
+    expect(Number(headers['access-control-max-age'])).toBeGreaterThanOrEqual(600);
   });
 
   test('may read refusals, too', async () => {

@@ -4,13 +4,19 @@ import { fillLedger } from '../support/outlooks.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { nastyOutlook } from '../support/nasty.ts';
 import { DOCUMENT } from '../support/openapi.ts';
-import { READS } from '../support/operations.ts';
+import { ANALYST_ID, READS } from '../support/operations.ts';
 import { createOutlook, send } from '../support/requests.ts';
 
 let ledger: TestLedger;
+/** An analyst who wrote an outlook. */
+let author = '';
 beforeAll(async () => {
   ledger = await startLedger();
   await fillLedger(ledger);
+  const { rows } = await ledger.pool.query<{ id: string }>(
+    'select author_id as id from outlook_versions',
+  );
+  author = rows[0]?.id ?? '';
 });
 afterAll(() => ledger.close());
 
@@ -38,6 +44,7 @@ function cell(item: Record<string, unknown>, column: string): string {
 test('every list of the document is also available as CSV', () => {
   expect(LISTS.map(({ operationId }) => operationId).toSorted()).toEqual([
     'getView',
+    'listAnalysts',
     'listAudit',
     'listConditions',
     'listEvidence',
@@ -45,9 +52,11 @@ test('every list of the document is also available as CSV', () => {
     'listKeys',
     'listObservations',
     'listOutlooks',
+    'listOutlooksOfAnalyst',
     'listSeries',
     'listVersions',
     'listViews',
+    'listViewsOfAnalyst',
     'listWebhookDeliveries',
     'listWebhooks',
   ]);
@@ -57,7 +66,12 @@ test('every list of the document is also available as CSV', () => {
   }
 });
 
-describe.each(LISTS)('$operationId', ({ url }) => {
+describe.each(LISTS)('$operationId', ({ operationId, url: path }) => {
+  let url = path;
+  beforeAll(() => {
+    if (operationId === 'listOutlooksOfAnalyst') url = path.replace(ANALYST_ID, author);
+  });
+
   test('has the same content as CSV and as JSON, by Accept and by format', async () => {
     const [csv, json] = [await read(url, { accept: 'text/csv' }), await read(url)];
     expect(csv.headers['content-type']).toBe('text/csv; charset=utf-8; header=present');
@@ -84,7 +98,7 @@ describe.each(LISTS)('$operationId', ({ url }) => {
 
   test('has its columns even if it is empty', async () => {
     const example = JSON.stringify(
-      DOCUMENT.paths[LISTS.find((one) => one.url === url)?.path ?? '']?.['get']?.responses['200']
+      DOCUMENT.paths[LISTS.find((one) => one.url === path)?.path ?? '']?.['get']?.responses['200']
         ?.content,
     );
     const [header = ''] = (await read(url, { accept: 'text/csv' })).body.split('\r\n', 1);

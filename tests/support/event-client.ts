@@ -1,18 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createParser } from 'eventsource-parser';
+import { assertEventDescribed } from './openapi.ts';
 
 export type ReceivedEvent = { id: string; event: string; data: unknown };
 
 /** Reads the text of a stream, in pieces as they come. */
 export class EventReader {
+  /** The events of the ledger, and `stream.reset`. */
   readonly events: ReceivedEvent[] = [];
+  /** The `stream.opened` of each stream. */
+  readonly openings: ReceivedEvent[] = [];
   /** As a browser keeps it: that of the last whole block, also of one without data. */
   lastEventId = '';
   #rest = '';
   #id: string | null = null;
   readonly #parser = createParser({
-    onEvent: ({ id = '', event = 'message', data }) =>
-      this.events.push({ id, event, data: JSON.parse(data) as unknown }),
+    onEvent: ({ id = '', event = 'message', data: text }) => {
+      const data = JSON.parse(text) as unknown;
+      assertEventDescribed(event, data);
+      (event === 'stream.opened' ? this.openings : this.events).push({ id, event, data });
+    },
     onError: (error) => {
       throw error;
     },
@@ -63,6 +70,10 @@ export class EventClient {
 
   get events(): readonly ReceivedEvent[] {
     return this.#reader.events;
+  }
+
+  get openings(): readonly ReceivedEvent[] {
+    return this.#reader.openings;
   }
 
   get lastEventId(): string {

@@ -26,6 +26,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   await useWebhooks(recorder, ledger);
   await readStreams(recorder, origin);
   await resolve(recorder);
+  await exportLedger(recorder, ledger);
   return recorder.recorded;
 }
 
@@ -36,6 +37,13 @@ async function useService(run: Run): Promise<void> {
   await run.record('getReadiness');
   await run.record('listProblemTypes');
   await run.record('getProblemType', { path: { code: 'probability-sum' } });
+}
+
+/** Notes a few lines of an export: the first, an outlook and the last. */
+async function exportLedger(run: Run, { call }: TestLedger): Promise<void> {
+  const lines = (await call({ url: '/v1/export' })).body.trimEnd().split('\n');
+  const some = [...lines.slice(0, 2), lines.at(-1) ?? ''];
+  run.note('exportLedger', '200 application/x-ndjson', some.map((line) => `${line}\n`).join(''));
 }
 
 async function useSeries(run: Run): Promise<void> {
@@ -197,7 +205,7 @@ async function useWebhooks(run: Run, { pool }: TestLedger): Promise<void> {
   await receiver.kill();
 }
 
-/** The first event of each stream after the second one of the ledger. */
+/** How each stream begins that goes on after the first event of the ledger: `stream.opened`, and the second event. */
 async function readStreams(run: Run, origin: string): Promise<void> {
   for (const [operation, path] of [
     ['streamEvents', '/v1/events'],
@@ -209,11 +217,11 @@ async function readStreams(run: Run, origin: string): Promise<void> {
     let text = '';
     for await (const chunk of response.body ?? []) {
       text += Buffer.from(chunk).toString();
-      if (/^data: .+\n\n/m.test(text)) break;
+      if (text.split('\n\n').length > 2) break;
     }
     stop.abort();
-    const end = text.indexOf('\n\n', text.indexOf('data: ')) + 2;
-    run.note(operation, '200 text/event-stream', text.slice(0, end));
+    const [opened, next] = text.split('\n\n');
+    run.note(operation, '200 text/event-stream', `${opened}\n\n${next}\n\n`);
   }
 }
 

@@ -15,6 +15,7 @@ type Header = { $ref?: string; required?: boolean };
 type Operation = { operationId: string; responses: Record<string, Response> };
 type Document = {
   paths: Record<string, Record<string, Operation>>;
+  webhooks: Record<string, { post: { requestBody: { content: Record<string, Media> } } }>;
   components: {
     schemas: Record<string, object>;
     headers: Record<string, Header>;
@@ -72,12 +73,47 @@ export function assertDescribed(request: InjectOptions, response: LightMyRequest
   }
   const type = String(response.headers['content-type']).split(';', 1)[0] ?? '';
   if (!described.content[type]) throw new Error(`${where} is not described as ${type}`);
-  if (!type.endsWith('json')) return;
+  if (!/[/+]json$/.test(type)) return;
   const verb = method === 'head' ? 'get' : method;
   const validate = validatorOf({ path: template, method: verb, status, type });
   if (!validate(JSON.parse(textOf(response)))) {
     throw new Error(`${where}: ${ajv.errorsText(validate.errors)} in ${response.body}`);
   }
+}
+
+/** Throws if the committed document doesn't describe what the service posts to a webhook. */
+export function assertDeliveryDescribed(payload: {
+  type: string;
+  [member: string]: unknown;
+}): void {
+  const { type } = payload;
+  const validate = compiled(
+    `webhooks/${type}`,
+    `webhooks ${type} post requestBody content application/json schema`.split(' '),
+  );
+  if (!validate(payload)) throw new Error(`${type}: ${ajv.errorsText(validate.errors)}`);
+  describedKinds.add(type);
+}
+
+/** The kinds of events that were validated so far. */
+export const describedKinds = new Set<string>();
+
+/** The schemas of the events about a stream. */
+const STREAM_SCHEMAS: Record<string, string> = {
+  'stream.opened': 'StreamOpenedData',
+  'stream.reset': 'StreamResetData',
+};
+
+/** Throws if the committed document doesn't describe the data of an event as a stream sends it. */
+export function assertEventDescribed(type: string, data: unknown): void {
+  const name = STREAM_SCHEMAS[type];
+  if (name === undefined) {
+    assertDeliveryDescribed({ type, timestamp: '2026-11-20T16:00:00.000Z', data });
+    return;
+  }
+  const validate = compiled(name, ['components', 'schemas', name]);
+  if (!validate(data)) throw new Error(`${type}: ${ajv.errorsText(validate.errors)}`);
+  describedKinds.add(type);
 }
 
 /** A part of the document, or the component that it refers to. */
@@ -104,13 +140,19 @@ export type Place = { path: string; method: string; status: string; type: string
 
 /** Validates a body as the document describes it, with no member that it does not name. */
 export function validatorOf({ path, method, status, type }: Place): ValidateFunction {
-  const key = `${method} ${path} ${status} ${type}`;
+  const { $ref } = DOCUMENT.paths[path]?.[method]?.responses[status] ?? {};
+  return compiled(
+    `${method} ${path} ${status} ${type}`,
+    $ref
+      ? [...$ref.split('/').slice(1), 'content', type, 'schema']
+      : ['paths', path, method, 'responses', status, 'content', type, 'schema'],
+  );
+}
+
+/** The validator of a schema in the document. */
+function compiled(key: string, place: readonly string[]): ValidateFunction {
   const known = validators.get(key);
   if (known) return known;
-  const { $ref } = DOCUMENT.paths[path]?.[method]?.responses[status] ?? {};
-  const place = $ref
-    ? [...$ref.split('/').slice(1), 'content', type, 'schema']
-    : ['paths', path, method, 'responses', status, 'content', type, 'schema'];
   const pointer = place
     .map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')))
     .join('/');

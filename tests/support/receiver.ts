@@ -10,6 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { expect } from 'vitest';
 import { Webhook } from 'standardwebhooks';
 import type { TestLedger } from './ledger.ts';
+import { assertDeliveryDescribed } from './openapi.ts';
 
 export type Received = {
   id: string;
@@ -87,6 +88,7 @@ async function read(request: IncomingMessage): Promise<Received | null> {
   }
   const body = Buffer.concat(chunks).toString('utf8');
   const payload = JSON.parse(body) as Received['payload'];
+  assertDeliveryDescribed(payload);
   return { id: String(request.headers['webhook-id']), headers: request.headers, body, payload };
 }
 

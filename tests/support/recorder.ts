@@ -70,7 +70,7 @@ export class Recorder {
       throw new Error(`${operationId} answered ${response.statusCode}: ${response.body}`);
     }
     const type = String(response.headers['content-type'] ?? '').split(';', 1)[0] ?? '';
-    const isJson = type.endsWith('json');
+    const isJson = /[/+]json$/.test(type);
     const body: unknown = isJson ? response.json() : response.body;
     if (type.startsWith('image/') || response.body === '') return {};
     const own = (this.recorded[operationId] ??= {});

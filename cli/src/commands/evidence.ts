@@ -1,7 +1,7 @@
 import type { Client, Evidence, EvidenceInput } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
 import { readAlphaVantageNews } from '../alphavantage-news.ts';
-import { dataOrThrow, ProblemError } from '../errors.ts';
+import { dataOrThrow, FileProblemError, ProblemError } from '../errors.ts';
 import { readJsonObject } from '../input-files.ts';
 import { formatTime, heading, paragraph, table } from '../layout.ts';
 import { numberOption, omitUndefined, slugArgument, textOption, type Yargs } from '../options.ts';
@@ -115,7 +115,7 @@ async function importItem(
   body: EvidenceInput,
   index: number,
 ): Promise<boolean> {
-  const params = { path: { slug }, query: { import: 'true' } as never };
+  const params = { path: { slug }, query: { import: 'true' } } as const;
   const result = await client.POST('/v1/outlooks/{slug}/evidence', { params, body });
   try {
     dataOrThrow(result);
@@ -126,7 +126,7 @@ async function importItem(
       );
     }
     if (!(error instanceof ProblemError)) throw error;
-    throw new ProblemError(error.problem, ({ pointer }) => `feed[${index}]${pointer}`);
+    throw new FileProblemError(error.problem, ({ pointer }) => `feed[${index}]${pointer}`);
   }
   return result.response.status === 201;
 }

@@ -1,6 +1,6 @@
 import type { Client, FieldError, Recorded } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
-import { dataOrThrow, ProblemError } from '../errors.ts';
+import { dataOrThrow, FileProblemError, ProblemError } from '../errors.ts';
 import { type InputFile, readInput } from '../input-files.ts';
 import { formatDelta, heading, paragraph, table } from '../layout.ts';
 import { numberOption, omitUndefined, textOption, type Yargs } from '../options.ts';
@@ -107,7 +107,7 @@ async function send(
     if (!(error instanceof ProblemError)) throw error;
     const { errors, ...problem } = error.problem;
     const named = errors && { errors: errors.map(nameOptions) };
-    throw new ProblemError({ ...problem, ...named }, locate);
+    throw new FileProblemError({ ...problem, ...named }, locate);
   }
 }
 

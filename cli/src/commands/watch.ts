@@ -1,5 +1,6 @@
+import type { LedgerEvent } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
-import { followEvents, type LedgerEvent } from '../event-stream.ts';
+import { UnavailableError } from '../errors.ts';
 import { formatDelta, formatFraction, formatTime, style } from '../layout.ts';
 import { SCENARIOS, textOption, type Yargs } from '../options.ts';
 import { printMessage, printResult } from '../output.ts';
@@ -15,20 +16,28 @@ export function watchCommand(yargs: Yargs): void {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) {
         process.once(signal, () => stop.abort());
       }
-      const events = followEvents(apiClient(argv.url), {
+      let isOpen = false;
+      const events = apiClient(argv.url).subscribe({
         slug: argv.slug,
         signal: stop.signal,
-        onOpen: (id) =>
-          printMessage(`Watching for events (last event: ${id}). Press Ctrl-C to stop.`),
-        onLost: () => printMessage('Connection lost. Reconnecting…'),
+        onOpen: ({ lastEventId }) => {
+          isOpen = true;
+          printMessage(`Watching for events (last event: ${lastEventId}). Press Ctrl-C to stop.`);
+        },
+        onDisconnect: ({ error }) => {
+          if (!isOpen) throw error ?? new UnavailableError('The service ended the stream.');
+          printMessage('Connection lost. Reconnecting…');
+        },
       });
-      for await (const event of events) printResult(argv, event, () => formatEvent(event));
+      for await (const { id, type, data } of events) {
+        printResult(argv, { id, event: type, data }, () => formatEvent(type, data));
+      }
     },
   );
 }
 
-/** The data of all kinds of events. The OpenAPI document describes it in prose only, and later releases add kinds. */
-type EventData = Partial<{
+/** The data of all kinds of events. Later releases add kinds. */
+type EventFields = Partial<{
   slug: string;
   version: number;
   publishedAt: string;
@@ -51,20 +60,20 @@ type EventData = Partial<{
 const RESET =
   'stream.reset: the ledger went back to an earlier state. Events printed before may no longer hold; read again what you use.';
 
-function formatEvent({ event, data }: LedgerEvent): string {
-  if (event === 'stream.reset') return RESET;
-  const fields = (data ?? {}) as EventData;
+function formatEvent(type: LedgerEvent['type'], data: LedgerEvent['data']): string {
+  if (type === 'stream.reset') return RESET;
+  const fields = data as EventFields;
   const { publishedAt, changedAt, dueAt, resolvedAt, recordedAt, addedAt } = fields;
   const time = publishedAt ?? changedAt ?? dueAt ?? resolvedAt ?? recordedAt ?? addedAt;
   return [
     time === undefined ? '' : sanitize(formatTime(time)),
     style('bold', sanitize(fields.slug ?? '')),
-    sanitize(event),
+    sanitize(type),
     sanitize(formatDetails(fields)),
   ].join('  ');
 }
 
-function formatDetails(fields: EventData): string {
+function formatDetails(fields: EventFields): string {
   const { version, probabilities, change, reasons, status } = fields;
   const { condition, resolution, view, evidence, drawdown } = fields;
   if (probabilities) return `version ${version}: ${formatChanges(probabilities, change?.deltas)}`;

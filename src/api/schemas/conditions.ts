@@ -19,6 +19,10 @@ export const newAssessment = z
   })
   .meta({ id: 'AssessmentInput', description: "An analyst's assessment of a condition." });
 
+export const seriesValue = z
+  .object({ series: slug, date: day, value: z.number() })
+  .meta({ id: 'SeriesValue', description: 'A value that a rule was evaluated with.' });
+
 const conditionChange = z
   .object({
     state: conditionState,
@@ -30,11 +34,7 @@ const conditionChange = z
     day: day
       .nullable()
       .meta({ description: 'The day as of which the rule was evaluated. Null without a rule.' }),
-    observations: z.array(
-      z
-        .object({ series: slug, date: day, value: z.number() })
-        .meta({ id: 'SeriesValue', description: 'A value that a rule was evaluated with.' }),
-    ),
+    observations: z.array(seriesValue),
     version: z.int().min(1).meta({ description: 'The current version at that time.' }),
     recordedAt: timestamp,
     assessment: z

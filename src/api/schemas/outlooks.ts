@@ -17,7 +17,7 @@ export const author = z
   .object({ id: z.uuid(), name: z.string() })
   .meta({ id: 'Author', description: 'The analyst who published it, identified by the key.' });
 
-const change = z
+export const change = z
   .object({
     kind: z.enum(VERSION_KINDS).meta({
       description:
@@ -203,17 +203,19 @@ export const instrumentName = z
   .object({ symbol, name: z.string() })
   .meta({ id: 'InstrumentName', description: 'The instrument that the outlook is about.' });
 
+export const review = z.object({ due: z.boolean(), reasons: z.array(z.string()) }).meta({
+  id: 'Review',
+  description:
+    'Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution.',
+});
+
 const summaryShape = {
   slug,
   title: z.string(),
   instrument: instrumentName,
   horizon: newHorizon,
   status: z.enum(OUTLOOK_STATUSES),
-  review: z.object({ due: z.boolean(), reasons: z.array(z.string()) }).meta({
-    id: 'Review',
-    description:
-      'Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution.',
-  }),
+  review,
   version: z.int().min(1),
   publishedAt: timestamp.meta({ description: 'When the ledger recorded this version.' }),
   author,

@@ -8,6 +8,7 @@ import {
 import type { OpenAPIV3_1 } from 'openapi-types';
 import { z } from 'zod';
 import { setFreshness } from '../conditional-requests.ts';
+import { completeFiles } from '../representations.ts';
 import type { Api } from '../routing.ts';
 import { MARK, tidy } from './tidy.ts';
 import { API_DESCRIPTION, TAGS } from './texts.ts';
@@ -15,10 +16,18 @@ import { API_DESCRIPTION, TAGS } from './texts.ts';
 /** The server that a page of the service itself asks, whatever its name is. */
 const SAME_ORIGIN = { url: '/', description: 'The service that serves this document' };
 
+/** What the document says beside the routes. */
+type Described = {
+  version: string;
+  publicUrl: string;
+  /** What the service posts to others. Its references name schemas with an id. */
+  webhooks: NonNullable<OpenAPIV3_1.Document['webhooks']>;
+};
+
 /** Collects the routes that are registered after it into the OpenAPI document. */
 export async function describeRoutes(
   app: FastifyInstance,
-  { version, publicUrl }: { version: string; publicUrl: string },
+  { version, publicUrl, webhooks }: Described,
 ): Promise<void> {
   const schemaRegistry = markedNames();
   const transformObject = createJsonSchemaTransformObject({ schemaRegistry });
@@ -34,6 +43,7 @@ export async function describeRoutes(
       },
       servers: [{ url: publicUrl, description: 'Where the service is reached' }, SAME_ORIGIN],
       tags: TAGS,
+      webhooks,
       components: {
         securitySchemes: {
           key: {
@@ -71,6 +81,13 @@ const FORGET_KEYS = {
 
 /** Serves Swagger UI on the document. */
 export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
+  // Its files change with a release only, at most an hour late. The page itself names no version of them.
+  app.addHook('onSend', async ({ url }, reply, payload) => {
+    const isFile = url.startsWith('/docs/static/') && reply.statusCode < 400;
+    if (isFile) reply.header('cache-control', 'public, max-age=3600');
+    return payload;
+  });
+  completeFiles(app);
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     // The policy of the page allows no other origin, and the page may have been reached under another name.

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { OpenAPIV3_1 } from 'openapi-types';
-import { EVENT_STREAM_TYPE } from '../negotiation.ts';
+import { CSV_TYPE, EVENT_STREAM_TYPE, NDJSON_TYPE } from '../negotiation.ts';
 import { examplePath } from './parameters.ts';
 import { problemExample, problemsOf } from './problem-examples.ts';
 import { STATUS_TEXTS } from './texts.ts';
@@ -17,8 +17,14 @@ const RECORDED = JSON.parse(
 /** `required`: every response that declares it has it. */
 export const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
   ETag: {
-    description: 'The strong validator of the body.',
+    description:
+      'The validator of the body. It is strong, except for a CSV of more than 1 MiB and for the export.',
     required: true,
+    schema: { type: 'string' },
+    example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
+  },
+  CurrentETag: {
+    description: 'The ETag that a write would have to send, where the outlook has one.',
     schema: { type: 'string' },
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
@@ -200,7 +206,7 @@ function headersOf(status: string, content: Record<string, Media>, operation: Co
     ...(hasETag && !isStream && { ETag: header('ETag') }),
     ...(status === '201' && { Location: header('Location') }),
     ...((isList || isVersion) && { Link: header('Link') }),
-    ...('text/csv' in content && { 'Content-Disposition': header('ContentDisposition') }),
+    ...((CSV_TYPE in content || NDJSON_TYPE in content) && { 'Content-Disposition': header('ContentDisposition') }),
     ...(method === 'get' &&
       !isStream && { Age: header('Age'), 'Cache-Status': header('CacheStatus') }),
   };
@@ -225,6 +231,7 @@ function problemResponse(
         ...OF_EVERY,
         ...OF_LIMITED,
         ...((status === '429' || status === '503') && RETRY),
+        ...(status === '412' && { ETag: header('CurrentETag') }),
         ...(status === '401' && { 'WWW-Authenticate': header('Authenticate') }),
       },
     }),

@@ -19,6 +19,7 @@ export const TAGS = [
   { name: 'Events', description: 'Changes in the ledger, streamed as they happen.' },
   { name: 'Webhooks', description: 'Events posted to a URL. For admins.' },
   { name: 'Feeds', description: 'New versions and outcomes for feed readers.' },
+  { name: 'Export', description: 'Everything in one response.' },
   { name: 'Instruments', description: 'The indices, shares and other things that outlooks cover.' },
   {
     name: 'Keys',
@@ -35,7 +36,8 @@ version that records who made it and why. Published versions never change.
 **Keys.** Reading needs no key unless the service is configured to require one. Writing does: press
 *Authorize* and enter your key (\`olk_…\`).
 
-**Conventions.** Timestamps are RFC 3339 in UTC with milliseconds; days are \`YYYY-MM-DD\`.
+**Conventions.** Timestamps are RFC 3339 in UTC with milliseconds; a finer one that you send is cut to them, and one
+without an offset is an error. Days are \`YYYY-MM-DD\`.
 Probabilities are fractions with at most four decimals, a double's noise aside: 35 % is \`0.35\`. Numbers in
 JSON are doubles (RFC 8259, section 6; RFC 7493, section 2.2): one beyond ±(2^53 − 1), or one so small that a
 double would be 0, is an error that names it. An unknown property or query parameter is an error that names it.

@@ -60,7 +60,7 @@ export type CachedResponse = {
 };
 
 /** Below this size, in bytes, compression saves nothing that a client would notice. */
-const WORTH_COMPRESSING = 1_024;
+export const WORTH_COMPRESSING = 1_024;
 
 /** Encodes a draft into the bytes and header fields that are sent. */
 export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedResponse {
@@ -164,7 +164,8 @@ function codingOf({ bodies, type }: CachedResponse, preference: CodingPreference
 }
 
 const brotli = promisify<Buffer, object, Buffer>(brotliCompress);
-const COMPRESS = {
+/** Compresses bytes off the event loop. */
+export const COMPRESS = {
   gzip: promisify<Buffer, Buffer>(gzip),
   // Higher qualities take up to forty times as long for a few percent.
   br: (bytes: Buffer) => brotli(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
