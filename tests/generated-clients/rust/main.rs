@@ -1,7 +1,7 @@
 //! Uses the client that openapi-generator makes for Rust, and prints what it read.
 use openapi::apis::configuration::Configuration;
 use openapi::apis::{evidence_api, outlooks_api, revisions_api, versions_api, Error};
-use openapi::models::{Outlook, ProbabilitiesInput, RevisionInput, Rule};
+use openapi::models::{Outlook, ProbabilitiesInput, Problem, RevisionInput, Rule};
 
 const SLUG: &str = "russell-2000-downside";
 
@@ -39,10 +39,10 @@ async fn main() {
         .collect();
     let revised = revise(&settings, 0.4, "Yields rose.").await.unwrap();
     let problem = match revise(&settings, 0.45, "Too much.").await {
-        Err(Error::ResponseError(refused)) => match refused.entity {
-            Some(revisions_api::ReviseOutlookError::Status422(problem)) => problem,
-            other => panic!("{other:?}"),
-        },
+        // The error's `entity` is the first variant that fits, whatever the status is; the text is the problem.
+        Err(Error::ResponseError(refused)) if refused.status == 422 => {
+            serde_json::from_str::<Problem>(&refused.content).unwrap()
+        }
         other => panic!("{other:?}"),
     };
     let history = versions_api::get_probabilities(&settings, SLUG, None, None, None, None, None)
