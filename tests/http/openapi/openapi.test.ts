@@ -145,7 +145,6 @@ test('each example of a body gets its documented response, in the order of a tou
     assessCondition:
       '/v1/outlooks/russell-2000-downside/conditions/orders-and-spending/assessments',
     createSeries: '/v1/series',
-    setSeriesSource: '/v1/series/us-10y-yield/source',
     recordObservations: '/v1/series/rut-close/observations',
     setSeriesSource: '/v1/series/rut-close/source',
     patchInstrument: '/v1/instruments/RUT',
@@ -195,8 +194,6 @@ test('each example of a body gets its documented response, in the order of a tou
     'setSeriesSource url': 200,
     'recordObservations closes': 200,
     'recordObservations csv': 200,
-    'setSeriesSource fred': 201,
-    'setSeriesSource url': 200,
     'createInstrument instrument': 201,
     'createOutlook clone': 201,
     'createOutlook rollover': 201,
