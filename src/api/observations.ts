@@ -11,7 +11,7 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CSV_TYPES, CsvText, placeOf, readCsv, type SentObservations } from './observation-csv.ts';
 import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
-import { announceObservations, type Announced } from './announce-observations.ts';
+import { announceObservations, type AnnounceDeps } from './announce-observations.ts';
 import { cursorTimestamp } from '../http/paging.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -26,7 +26,7 @@ import { importQuery, maxJumpOf, recorded } from './schemas/series-files.ts';
 import { invalidRequest, MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
 
 export type ObservationDeps = WriteDeps &
-  Announced & {
+  AnnounceDeps & {
     requireKeyForReads: boolean;
   };
 

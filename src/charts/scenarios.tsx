@@ -49,7 +49,7 @@ function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {
         const bar = length(probabilities[name]);
         const moved = deltas && deltas[name] !== 0 ? ` (${points(deltas[name])})` : '';
         const text = `${percent(probabilities[name])}${moved}`;
-        const cameAbout = resolution?.outcome === name;
+        const isOutcome = resolution?.outcome === name;
         return (
           <g>
             <Label
@@ -57,8 +57,8 @@ function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {
               y={top + 15}
               size={13}
               room={right - left}
-              {...(cameAbout && { weight: 600 })}
-              text={`${cameAbout ? '✓ ' : ''}${SCENARIO_TITLES[name]}${cameAbout ? ' came about' : ''} · ${scenarioTitles[name]}`}
+              {...(isOutcome && { weight: 600 })}
+              text={`${isOutcome ? '✓ ' : ''}${SCENARIO_TITLES[name]}${isOutcome ? ' came about' : ''} · ${scenarioTitles[name]}`}
             />
             <rect
               class={`fill-${name}`}

@@ -69,7 +69,7 @@ function markOf(text: string): Mark | null {
 function ambiguous(text: string, { mark }: Mark): string {
   const digits = text.replaceAll(/[.,]/g, '');
   const meanings = mark === ',' ? `${digits} or ${text.replace(',', '.')}` : `${text} or ${digits}`;
-  return `${quoted(text)} may mean ${meanings}, and no other number shows which: say what the decimal mark is with decimal=. or decimal=,`;
+  return `${quoted(text)} may mean ${meanings}, and no other number shows which: name the decimal mark with decimal=. or decimal=,`;
 }
 
 function contradiction(text: string, other: string, mark: DecimalMark | null): string {
@@ -85,7 +85,7 @@ function numberOf(plain: string, text: string, mark: DecimalMark): Reading<numbe
   const number = mark === ',' ? ungrouped.replace(',', '.') : ungrouped;
   if (hasGroups || !NUMBER.test(number)) {
     return {
-      fault: `${quoted(text)} is not a number: write digits with a decimal ${mark === '.' ? 'point, such as 2793.3' : 'comma, such as 2793,3'}, and leave out days without a value, or say with missing what stands for them`,
+      fault: `${quoted(text)} is not a number: write digits with a decimal ${mark === '.' ? 'point, such as 2793.3' : 'comma, such as 2793,3'}, and leave out days without a value, or say with missing which text means no value`,
     };
   }
   const fault = numberFault(number);

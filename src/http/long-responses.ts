@@ -14,7 +14,7 @@ import { whenFinished } from './when-finished.ts';
 
 /** How many long responses are sent at once, and to one address. */
 const AT_ONCE = 8;
-const TO_ADDRESS = 4;
+const AT_ONCE_TO_ADDRESS = 4;
 /** How long a client may leave a part unread before its response ends, in milliseconds. */
 const READ_WITHIN = 30_000;
 /** How many characters are written at once; a part of the body may have more. */
@@ -114,7 +114,7 @@ function admit(request: FastifyRequest, reply: FastifyReply): void {
   const address = addressOf(request);
   const headers = { 'retry-after': '5' };
   const ofAddress = sending.filter((one) => one === address).length;
-  if (ofAddress >= TO_ADDRESS) {
+  if (ofAddress >= AT_ONCE_TO_ADDRESS) {
     const detail = `Your address is reading ${ofAddress} long responses; wait until one is complete.`;
     throw new Problem('rate-limited', detail, { headers });
   }

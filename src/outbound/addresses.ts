@@ -51,7 +51,7 @@ export async function addressesOf(
 }
 
 /** How long a look-up of a name is waited for before its URL is stored, in milliseconds. */
-const LOOKED_UP_WITHIN = 2_000;
+const LOOK_UP_WITHIN = 2_000;
 
 /**
  * Why the service may not connect to a URL, to follow its name; null if it may, or if the name can't be looked up now. It is
@@ -59,7 +59,7 @@ const LOOKED_UP_WITHIN = 2_000;
  */
 export async function addressFault(url: URL, policy: AddressPolicy): Promise<string | null> {
   const late = new Promise<never>((_, reject) => {
-    setTimeout(() => reject(new Error('late')), LOOKED_UP_WITHIN).unref();
+    setTimeout(() => reject(new Error('late')), LOOK_UP_WITHIN).unref();
   });
   try {
     await Promise.race([addressesOf(url, policy), late]);

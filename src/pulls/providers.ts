@@ -94,7 +94,7 @@ export function requestFor(pull: Pull, settings: ProviderSettings): PullRequest 
 }
 
 /** What went wrong with a pull, with what the provider means by it. */
-export function faultWords({ kind }: Pull, fault: Error): string {
+export function describeFault({ kind }: Pull, fault: Error): string {
   const status = fault instanceof FetchFault ? fault.status : null;
   const meaning = kind === 'url' || status === null ? null : PROVIDERS[kind].statuses[status];
   return meaning ? `${fault.message}: ${meaning}` : fault.message;

@@ -35,7 +35,7 @@ export function observationsIn(
   return observations;
 }
 
-function requireMediaType({ mediaType, body }: FetchedFile, wanted: 'CSV' | 'JSON'): void {
+function requireMediaType({ mediaType, body }: FetchedFile, expected: 'CSV' | 'JSON'): void {
   const start = body
     .subarray(0, 200)
     .toString('latin1')
@@ -43,14 +43,14 @@ function requireMediaType({ mediaType, body }: FetchedFile, wanted: 'CSV' | 'JSO
     .trimStart();
   const name = mediaType === null ? '' : ` (${mediaType.slice(0, 60)})`;
   if (start.startsWith('<') || /\b(html|xml)\b/.test(mediaType ?? '')) {
-    throw new SourceFault(`the server sent a page${name} in place of ${wanted}`);
+    throw new SourceFault(`the server sent a page${name} in place of ${expected}`);
   }
   const isJson = /\bjson\b/.test(mediaType ?? '');
-  if (wanted === 'CSV' && (isJson || /^[{[]/.test(start))) {
+  if (expected === 'CSV' && (isJson || /^[{[]/.test(start))) {
     throw new SourceFault(`the server sent JSON${name} in place of CSV`);
   }
   if (
-    wanted === 'CSV' &&
+    expected === 'CSV' &&
     /^(image|audio|video|font)\/|zip|pdf|spreadsheetml/.test(mediaType ?? '')
   ) {
     throw new SourceFault(`the server sent something else${name} in place of CSV`);

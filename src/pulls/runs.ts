@@ -90,8 +90,8 @@ export async function recordSuccess(
         added,
         revised,
         unchanged,
-        fit(etag),
-        fit(lastModified),
+        storable(etag),
+        storable(lastModified),
         spread,
       ]);
       if (rowCount === 0) throw new Overtaken();
@@ -121,7 +121,7 @@ const UNCHANGED: Recorded = {
 /** The longest validator that is stored, in characters; without one, the next pull fetches the whole file. */
 const LONGEST_VALIDATOR = 300;
 
-function fit(validator: string | null): string | null {
+function storable(validator: string | null): string | null {
   return validator !== null && validator.length <= LONGEST_VALIDATOR ? validator : null;
 }
 

@@ -49,9 +49,9 @@ const url = webAddress
   });
 
 const everyMinutes = z
-  .int({ error: `must be a whole number in ${EVERY_MINUTES.least}–${EVERY_MINUTES.most}` })
-  .min(EVERY_MINUTES.least)
-  .max(EVERY_MINUTES.most)
+  .int({ error: `must be a whole number in ${EVERY_MINUTES.min}–${EVERY_MINUTES.max}` })
+  .min(EVERY_MINUTES.min)
+  .max(EVERY_MINUTES.max)
   .meta({ description: 'Minutes between two pulls: 15 to 44640, which is 31 days.' });
 
 /** How a file is written, by the parameters of an import. */
@@ -83,7 +83,7 @@ export const sourceInput = withRule(
     }),
     url: url.nullable().default(null),
     file: file.nullable().default(null),
-    everyMinutes: everyMinutes.default(EVERY_MINUTES.usual),
+    everyMinutes: everyMinutes.default(EVERY_MINUTES.default),
   }),
   placeFaults,
 ).meta({

@@ -82,15 +82,15 @@ export async function setSource(
   series: PulledSeries,
   { place, everyMinutes }: { place: Place; everyMinutes: number },
   now: Date,
-): Promise<{ source: SeriesSource; change: 'set' | 'replaced' | 'kept' }> {
+): Promise<{ source: SeriesSource; change: 'set' | 'replaced' | 'rescheduled' }> {
   requireDates(series, place);
   const { rows } = await session.query<Place & { id: string }>(
     `select s.id, ${PLACE} from series_sources s where s.series_id = $1 for no key update`,
     [series.id],
   );
   const [before] = rows;
-  const isKept = before !== undefined && isSamePlace(before, place);
-  if (isKept) await keepSource(session, before.id, everyMinutes, now);
+  const isSame = before !== undefined && isSamePlace(before, place);
+  if (isSame) await reschedule(session, before.id, everyMinutes, now);
   else {
     if (before) await session.query('delete from series_sources where id = $1', [before.id]);
     else await requireRoom(session);
@@ -111,7 +111,7 @@ export async function setSource(
     );
   }
   const source = await readSource(session, series.key);
-  return { source, change: isKept ? 'kept' : before ? 'replaced' : 'set' };
+  return { source, change: isSame ? 'rescheduled' : before ? 'replaced' : 'set' };
 }
 
 function requireDates(series: PulledSeries, { kind }: Place): void {
@@ -134,7 +134,7 @@ function isSamePlace(one: Place, other: Place): boolean {
 }
 
 /** A pull under way goes on: it is due again once it ends. */
-async function keepSource(
+async function reschedule(
   session: Session,
   id: string,
   everyMinutes: number,

@@ -62,7 +62,7 @@ export const seriesSources = pgTable(
     check(
       'series_sources_every_minutes',
       sql.raw(
-        `"series_sources"."every_minutes" between ${EVERY_MINUTES.least} and ${EVERY_MINUTES.most}`,
+        `"series_sources"."every_minutes" between ${EVERY_MINUTES.min} and ${EVERY_MINUTES.max}`,
       ),
     ),
     check('series_sources_attempts', sql`${t.attempts} >= 0 and ${t.failures} >= 0`),
