@@ -1,7 +1,7 @@
 import { CsvError, parse as parseCsv } from 'csv-parse/sync';
 import { chooseColumns, type Columns, type FileFormat, NO_VALUE } from './file-columns.ts';
 import { checkLimits, malformation, MOST_ROWS, type Table, tableOf } from './file-table.ts';
-import type { Dating, datingOfPeriods } from './series.ts';
+import type { Dating } from './series.ts';
 import { looksLikeDate, readDates, type Reading, type WrittenDay } from './written-dates.ts';
 import { readNumbers } from './written-numbers.ts';
 
@@ -44,7 +44,7 @@ export type SeriesFile = {
  * else what the file shows. What could mean two things is a fault, never a guess. A row without a value is skipped, and an
  * empty row is no row. A file of a million cells takes about a second, so {@link checkLimits} refuses larger ones.
  * @param text the whole file, decoded, with or without a byte order mark
- * @param dated the day that stands for a month or a quarter, see {@link datingOfPeriods}
+ * @param dated the day that stands for a month or a quarter, see `datingOfPeriods`
  */
 export function readSeriesFile(text: string, format: FileFormat = {}, dated?: Dating): SeriesFile {
   const malformed = malformation(text);
