@@ -1,7 +1,7 @@
 import { CsvError, parse as parseCsv } from 'csv-parse/sync';
 import { chooseColumns, type Columns, type FileFormat, NO_VALUE } from './file-columns.ts';
 import { csvFault, limitFault, MOST_ROWS, type Table, tableOf } from './file-table.ts';
-import type { Dating, datingOfPeriods } from './series.ts';
+import type { Dating } from './series.ts';
 import { looksLikeDate, readDates, type Reading, type WrittenDay } from './written-dates.ts';
 import { readNumbers } from './written-numbers.ts';
 
@@ -43,7 +43,7 @@ export type SeriesFile = {
  * The format states the delimiter, the columns, and how dates and decimals are written; what it leaves out is detected.
  * An ambiguous file is a fault, never a guess. A row without a value is skipped, and an empty row is ignored. A file of a million cells takes about a second, so {@link limitFault} refuses larger ones.
  * @param text the whole file, decoded, with or without a byte order mark
- * @param dated the day that stands for a month or a quarter, see {@link datingOfPeriods}
+ * @param dated the day that stands for a month or a quarter, see `datingOfPeriods`
  */
 export function readSeriesFile(text: string, format: FileFormat = {}, dated?: Dating): SeriesFile {
   const malformed = csvFault(text);
