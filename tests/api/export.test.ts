@@ -2,7 +2,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hashFramework } from '../../src/domain/framework.ts';
 import { hashDocument } from '../../src/domain/hash-chain.ts';
-import { exportBatches } from '../../src/ledger/export.ts';
+import { exportBatches, type ExportRecord } from '../../src/ledger/export.ts';
 import { fillLedger } from '../support/outlooks.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send } from '../support/requests.ts';
@@ -235,33 +235,34 @@ async function observeNewSeries(busy: TestLedger): Promise<void> {
   expect(observed.statusCode, observed.body).toBe(200);
 }
 
+async function reviseSample(busy: TestLedger): Promise<void> {
+  const probabilities = { bear: 0.5, base: 0.3, bull: 0.2 };
+  const revised = await busy.revise({ probabilities, rationale: 'Worse.' });
+  expect(revised.statusCode, revised.body).toBe(201);
+  const url = `/v1/outlooks/${SLUG}/conditions/orders-and-spending/assessments`;
+  const assessment = { state: 'untriggered', rationale: 'Published again.' };
+  const assessed = await send(busy, 'POST', url, assessment);
+  expect(assessed.statusCode, assessed.body).toBe(201);
+}
+
 test('a record refers to nothing that was written after what it would be in', async () => {
   const busy = await startLedger();
   try {
     await fillLedger(busy);
-    const seen: Line[] = [];
+    const seen: ExportRecord[] = [];
     const isNew = (type: string) => seen.every((one) => one.type !== type);
-    const conditions = `/v1/outlooks/${SLUG}/conditions`;
     for await (const batch of exportBatches(busy.pool)) {
-      if (batch.some(({ type }) => type === 'version') && isNew('version')) {
-        const revised = await busy.revise({
-          probabilities: { bear: 0.5, base: 0.3, bull: 0.2 },
-          rationale: 'Worse.',
-        });
-        expect(revised.statusCode, revised.body).toBe(201);
-        const assessment = { state: 'untriggered', rationale: 'Published again.' };
-        const url = `${conditions}/orders-and-spending/assessments`;
-        const assessed = await send(busy, 'POST', url, assessment);
-        expect(assessed.statusCode, assessed.body).toBe(201);
-      }
+      if (batch.some(({ type }) => type === 'version') && isNew('version'))
+        await reviseSample(busy);
       const isReference = batch.some(({ type }) => type === 'observation' || type === 'series');
       if (isReference && isNew('observation') && isNew('series')) await observeNewSeries(busy);
       seen.push(...batch);
     }
     const of = (type: string) => seen.filter((one) => one.type === type);
-    const versions = of('version').map(({ outlook, version }) => `${outlook} ${version}`);
-    for (const one of [...of('conditionChange'), ...of('drawdownChange')])
-      expect(versions).toContain(`${one['outlook']} ${one['version']}`);
+    const versionOf = ({ outlook, version }: ExportRecord) => [outlook, version];
+    const versions = of('version').map(versionOf);
+    for (const type of ['conditionChange', 'drawdownChange'])
+      for (const one of of(type)) expect(versions).toContainEqual(versionOf(one));
     const series = of('series').map(({ key }) => key);
     for (const one of of('observation')) expect(series).toContain(one['series']);
   } finally {
