@@ -41,8 +41,8 @@ async function* manyParts(count: number): AsyncGenerator<string, void> {
 }
 
 /** A response whose body nobody reads yet. */
-async function open(): Promise<IncomingMessage> {
-  const sent = requestOf(origin, { agent: false });
+async function open(localAddress = '127.0.0.1'): Promise<IncomingMessage> {
+  const sent = requestOf(origin, { agent: false, localAddress });
   sent.on('error', () => {}).end();
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   response.on('error', () => {}).pause();
@@ -90,7 +90,9 @@ test('a body that can not be read to its end is no whole one', async () => {
     yield* manyParts(3);
     throw new Error('the database is gone');
   };
-  await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow(/terminated|fetch failed/);
+  await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow(
+    /terminated|fetch failed/,
+  );
   const zipped = fetch(origin, { headers: { 'accept-encoding': 'gzip' } });
   await expect(zipped.then((answer) => answer.text())).rejects.toThrow(/terminated|fetch failed/);
   // Without chunks, the end of a connection is the end of a body. So it must not just end.
@@ -121,8 +123,27 @@ test('an address reads four at once; more are refused until one is complete', as
   const known = { 'if-none-match': '"state"', 'accept-encoding': 'identity' };
   expect((await fetch(origin, { headers: known })).status).toBe(304);
   for (const response of responses) response.destroy();
-  await expect.poll(() => progress.returned).toBe(4);
+  // The one for HEAD as well.
+  await expect.poll(() => progress.returned).toBe(5);
   const again = await open();
   expect(again.statusCode).toBe(200);
   again.destroy();
+});
+
+test('addresses that read several leave room for others', async () => {
+  parts = () => manyParts(10_000);
+  const responses: IncomingMessage[] = [];
+  const statusFrom = async (address: string) => {
+    const response = await open(address);
+    responses.push(response);
+    return response.statusCode;
+  };
+  for (let count = 0; count < 4; count += 1) expect(await statusFrom('127.0.0.1')).toBe(200);
+  expect(await statusFrom('127.0.0.2')).toBe(200);
+  expect(await statusFrom('127.0.0.2')).toBe(429);
+  expect(await statusFrom('127.0.0.3')).toBe(200);
+  expect(await statusFrom('127.0.0.4')).toBe(200);
+  expect(await statusFrom('127.0.0.5')).toBe(200);
+  expect(await statusFrom('127.0.0.6')).toBe(503);
+  for (const response of responses) response.destroy();
 });
