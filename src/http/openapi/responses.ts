@@ -17,8 +17,14 @@ const RECORDED = JSON.parse(
 /** `required`: every response that declares it has it. */
 export const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
   ETag: {
-    description: 'The strong validator of the body.',
+    description:
+      'The validator of the body. It is strong, except for a CSV of more than 1 MiB and for the export.',
     required: true,
+    schema: { type: 'string' },
+    example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
+  },
+  CurrentETag: {
+    description: 'The ETag that a write would have to send, where the outlook has one.',
     schema: { type: 'string' },
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
@@ -225,6 +231,7 @@ function problemResponse(
         ...OF_EVERY,
         ...OF_LIMITED,
         ...((status === '429' || status === '503') && RETRY),
+        ...(status === '412' && { ETag: header('CurrentETag') }),
         ...(status === '401' && { 'WWW-Authenticate': header('Authenticate') }),
       },
     }),

@@ -146,7 +146,6 @@ test('each example of a body gets its documented response, in the order of a tou
       '/v1/outlooks/russell-2000-downside/conditions/orders-and-spending/assessments',
     createSeries: '/v1/series',
     recordObservations: '/v1/series/rut-close/observations',
-    setSeriesSource: '/v1/series/rut-close/source',
     patchInstrument: '/v1/instruments/RUT',
     holdView: '/v1/outlooks/russell-2000-downside/views/me',
     publishConsensus: '/v1/outlooks/russell-2000-downside/consensus',
