@@ -157,7 +157,7 @@ function answerOf(error: unknown): Response | null {
   return isAnswer ? error.response : null;
 }
 
-/** Calls back once it was not restarted for a time, in milliseconds. */
+/** Calls back if it is not restarted in time, in milliseconds. */
 class Alarm {
   readonly #milliseconds: number;
   readonly #ring: () => void;

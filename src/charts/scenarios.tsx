@@ -13,7 +13,7 @@ export type ScenariosData = {
   /** How far the version moved each probability; null for the first version. */
   deltas: Fractions | null;
   scenarioTitles: Record<ScenarioName, string>;
-  /** What came about; null if that is not recorded. */
+  /** The outcome; null unless it is recorded. */
   resolution: { outcome: ScenarioName | 'void'; realisedReturn: number | null } | null;
 };
 

@@ -16,7 +16,7 @@ const COMMA_GROUPS = /^[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?$/;
  * Reads the numbers of a column, whose decimal mark is a point or a comma; the other one, a space or an apostrophe may
  * group thousands. The mark is the one given, or the one that any number shows, such as 2,861.99. If none shows it, a
  * point is the decimal mark of a file that a comma separates, and every number that may mean two things is refused.
- * @param delimiter what separates the cells of the file
+ * @param delimiter the character between two cells of the file
  */
 export function readNumbers(
   texts: readonly string[],

@@ -54,8 +54,8 @@ export async function addressesOf(
 const LOOK_UP_WITHIN = 2_000;
 
 /**
- * Why the service may not connect to a URL, to follow its name; null if it may, or if the name can't be looked up now. It is
- * looked up anew at each connection.
+ * Why the service may not connect to a URL; follows the name of the URL. Null if it may, or if the host can't be looked up
+ * now: it is looked up anew at each connection.
  */
 export async function addressFault(url: URL, policy: AddressPolicy): Promise<string | null> {
   const late = new Promise<never>((_, reject) => {

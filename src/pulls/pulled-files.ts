@@ -99,13 +99,13 @@ const fredObservations = z.object({
   ),
 });
 
-/** What a provider sent as CSV that the rules of files read. */
+/** The response of a provider as CSV, for {@link readSeriesFile}. */
 function csvOf(text: string, pull: Pull): string {
   if (pull.kind === 'fred') return fredCsv(text);
   return pull.kind === 'ecb' ? ecbCsv(text, pull) : text;
 }
 
-/** FRED's JSON as CSV, so that the rules of files decide what is a date and what a number. */
+/** FRED's JSON as CSV, so that one parser reads all dates and numbers. */
 function fredCsv(text: string): string {
   const { data } = fredObservations.safeParse(parsedJson(text));
   if (!data) {

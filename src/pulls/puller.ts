@@ -58,7 +58,7 @@ export type PullerDeps = AnnounceDeps & {
   drainWithin?: number;
 };
 
-/** The error of a pull whose cause is on this side. */
+/** The error that a source shows if the service itself failed. */
 const UNEXPECTED = 'the service could not record what it pulled; its log says why';
 
 type Outcome = 'stored' | 'unchanged' | 'failed' | 'discarded';
@@ -120,7 +120,7 @@ export class SeriesPuller {
     if (this.#isRunning) this.#look();
   }
 
-  /** Pulls all that is due, also if the puller does not run, and resolves when nothing is left. */
+  /** Pulls every source that is due, even on an instance that does not pull. Resolves when none is left. */
   async pullDue(): Promise<void> {
     this.#look();
     while (this.#claiming || this.#underWay.size > 0) {
@@ -129,7 +129,7 @@ export class SeriesPuller {
     }
   }
 
-  /** A call while it looks makes it look once more. */
+  /** Looks for due sources. Called while it looks, it looks once more. */
   #look(): void {
     if (this.#isClosed) return;
     this.#isDue = true;

@@ -62,11 +62,11 @@ const SUCCEEDED = `
     due_at = $3::timestamptz + every_minutes * interval '1 minute' * $9::float8
    where id = $1 and attempts = $2`;
 
-/** What a pull brought: the days of the file; null if the server says that it has not changed. */
+/** The result of a pull: the days of the file; null if the server says that it has not changed. */
 export type Pulled = { observations: readonly PulledObservation[] | null; note: string };
 
 /**
- * Records what a pull brought, its success and its audit entry in one transaction.
+ * Records the observations of a pull, its success and its audit entry in one transaction.
  * @param spread by which the time to the next pull is multiplied, at least 1
  * @returns what was recorded; null if the source is no longer the one that was pulled, and nothing was stored
  */

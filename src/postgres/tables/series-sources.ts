@@ -4,7 +4,7 @@ import { EVERY_MINUTES, SOURCE_KINDS, type SourceKind } from '../../domain/pulls
 import { literals, timestamptz } from './columns.ts';
 import { series } from './series.ts';
 
-// Where a series is pulled from, and how pulling goes. A source that leads elsewhere is a new row.
+// Where a series is pulled from, and how its pulls went. A source with another place is a new row.
 export const seriesSources = pgTable(
   'series_sources',
   {
