@@ -20,9 +20,9 @@ export async function requestedOutlook(
 ): Promise<z.output<typeof newOutlook>> {
   refuseResponse(sent);
   if (!isObject(sent) || sent['from'] === undefined) return parse(newOutlook, sent);
-  const { from, ...replaced } = sent;
-  const source = await readSource(session, versions, parse(cloneSource, { from }).from);
-  return parse(newOutlook, { ...source, ...replaced }, 'body', sent);
+  const { from } = parse(cloneSource, { from: sent['from'] });
+  const source = await readSource(session, versions, from);
+  return parse(newOutlook, { ...source, ...sent }, 'body', sent);
 }
 
 /** The members that a clone takes from a version: not the slug, the rationale and `continues`, which are its own. */

@@ -94,7 +94,7 @@ export async function publishOutlook(
   author: OutlookVersion['author'],
   now: () => Date,
 ): Promise<OutlookVersion> {
-  const { slug: givenSlug, instrument, horizon, continues, ...published } = body;
+  const { slug: givenSlug, instrument, horizon, continues, from: _, ...published } = body;
   const { rationale, probabilities, ...framework } = published;
   const subject = { slug: givenSlug ?? slugOf(framework.title), instrument, horizon, continues };
   return createOutlook(session, { ...subject, author, rationale, probabilities, framework }, now);
