@@ -41,8 +41,7 @@ export type SeriesFile = {
 /**
  * Reads a file of a series: CSV (RFC 4180) with a header line, a column of dates and one of values, with any line ends.
  * The format states the delimiter, the columns, and how dates and decimals are written; what it leaves out is detected.
- * An ambiguous file is a fault, never a guess. A row without a value is skipped, and an empty row is ignored. A file of a
- * million cells takes about a second, so {@link limitFault} refuses larger ones.
+ * An ambiguous file is a fault, never a guess. A row without a value is skipped, and an empty row is ignored. A file of a million cells takes about a second, so {@link limitFault} refuses larger ones.
  * @param text the whole file, decoded, with or without a byte order mark
  * @param dated the day that stands for a month or a quarter, see {@link datingOfPeriods}
  */
@@ -225,7 +224,8 @@ function countFault(cells: readonly string[], reader: Reader): string | null {
   }
   if (!surplus && cells.length >= header.length) return null;
   const [own, most] = surplus ? [filled(cells), filled(header)] : [cells.length, header.length];
-  const counts = `has ${own} ${own === 1 ? 'column' : 'columns'}, but the header has ${most}`;
+  const width = own === 1 ? '1 column' : `${own} columns`;
+  const counts = `has ${width}, but the header has ${most}`;
   return surplus && delimiter === ','
     ? `${counts}: put a cell with a comma in quotes, such as "2793,3"`
     : counts;
