@@ -5169,6 +5169,7 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                ETag: components["headers"]["CurrentETag"];
                 [name: string]: unknown;
             };
             content: {
@@ -5296,10 +5297,15 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description The strong validator of the body.
+         * @description The validator of the body. It is strong, except for a CSV of more than 1 MiB and for the export.
          * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
          */
         ETag: string;
+        /**
+         * @description The ETag that a write would have to send, where the outlook has one.
+         * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+         */
+        CurrentETag: string;
         /**
          * @description The URL of the created resource.
          * @example /v1/outlooks/russell-2000-downside/versions/2
@@ -5565,6 +5571,7 @@ export type ParameterLastEventId = components['parameters']['LastEventId'];
 export type ParameterIdempotencyKey = components['parameters']['IdempotencyKey'];
 export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type HeaderETag = components['headers']['ETag'];
+export type HeaderCurrentETag = components['headers']['CurrentETag'];
 export type HeaderLocation = components['headers']['Location'];
 export type HeaderLink = components['headers']['Link'];
 export type HeaderContentDisposition = components['headers']['ContentDisposition'];

@@ -28,7 +28,7 @@ CREATE TABLE "series_sources" (
         else "series_sources"."provider_id" is not null and num_nulls("series_sources"."url", "series_sources"."layout") = 2 end),
 	CONSTRAINT "series_sources_provider_id" CHECK (length("series_sources"."provider_id") between 1 and 300),
 	CONSTRAINT "series_sources_url" CHECK ("series_sources"."url" ~ '^https?://' and "series_sources"."url" !~ '^https?://[^/?#]*@' and length("series_sources"."url") <= 2000),
-	CONSTRAINT "series_sources_layout" CHECK (json_typeof("series_sources"."layout") = 'object' and length("series_sources"."layout"::text) <= 5000),
+	CONSTRAINT "series_sources_layout" CHECK (json_typeof("series_sources"."layout") = 'object' and length("series_sources"."layout"::text) <= 10000),
 	CONSTRAINT "series_sources_host" CHECK (length("series_sources"."host") between 1 and 300),
 	CONSTRAINT "series_sources_every_minutes" CHECK ("series_sources"."every_minutes" between 15 and 44640),
 	CONSTRAINT "series_sources_attempts" CHECK ("series_sources"."attempts" >= 0 and "series_sources"."failures" >= 0),

@@ -27,7 +27,7 @@ function roomOf(name: string): string {
 
 /** What a module imports: modules by their path from src, packages by their name. */
 function importsOf(name: string, text: string): string[] {
-  const sources = text.matchAll(/(?:\bfrom|^import|\bimport\()\s*'([^']+)'/gm);
+  const sources = text.matchAll(/(?:(?<!')\bfrom|^import|\bimport\()\s*'([^']+)'/gm);
   return [...sources].map(([, source = '']) =>
     source.startsWith('.') ? path.posix.join(path.posix.dirname(name), source) : source,
   );

@@ -35,10 +35,14 @@ export type SentObservations = z.output<typeof newObservations> & {
 
 /**
  * Reads observations as CSV.
- * @param dated the dating of the series
+ * @param dated the dating of the series; undefined if months and quarters are refused
  * @throws Problem `invalid-request` with all faults, each by its line and column; `malformed-request` if it is no CSV
  */
-export function readCsv({ text }: CsvText, format: FileFormat, dated: Dating): SentObservations {
+export function readCsv(
+  { text }: CsvText,
+  format: FileFormat,
+  dated: Dating | undefined,
+): SentObservations {
   const { rows, skipped, faults, malformed } = readSeriesFile(text, format, dated);
   if (malformed !== null) throw new Problem('malformed-request', `The body ${malformed}.`);
   const errors = faults.map(({ index, column, detail }) => ({

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { datingOfPeriods } from '../domain/series.ts';
 import { listObservations, type Vintage } from '../ledger/observation-reads.ts';
 import { recordObservations } from '../ledger/observations.ts';
 import { previewObservations } from '../ledger/observation-preview.ts';
@@ -107,8 +108,8 @@ async function observationsOf(
   } = query;
   const described = { dateColumn, valueColumn, dateFormat, decimal, delimiter, missing };
   if (body instanceof CsvText) {
-    const { dated } = await readSeries(pool, key);
-    return readCsv(body, { provider, ...described }, dated);
+    const series = await readSeries(pool, key);
+    return readCsv(body, { provider, ...described }, datingOfPeriods(series));
   }
   const errors = Object.entries({ format: provider, ...described }).flatMap(([name, value]) => {
     const detail = 'describes CSV: send it with Content-Type: text/csv';

@@ -89,6 +89,12 @@ function dateColumn(
   looksLikeDates: (column: number) => boolean,
 ): number | ColumnFault {
   if (named !== undefined) return namedColumn(names, named, 'dateColumn');
+  const dates = known.dates.filter((name) => looksLikeDates(indexOf(names, name)));
+  if (provider === undefined && dates.length > 1) {
+    return {
+      fault: `has several columns of dates: say with dateColumn which to read, of ${dates.join(', ')}`,
+    };
+  }
   for (const name of known.dates) {
     if (count(names, name) > 1) return { fault: `has several columns ${name}: keep one` };
     const index = indexOf(names, name);

@@ -1,7 +1,7 @@
 import { CsvError, parse as parseCsv } from 'csv-parse/sync';
 import { chooseColumns, type Columns, type FileFormat, NO_VALUE } from './file-columns.ts';
 import { checkLimits, malformation, MOST_ROWS, type Table, tableOf } from './file-table.ts';
-import type { Dating } from './series.ts';
+import type { Dating, datingOfPeriods } from './series.ts';
 import { looksLikeDate, readDates, type Reading, type WrittenDay } from './written-dates.ts';
 import { readNumbers } from './written-numbers.ts';
 
@@ -44,7 +44,7 @@ export type SeriesFile = {
  * else what the file shows. What could mean two things is a fault, never a guess. A row without a value is skipped, and an
  * empty row is no row. A file of a million cells takes about a second, so {@link checkLimits} refuses larger ones.
  * @param text the whole file, decoded, with or without a byte order mark
- * @param dated the dating of the series, for files with months or quarters in place of days
+ * @param dated the day that stands for a month or a quarter, see {@link datingOfPeriods}
  */
 export function readSeriesFile(text: string, format: FileFormat = {}, dated?: Dating): SeriesFile {
   const malformed = malformation(text);
@@ -212,14 +212,32 @@ function readCells(
   }));
 }
 
-/** Excel pads rows with empty cells, so only cells with a text count as too many. */
-function countFault(cells: readonly string[], { header, delimiter }: Reader): string | null {
-  const surplus = cells.slice(header.length).some((cell) => cell !== '');
+/**
+ * Excel pads rows with empty cells, so only cells with a text count as too many. They also do below an empty name: a value
+ * such as 2861,99 without quotes ends there. Only pandas leaves the name of a first column empty, that of its index.
+ */
+function countFault(cells: readonly string[], reader: Reader): string | null {
+  const { header, columns, delimiter } = reader;
+  const isNamed = (index: number) => Boolean(header[index]) || index === columns.date;
+  const surplus = cells.some((cell, index) => cell !== '' && index > 0 && !isNamed(index));
+  if (!surplus && endsInNote(cells, reader)) {
+    return 'has more columns than the header, and only digits as its note: put a cell with a comma in quotes, such as "2793,3"';
+  }
   if (!surplus && cells.length >= header.length) return null;
-  const counts = `has ${cells.length} columns, but the header has ${header.length}`;
+  const [own, most] = surplus ? [filled(cells), filled(header)] : [cells.length, header.length];
+  const counts = `has ${own} columns, but the header has ${most}`;
   return surplus && delimiter === ','
     ? `${counts}: put a cell with a comma in quotes, such as "2793,3"`
     : counts;
+}
+
+/** How many cells there are up to the last one with a text. */
+const filled = (cells: readonly string[]): number => cells.findLastIndex((cell) => cell !== '') + 1;
+
+/** Whether a row is longer than the header, and has only digits as its note: the decimals of the value before it. */
+function endsInNote(cells: readonly string[], { header, columns, delimiter }: Reader): boolean {
+  const isLong = cells.length > header.length && delimiter === ',';
+  return isLong && columns.note === columns.value + 1 && /^\d+$/.test(cells[columns.note] ?? '');
 }
 
 function placeOf(line: number, column: 'date' | 'value', { header, columns }: Reader): string {

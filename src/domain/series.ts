@@ -26,6 +26,14 @@ const MONTHS_APART: Partial<Record<Frequency, number>> = {
   annual: 12,
 };
 
+/** Which day stands for a month or a quarter in a file of the series; undefined where a file must have days. */
+export function datingOfPeriods(series: {
+  frequency: Frequency;
+  dated: Dating;
+}): Dating | undefined {
+  return series.frequency in MONTHS_APART ? series.dated : undefined;
+}
+
 /**
  * The day for which an observation stands: its date or, in a series that dates observations by the start of their
  * period, the last day of that period. Months are counted from the date, and a day that a month lacks is its last one.

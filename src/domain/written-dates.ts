@@ -23,6 +23,7 @@ const SHORT_YEAR = /^\d{1,2}([-/.])\d{1,2}\1\d\d$/;
 const NAMED_DAY_FIRST = /^(\d{1,2})[-/ .]([a-z]{3,9})\.?,?[-/ ](\d{4})$/i;
 const NAMED_MONTH_FIRST = /^([a-z]{3,9})\.? (\d{1,2}),? (\d{4})$/i;
 const MONTH = /^(\d{4})-?(?:M)?(\d\d)$/i;
+const DASHED_MONTH = /^\d{4}-M?\d\d$/i;
 const QUARTER = /^(\d{4})[- ]?Q([1-4])$/i;
 const TIME =
   /^(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,]\d{1,9})?)?(?: ?(AM|PM))?(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?$/i;
@@ -48,7 +49,7 @@ export function readDates(
 export function looksLikeDate(text: string): boolean {
   const isNamed = NAMED_DAY_FIRST.test(text) || NAMED_MONTH_FIRST.test(text);
   if (isNamed || YEAR_FIRST.test(text) || YEAR_LAST.test(text)) return true;
-  if (SHORT_YEAR.test(text) || QUARTER.test(text)) return true;
+  if (SHORT_YEAR.test(text) || QUARTER.test(text) || DASHED_MONTH.test(text)) return true;
   const [, year, month, day] = COMPACT.exec(text) ?? [];
   return year !== undefined && 'value' in dayOf(text, year, month, day, undefined);
 }
@@ -111,10 +112,14 @@ function readYearLast(text: string, shown: ReturnType<typeof orderOf>): Reading<
   return dayOf(text, year, month, day, time);
 }
 
-const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
+const MONTHS =
+  'january february march april may june july august september october november december'.split(
+    ' ',
+  );
 
+/** The number of a month by its English name, or the beginning of it; 0 for any other, such as marraskuu. */
 function monthNamed(name = ''): string {
-  return String(MONTHS.indexOf(name.slice(0, 3).toLowerCase()) + 1);
+  return String(MONTHS.findIndex((month) => month.startsWith(name.toLowerCase())) + 1);
 }
 
 function readPeriod(text: string, dated: Dating | undefined): Reading<WrittenDay> {
@@ -218,6 +223,9 @@ export function dateFormatFault(dateFormat: string): string | null {
   const unknown = words.find((word) => !(word in TOKENS) && /[A-Za-z%]/.test(word) && word !== 'T');
   const parts = words.map((word) => TOKENS[word]?.is).filter((part) => part !== undefined);
   const isWhole = ['year', 'month', 'day'].every((part) => parts.includes(part));
+  if (words.some((word, index) => ['MD', 'DM'].includes(word + (words[index + 1] ?? '')))) {
+    return 'must have MM and DD where nothing separates the month from the day, as in YYYYMMDD';
+  }
   if (unknown === undefined && isWhole && new Set(parts).size === parts.length) return null;
   return 'must have the year, the month and the day once, such as DD/MM/YYYY, MM/DD/YY, YYYYMMDD, D MMM YYYY or %d/%m/%Y';
 }

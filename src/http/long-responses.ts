@@ -208,9 +208,13 @@ async function withinBudget({ work }: FastifyRequest, signal: AbortSignal): Prom
   }
 }
 
-/** Resets the connection: only so does a client of HTTP/1.0 learn that the body is incomplete. */
+/** Resets the connection: only so does a client of HTTP/1.0, as proxies often are, learn that the body is incomplete. */
 function breakOff({ raw }: FastifyReply): void {
   const { socket } = raw;
-  if (raw.req.httpVersionMinor === 0) socket?.resetAndDestroy();
+  if (socket && raw.req.httpVersionMinor === 0) {
+    // Node.js would end the connection first, as after a whole body.
+    socket.destroySoon = () => socket.destroy();
+    socket.resetAndDestroy();
+  }
   raw.destroy();
 }

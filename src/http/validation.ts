@@ -95,14 +95,15 @@ function fieldErrors(issue: z.core.$ZodIssue, part: HttpPart): FieldError[] {
     }));
   }
   if (issue.code === 'invalid_union') {
-    // The branch with the fewest issues is the one that the client meant.
-    const branches = issue.errors.map((issues) =>
-      issues.flatMap((inner) =>
-        fieldErrors({ ...inner, path: [...issue.path, ...inner.path] }, part),
-      ),
+    // The client meant the branch that knows all members sent, or else the one with the fewest issues.
+    const isStrange = (issues: readonly z.core.$ZodIssue[]) =>
+      issues.some(({ code, path }) => code === 'unrecognized_keys' && path.length === 0);
+    const [closest = []] = issue.errors.toSorted(
+      (a, b) => Number(isStrange(a)) - Number(isStrange(b)) || a.length - b.length,
     );
-    const [closest = []] = branches.toSorted((a, b) => a.length - b.length);
-    return closest;
+    return closest.flatMap((inner) =>
+      fieldErrors({ ...inner, path: [...issue.path, ...inner.path] }, part),
+    );
   }
   return [{ pointer: jsonPointer(issuePath(issue)), detail: issue.message, ...where }];
 }

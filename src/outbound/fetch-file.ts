@@ -74,7 +74,7 @@ async function follow(request: FileRequest, signal: AbortSignal): Promise<Fetche
     const status = response.statusCode ?? 0;
     if (status === 200) return read(response, request.maxBytes);
     response.destroy();
-    if (status === 304) return null;
+    if (status === 304 && isConditional(request)) return null;
     const { location, 'retry-after': retryAfter } = response.headers;
     if (!REDIRECTS.has(status) || location === undefined) {
       throw new FetchFault(`the server answered ${status}`, status, retryAfter);
@@ -87,6 +87,10 @@ async function follow(request: FileRequest, signal: AbortSignal): Promise<Fetche
     if (followed === MOST_REDIRECTS) throw new FetchFault(`more than ${MOST_REDIRECTS} redirects`);
     url = redirectedTo(url, location);
   }
+}
+
+function isConditional({ headers }: FileRequest): boolean {
+  return 'if-none-match' in headers || 'if-modified-since' in headers;
 }
 
 /**

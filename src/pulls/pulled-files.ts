@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { FileFormat } from '../domain/file-columns.ts';
 import { MOST_ROWS } from '../domain/file-table.ts';
 import { dayOfPeriod, SDMX_FREQUENCIES } from '../domain/sdmx-periods.ts';
+import { datingOfPeriods } from '../domain/series.ts';
 import { readSeriesFile } from '../domain/series-file.ts';
 import type { PulledObservation } from '../ledger/pulled-observations.ts';
 import type { FetchedFile } from '../outbound/fetch-file.ts';
@@ -78,7 +79,7 @@ function formatOf({ kind, layout }: Pull): FileFormat {
 }
 
 function rowsIn(text: string, pull: Pull): PulledObservation[] {
-  const { rows, faults, malformed } = readSeriesFile(text, formatOf(pull), pull.dated);
+  const { rows, faults, malformed } = readSeriesFile(text, formatOf(pull), datingOfPeriods(pull));
   if (malformed !== null) throw new SourceFault(`the file ${malformed}`);
   const [first] = faults;
   if (first) {

@@ -25,6 +25,8 @@ const CLAIM = `
     select s.id from series_sources s
      where s.due_at <= $1 and s.host <> all($3::text[]) and not exists (
        select from series_sources o where o.host = s.host and (o.due_at, o.id) < (s.due_at, s.id))
+       and not exists (
+         select from series_sources u where u.host = s.host and u.started_at is not null and u.due_at > $1)
      order by s.due_at limit $4 for update skip locked),
   claimed as (
     update series_sources s set attempts = s.attempts + 1, started_at = $1, due_at = $2

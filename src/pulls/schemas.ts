@@ -17,15 +17,22 @@ const kind = z
       "`fred`: FRED, with the operator's key. `ecb`: the ECB's data portal. `stooq`: Stooq. `url`: a CSV file at any URL.",
   });
 
+/** Of a name in DNS (RFC 1035, 2.3.4), as text. */
+const LONGEST_HOST = 253;
+
 const url = webAddress
   .refine(
     (text) => {
       if (!URL.canParse(text)) return true; // reported already
       const { username, password } = new URL(text);
-      return username === '' && password === '';
+      // Also in the words of Postgres: an empty user, or one after a backslash.
+      return username === '' && password === '' && !/^https?:\/\/[^/?#]*@/.test(text);
     },
     { error: 'must not contain a user or password, because the source can be read' },
   )
+  .refine((text) => !URL.canParse(text) || new URL(text).hostname.length <= LONGEST_HOST, {
+    error: `must have a host name of at most ${LONGEST_HOST} characters`,
+  })
   .refine((text) => !text.includes('#'), { error: 'must not have a fragment, which is never sent' })
   .superRefine((text, context) => {
     if (!URL.canParse(text)) return;

@@ -203,6 +203,19 @@ describe('a file', () => {
     expect(await pairs()).toEqual([['2026-09-30', 1.5]]);
   });
 
+  test.for(['daily', 'weekly', 'biweekly'])(
+    'of months is refused for a %s series, also where they are days as YYMMDD',
+    async (frequency) => {
+      key = `months-${frequency}`;
+      await createSeries(key, { frequency });
+      for (const period of ['2026-09', '2026-Q3', '201112']) {
+        const answer = await post(`date,value\n${period},1.5\n`);
+        expect(answer.statusCode).toBe(422);
+        expect(Object.values(faultsOf(answer.json()))[0]).toContain('is a period, not a day');
+      }
+    },
+  );
+
   test('of more than 10,000 days is one import, and sees the future by its line', async () => {
     const day = (index: number) =>
       new Date(Date.UTC(1970, 0, 1 + index)).toISOString().slice(0, 10);

@@ -238,6 +238,31 @@ test.for<[string, string, string, FileFormat?]>([
     'line 2: has 3 columns, but the header has 2: put a cell with a comma in quotes, such as "2793,3"',
   ],
   [
+    'an unquoted decimal comma in rows that end in a comma',
+    'Date,Value,\n2026-11-19,2861,99,\n',
+    'line 2: has 3 columns, but the header has 2: put a cell with a comma in quotes, such as "2793,3"',
+  ],
+  [
+    'an unquoted decimal comma in place of an empty name',
+    'Date,Value,,\n2026-11-19,2861,99\n',
+    'line 2: has 3 columns, but the header has 2: put a cell with a comma in quotes, such as "2793,3"',
+  ],
+  [
+    'an unquoted decimal comma before an empty note',
+    'date,value,note\n2026-11-19,2861,99,\n',
+    'line 2: has more columns than the header, and only digits as its note: put a cell with a comma in quotes, such as "2793,3"',
+  ],
+  [
+    'two columns of dates',
+    'time_period,date,value\n2026-10,2026-11-18,1\n',
+    'line 1: has several columns of dates: say with dateColumn which to read, of date, time_period',
+  ],
+  [
+    'a Finnish November, which begins as March',
+    'date,value\n5 marraskuu 2026,1\n',
+    'line 2, column date: "5 marraskuu 2026" is not a day of the calendar',
+  ],
+  [
     'a year of two digits',
     'date,value\n11/19/26,1\n',
     'line 2, column date: "11/19/26" has a year of two digits: say how dates are written with dateFormat, such as dateFormat=MM/DD/YY',
@@ -348,6 +373,9 @@ test.for([
   ['%m/%d/%y', true],
   ['D MMM YYYY', true],
   ['YYYY-MM-DDTHH:mm:ssZ', true],
+  ['DMYYYY', false],
+  ['YYYYMD', false],
+  ['DDMYYYY', true],
   ['DD/MM', false],
   ['MM/DD/YYYY MM', false],
   ['%q', false],

@@ -87,7 +87,7 @@ test('a slow client gets no more than it reads', async () => {
 
 test('a body that can not be read to its end is no whole one', async () => {
   parts = async function* failing() {
-    yield* manyParts(3);
+    for (const part of [PART, PART, PART]) yield part;
     throw new Error('the database is gone');
   };
   await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow(
@@ -95,6 +95,11 @@ test('a body that can not be read to its end is no whole one', async () => {
   );
   const zipped = fetch(origin, { headers: { 'accept-encoding': 'gzip' } });
   await expect(zipped.then((answer) => answer.text())).rejects.toThrow(/terminated|fetch failed/);
+  // A short one: of a long one, Node's client takes a reset for an end (libuv, uv__stream_io).
+  parts = async function* failing() {
+    yield 'a line\r\n';
+    throw new Error('the database is gone');
+  };
   // Without chunks, the end of a connection is the end of a body. So it must not just end.
   const client = await RawClient.open(origin);
   const closed = new Promise((resolve) => client.socket.once('close', resolve));
@@ -105,6 +110,18 @@ test('a body that can not be read to its end is no whole one', async () => {
   client.send('GET / HTTP/1.0\r\nHost: x\r\n\r\n');
   await closed;
   expect(isReset).toBe(true);
+});
+
+test('a body that can not be read at all is answered with a problem, and frees its place', async () => {
+  parts = async function* failing() {
+    await Promise.reject(new Error('the database is gone'));
+    yield PART;
+  };
+  for (let index = 0; index < 10; index += 1) {
+    const answer = await fetch(origin);
+    expect([answer.status, answer.headers.get('etag')]).toEqual([500, null]);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+  }
 });
 
 test('an address reads four at once; more are refused until one is complete', async () => {
@@ -123,7 +140,8 @@ test('an address reads four at once; more are refused until one is complete', as
   const known = { 'if-none-match': '"state"', 'accept-encoding': 'identity' };
   expect((await fetch(origin, { headers: known })).status).toBe(304);
   for (const response of responses) response.destroy();
-  await expect.poll(() => progress.returned).toBe(4);
+  // The HEAD has read the first part.
+  await expect.poll(() => progress.returned).toBe(5);
   const again = await open();
   expect(again.statusCode).toBe(200);
   again.destroy();

@@ -253,6 +253,16 @@ describe('a source over time', () => {
     });
   });
 
+  test('a server that says that a file has not changed, which it never sent, is at fault', async () => {
+    provider.refuses(304);
+    const key = await fileSource();
+    await puller.pullDue();
+    expect(await sourceOf(ledger, key)).toMatchObject({
+      lastSuccess: null,
+      lastFailure: { detail: 'the server answered 304' },
+    });
+  });
+
   test('a server that knows validators is asked whether the file has changed', async () => {
     const headers = { etag: '"one"', 'last-modified': 'Wed, 18 Nov 2026 08:00:00 GMT' };
     provider.sends('date,value\n2026-11-18,1\n', { 'content-type': 'text/csv', ...headers });
@@ -514,6 +524,19 @@ describe('several instances', () => {
     expect(provider.requests.length).toBe(1);
     expect(await valuesOf(ledger, key)).toEqual(['2026-11-18 1']);
     await Promise.all(others.map((one) => one.close()));
+  });
+
+  test('do not ask one host at the same time', async () => {
+    provider.answer = () => {}; // never answers
+    const other = pullerOf(ledger, provider);
+    await fileSource();
+    await fileSource();
+    void puller.pullDue();
+    await expect.poll(() => provider.requests.length).toBe(1);
+    provider.sends(whole);
+    await other.pullDue();
+    expect(provider.requests.length).toBe(1);
+    await other.close();
   });
 
   test('take over what an instance that is gone had claimed, once its lease is over', async () => {

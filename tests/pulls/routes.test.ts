@@ -23,6 +23,17 @@ const FRED = { kind: 'fred', id: 'DGS30' };
 const put = (body: unknown, as: 'analyst' | 'feed' | 'admin' = 'feed') =>
   send(ledger, 'PUT', URL_OF_SOURCE, body, { as });
 
+test('a file may be described at any length that the parameters of an import allow', async () => {
+  const file = {
+    dateColumn: '\u0001'.repeat(200),
+    valueColumn: '"'.repeat(200),
+    missing: Array.from({ length: 20 }, () => '\u0001'.repeat(50)),
+  };
+  const set = await put({ kind: 'url', url: 'https://a.example/x.csv', file });
+  expect(set.json()).toMatchObject({ file });
+  await ledger.pool.query('delete from series_sources');
+});
+
 test('a source is set, read, changed and removed, and each change is audited', async () => {
   const created = await put(FRED);
   expect(created.statusCode).toBe(201);
@@ -159,6 +170,17 @@ describe('refused with a pointer at each fault:', () => {
       { '/url': /must be an http or https URL/ },
     ],
     ['a password', { kind: 'url', url: 'https://u:p@a.example' }, { '/url': /user or password/ }],
+    ['an empty user', { kind: 'url', url: 'https://@a.example' }, { '/url': /user or password/ }],
+    [
+      'an @ after a backslash',
+      { kind: 'url', url: 'https://a.example\\@x' },
+      { '/url': /user or password/ },
+    ],
+    [
+      'a host name that no DNS has',
+      { kind: 'url', url: `https://${'a'.repeat(300)}.example` },
+      { '/url': /at most 253/ },
+    ],
     ['a fragment', { kind: 'url', url: 'https://a.example/#x' }, { '/url': /fragment/ }],
     ['too often', { ...FRED, everyMinutes: 14 }, { '/everyMinutes': /15/ }],
     ['too seldom', { ...FRED, everyMinutes: 44_641 }, { '/everyMinutes': /44640/ }],

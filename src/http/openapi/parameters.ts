@@ -139,7 +139,8 @@ function isOfFormat(schema: unknown, ...formats: string[]): boolean {
 
 /** The path of an operation with the examples of its parameters. */
 export function examplePath(path: string): string {
-  return path.replace(/([\w-]+)\/\{\w+\}/g, (place: string, segment: string) =>
-    place in OF_PATH ? `${segment}/${String(OF_PATH[place]?.example)}` : place,
-  );
+  return path.replace(/\/([\w-]+)\/\{\w+\}/g, (place: string, segment: string) => {
+    const known = OF_PATH[place.slice(1)];
+    return known ? `/${segment}/${String(known.example)}` : place;
+  });
 }

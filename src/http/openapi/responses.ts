@@ -17,19 +17,19 @@ const RECORDED = JSON.parse(
 /** `required`: every response that declares it has it. */
 export const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
   ETag: {
-    description: 'The strong validator of the body.',
+    description:
+      'The validator of the body. It is strong, except for a CSV of more than 1 MiB and for the export.',
     required: true,
     schema: { type: 'string' },
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
   CurrentETag: {
-    description:
-      'The ETag that `If-Match` has to name. Absent if the response has no strong one.',
+    description: 'The ETag that a write would have to send, where the outlook has one.',
     schema: { type: 'string' },
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
   Location: {
-    description: 'The URL of the resource that the request has created, or that an import has found.',
+    description: 'The URL of the resource that the request created, or that an import found.',
     required: true,
     schema: { type: 'string' },
     example: '/v1/outlooks/russell-2000-downside/versions/2',

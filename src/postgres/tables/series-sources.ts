@@ -56,7 +56,7 @@ export const seriesSources = pgTable(
     ),
     check(
       'series_sources_layout',
-      sql`json_typeof(${t.layout}) = 'object' and length(${t.layout}::text) <= 5000`,
+      sql`json_typeof(${t.layout}) = 'object' and length(${t.layout}::text) <= 10000`,
     ),
     check('series_sources_host', sql`length(${t.host}) between 1 and 300`),
     check(
