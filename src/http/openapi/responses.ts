@@ -24,13 +24,12 @@ export const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
   CurrentETag: {
-    description:
-      'The ETag that `If-Match` has to name. Absent if the response has no strong one.',
+    description: 'The ETag that a write would have to send, where the outlook has one.',
     schema: { type: 'string' },
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
   Location: {
-    description: 'The URL of the resource that the request has created, or that an import has found.',
+    description: 'The URL of the resource that the request created, or that an import found.',
     required: true,
     schema: { type: 'string' },
     example: '/v1/outlooks/russell-2000-downside/versions/2',
