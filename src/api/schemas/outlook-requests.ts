@@ -30,7 +30,7 @@ export const newOutlook = z.strictObject({
   }),
   from: cloneSource.shape.from.optional().meta({
     description:
-      'Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has.',
+      'Clones a version: the new outlook gets its instrument, horizon, probabilities and framework, except for the members that the request has.',
   }),
   ...newFrameworkShape,
 });

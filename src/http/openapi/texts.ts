@@ -23,7 +23,7 @@ export const TAGS = [
   { name: 'Instruments', description: 'The indices, shares and other things that outlooks cover.' },
   {
     name: 'Keys',
-    description: 'API keys and the audit trail, for admins; and whose key it is, for everyone.',
+    description: 'API keys and the audit trail, for admins; and whose key you have, for every key.',
   },
   { name: 'Problems', description: 'What each error means and how to fix the request.' },
   { name: 'Service', description: 'Whether the service is alive and ready.' },
@@ -61,7 +61,7 @@ instance has received; pass \`minVersion\` to require at least that version. Sen
 a revision to get a 412 if the outlook has changed since you read it.
 
 **Headers.** Responses are compressed with br or gzip, whichever \`Accept-Encoding\` gives the higher weight. Send
-bodies uncompressed: one with a \`Content-Encoding\` gets a 415. A missing or invalid \`Host\` gets a 400, as does a
+bodies uncompressed: one with a \`Content-Encoding\` gets a 415, but observations may have gzip. A missing or invalid \`Host\` gets a 400, as does a
 repeated \`Host\`, \`Authorization\`, \`Content-Type\` or \`Idempotency-Key\`. An expectation other than
 \`100-continue\` gets a 417, and a method or a transfer coding that the service does not know a 501.
 
