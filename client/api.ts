@@ -5302,12 +5302,12 @@ export interface components {
          */
         ETag: string;
         /**
-         * @description The ETag that `If-Match` has to name. Absent if the response has no strong one.
+         * @description The ETag that a write would have to send, where the outlook has one.
          * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
          */
         CurrentETag: string;
         /**
-         * @description The URL of the resource that the request has created, or that an import has found.
+         * @description The URL of the resource that the request created, or that an import found.
          * @example /v1/outlooks/russell-2000-downside/versions/2
          */
         Location: string;
