@@ -13,11 +13,9 @@ export function completeRepresentations(app: FastifyInstance): void {
     const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;
     if (body === null || reply.statusCode === 204 || reply.statusCode >= 300) return payload;
     if (isRead(request)) return completeRead(request, reply, body);
-    // Besides reads, only the response to a create, put, patch or delete is a representation, unless it has no content.
-    const { statusCode } = reply;
+    // Besides reads, only the response to a create, put, patch or delete is a representation.
     const isRepresentation =
-      statusCode === 201 ||
-      (statusCode !== 204 && ['PATCH', 'PUT', 'DELETE'].includes(request.method));
+      reply.statusCode === 201 || ['PATCH', 'PUT', 'DELETE'].includes(request.method);
     if (isRepresentation && !reply.hasHeader('etag')) reply.header('etag', `"${digestOf(body)}"`);
     return payload;
   });

@@ -24,7 +24,7 @@ export const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
   CurrentETag: {
-    description: 'The ETag that a write would have to send, where the outlook has one.',
+    description: 'The ETag that `If-Match` has to name. Absent if the response has no strong one.',
     schema: { type: 'string' },
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
@@ -50,6 +50,11 @@ export const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
     required: true,
     schema: { type: 'integer' },
     example: 12,
+  },
+  RetryAfterRunning: {
+    description: 'Seconds to wait, while a request with the same `Idempotency-Key` is running.',
+    schema: { type: 'integer' },
+    example: 1,
   },
   RequestId: {
     description: 'The id of the request in the log of the service: yours if it is fit, else a UUID.',
@@ -233,6 +238,7 @@ function problemResponse(
         ...OF_EVERY,
         ...OF_LIMITED,
         ...((status === '429' || status === '503') && RETRY),
+        ...(status === '409' && isIdempotent && { 'Retry-After': header('RetryAfterRunning') }),
         ...(status === '412' && { ETag: header('CurrentETag') }),
         ...(status === '401' && { 'WWW-Authenticate': header('Authenticate') }),
       },
