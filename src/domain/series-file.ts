@@ -1,12 +1,7 @@
 import { CsvError, parse as parseCsv } from 'csv-parse/sync';
 import { chooseColumns, type Columns, type FileFormat, NO_VALUE } from './file-columns.ts';
-<<<<<<< HEAD
 import { csvFault, limitFault, MOST_ROWS, type Table, tableOf } from './file-table.ts';
 import type { Dating } from './series.ts';
-=======
-import { checkLimits, malformation, MOST_ROWS, type Table, tableOf } from './file-table.ts';
-import type { Dating, datingOfPeriods } from './series.ts';
->>>>>>> 6f746e4bb5fac70b6296554565138657ee238cd7
 import { looksLikeDate, readDates, type Reading, type WrittenDay } from './written-dates.ts';
 import { readNumbers } from './written-numbers.ts';
 
@@ -49,11 +44,7 @@ export type SeriesFile = {
  * An ambiguous file is a fault, never a guess. A row without a value is skipped, and an empty row is ignored. A file of a
  * million cells takes about a second, so {@link limitFault} refuses larger ones.
  * @param text the whole file, decoded, with or without a byte order mark
-<<<<<<< HEAD
  * @param dated the day that stands for a month or a quarter, see `datingOfPeriods`
-=======
- * @param dated the day that stands for a month or a quarter, see {@link datingOfPeriods}
->>>>>>> 6f746e4bb5fac70b6296554565138657ee238cd7
  */
 export function readSeriesFile(text: string, format: FileFormat = {}, dated?: Dating): SeriesFile {
   const malformed = csvFault(text);
@@ -234,11 +225,7 @@ function countFault(cells: readonly string[], reader: Reader): string | null {
   }
   if (!surplus && cells.length >= header.length) return null;
   const [own, most] = surplus ? [filled(cells), filled(header)] : [cells.length, header.length];
-<<<<<<< HEAD
   const counts = `has ${own} ${own === 1 ? 'column' : 'columns'}, but the header has ${most}`;
-=======
-  const counts = `has ${own} columns, but the header has ${most}`;
->>>>>>> 6f746e4bb5fac70b6296554565138657ee238cd7
   return surplus && delimiter === ','
     ? `${counts}: put a cell with a comma in quotes, such as "2793,3"`
     : counts;
