@@ -86,7 +86,7 @@ describe('outlook evidence import', () => {
       },
     ]);
     const again = await importNews(response(entry(1), entry(2), entry(3)), '--json');
-    expect(JSON.parse(again.stdout)).toEqual({ added: 1, known: 2 });
+    expect(JSON.parse(again.stdout)).toEqual({ added: 1, unchanged: 2 });
   });
 
   test('of two at once adds each item once', async () => {

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { findProgram, missingPrograms } from '../support/programs.ts';
-import { cleanUp, keysShown, newFolder, type Service, startService } from '../support/service.ts';
+import { cleanUp, keysShown, newFolder, startService } from '../support/service.ts';
 
 // Generates clients from the OpenAPI document, compiles them, and runs a small program on each against a service.
 
@@ -29,17 +29,13 @@ const CLIENTS: Client[] = [
 ];
 
 const table: string[] = [];
-let service: Service;
-beforeEach(async () => {
-  service = await startService({ DATA_DIR: newFolder() });
-});
 afterAll(async () => {
   await cleanUp();
   process.stdout.write(`\n${table.map((row) => `${row}\n`).join('')}`);
 });
 
 describe('a client that is generated for', () => {
-  test.for(CLIENTS)('$name works', ({ name, needs, build }, { skip }) => {
+  test.for(CLIENTS)('$name works', async ({ name, needs, build }, { skip }) => {
     const missing = missingPrograms(needs);
     if (missing.length > 0) {
       table.push(`${name}: SKIPPED, ${missing.join(', ')} not installed`);
@@ -47,6 +43,7 @@ describe('a client that is generated for', () => {
     }
     const folder = newFolder();
     const [program = '', ...args] = build(folder);
+    const service = await startService({ DATA_DIR: newFolder() });
     const settings = { BASE_URL: service.origin, KEY: keysShown(service.stdout())[0] ?? '' };
     const printed = run(folder, program, args, settings);
     rmSync(folder, { recursive: true, force: true });
@@ -60,7 +57,7 @@ describe('a client that is generated for', () => {
       version: 2,
       history: 2,
       moved: 0.05,
-      evidence: 'scenario',
+      evidence: 'headwind',
       problem: '/problems/probability-sum',
       excess: 0.05,
     });

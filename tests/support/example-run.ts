@@ -11,8 +11,7 @@ const CSV = '?format=csv&limit=2';
  */
 export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   ledger.clock.now = new Date('2026-11-23T12:00:00.000Z');
-  // Webhooks are delivered while the service listens.
-  const origin = await ledger.app.listen({ port: 0, host: '127.0.0.1' });
+  await ledger.app.ready();
   const recorder = new Recorder(ledger);
   await recorder.recordRefusals();
   await useService(recorder);
@@ -23,6 +22,8 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   await readOutlook(recorder, evidence);
   await useAnalysts(recorder);
   await useKeys(recorder);
+  // While the service listens, it delivers to webhooks, and asks sources whenever their time has come.
+  const origin = await ledger.app.listen({ port: 0, host: '127.0.0.1' });
   await useWebhooks(recorder, ledger);
   await readStreams(recorder, origin);
   await resolve(recorder);

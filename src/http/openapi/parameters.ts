@@ -95,6 +95,8 @@ const OF_QUERY: Record<string, unknown> = {
   dateColumn: 'observation_date',
   valueColumn: 'DGS30',
   dateFormat: 'DD.MM.YYYY',
+  decimal: ',',
+  delimiter: ';',
   missing: 'n/a',
   maxJump: 0.2,
   lastEventId: '138-5f0c91ab',
@@ -114,8 +116,9 @@ export function describeParameters(
 }
 
 function ofPath(one: Parameter, path: string): Parameter {
-  const place = new RegExp(String.raw`([\w-]+)/\{${one.name}\}`).exec(path)?.[0] ?? one.name;
-  return { ...OF_PATH[place], ...one };
+  const segments = path.split('/');
+  const at = segments.indexOf(`{${one.name}}`);
+  return { ...OF_PATH[segments.slice(at - 1, at + 1).join('/')], ...one };
 }
 
 /** A query can't hold null: a parameter of it is left out instead. */
@@ -139,8 +142,8 @@ function isOfFormat(schema: unknown, ...formats: string[]): boolean {
 
 /** The path of an operation with the examples of its parameters. */
 export function examplePath(path: string): string {
-  return path.replace(/\/([\w-]+)\/\{\w+\}/g, (place: string, segment: string) => {
-    const known = OF_PATH[place.slice(1)];
-    return known ? `/${segment}/${String(known.example)}` : place;
-  });
+  const segments = path.split('/');
+  const exampleOf = (segment: string, at: number) =>
+    OF_PATH[`${segments[at - 1]}/${segment}`]?.example ?? segment;
+  return segments.map((segment, at) => String(exampleOf(segment, at))).join('/');
 }

@@ -13,7 +13,7 @@ export function portable<Document extends { components: { schemas: Record<string
 ): Document {
   const { schemas } = document.components;
   const flat = mapSchemas(document, (schema) => flatUnion(schema, schemas));
-  return mapSchemas(flat, (schema) => withFormat(withoutPattern(schema))) as Document;
+  return mapSchemas(flat, (schema) => withFormat(withoutSymbols(withoutPattern(schema)))) as Document;
 }
 
 /** Maps each object outside of examples, the inner ones first. */
@@ -34,6 +34,16 @@ function withoutPattern(schema: Schema): Schema {
   if (!FORMATS.has(String(schema['format']))) return schema;
   const { pattern: _, ...rest } = schema;
   return rest;
+}
+
+/** A choice of punctuation as a pattern: clients in Rust name the variants of an enum by the letters and digits. */
+function withoutSymbols(schema: Schema): Schema {
+  const { enum: values, ...rest } = schema;
+  if (!Array.isArray(values) || values.every((value) => /[a-z0-9]/i.test(String(value)))) {
+    return schema;
+  }
+  const choices = values.map((value) => String(value).replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`));
+  return { ...rest, pattern: `^(?:${choices.join('|')})$` };
 }
 
 /**

@@ -56,7 +56,7 @@ analyst's scores form a track record; \`asOf\` returns it as it was at any time,
 Lower is better: 0 is perfect. A score that is infinite or cannot be computed is null, and \`missing\` says why.
 
 **Caching.** Every GET except an event stream returns a strong ETag, a different one for each content coding (br,
-gzip). Send it back as \`If-None-Match\` to get a 304. The current version reflects every change that the answering
+gzip); a CSV of more than 1 MiB and the export have a weak one. Send it back as \`If-None-Match\` to get a 304. The current version reflects every change that the answering
 instance has received; pass \`minVersion\` to require at least that version. Send the ETag as \`If-Match\` with
 a revision to get a 412 if the outlook has changed since you read it.
 

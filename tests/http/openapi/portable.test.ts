@@ -55,11 +55,42 @@ describe('for code generators, the document', () => {
     );
   });
 
+  test('has only choices that can be names', () => {
+    const isFaulty = ({ enum: values }: Node) =>
+      Array.isArray(values) && !values.every((value) => /[a-z0-9]/i.test(String(value)));
+    expect(placesOf(isFaulty)).toEqual([]);
+  });
+
+  test('gives no two schemas the same name, those in place included', () => {
+    const names = [
+      ...Object.keys(schemas),
+      ...Object.entries(schemas).flatMap(([name, schema]) => namesWithin(name, schema)),
+    ].map((name) => name.toLowerCase());
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+  });
+
   test('uses no keyword that generators ignore', () => {
     const ignored = ['not', 'if', 'prefixItems', 'patternProperties', 'dependentSchemas'];
     expect(placesOf((node) => ignored.some((keyword) => keyword in node))).toEqual([]);
   });
 });
+
+/** The names that openapi-python-client and openapi-generator make for schemas in place: `ClaimTarget` in `Claim`. */
+function namesWithin(name: string, schema: Node): string[] {
+  const { properties = {}, items, anyOf } = schema;
+  const inner = [
+    ...Object.entries(properties as Record<string, Node>).map(([member, one]): [string, Node] => [
+      name + member.charAt(0).toUpperCase() + member.slice(1),
+      one,
+    ]),
+    ...(items ? [[`${name}Item`, items as Node] satisfies [string, Node]] : []),
+    ...((anyOf ?? []) as Node[]).map((one): [string, Node] => [name, one]),
+  ];
+  return inner.flatMap(([own, one]) => [
+    ...(one['properties'] || one['enum'] ? [own] : []),
+    ...namesWithin(own, one),
+  ]);
+}
 
 function formsOf(anyOf: unknown): Node[] {
   return ((anyOf ?? []) as Node[]).filter(({ type }) => type !== 'null');
