@@ -4553,8 +4553,8 @@ export interface components {
             dateColumn: string | null;
             valueColumn: string | null;
             dateFormat: string | null;
-            decimal: ("." | ",") | null;
-            delimiter: ("," | ";" | "|" | "tab") | null;
+            decimal: string | null;
+            delimiter: string | null;
             missing: string[];
         };
         /** @description The format of the file at a URL, as for an import. Whatever is left out is detected, if the file allows only one reading. */
@@ -4570,16 +4570,10 @@ export interface components {
             valueColumn?: string;
             /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
             dateFormat?: string;
-            /**
-             * @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open.
-             * @enum {string}
-             */
-            decimal?: "." | ",";
-            /**
-             * @description The character between two cells. Needed where the header has several candidates.
-             * @enum {string}
-             */
-            delimiter?: "," | ";" | "|" | "tab";
+            /** @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open. */
+            decimal?: string;
+            /** @description The character between two cells. Needed where the header has several candidates. */
+            delimiter?: string;
             /** @description Texts that mean that a day has no value, besides an empty cell, `.`, `null`, `NaN`, `NA` and the like. */
             missing?: string[];
         };
@@ -5302,7 +5296,7 @@ export interface components {
          */
         ETag: string;
         /**
-         * @description The ETag that a write would have to send, where the outlook has one.
+         * @description The ETag that `If-Match` has to name. Absent if the response has no strong one.
          * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
          */
         CurrentETag: string;
@@ -5326,6 +5320,11 @@ export interface components {
          * @example 12
          */
         RetryAfter: number;
+        /**
+         * @description Seconds to wait, while a request with the same `Idempotency-Key` is running.
+         * @example 1
+         */
+        RetryAfterRunning: number;
         /**
          * @description The id of the request in the log of the service: yours if it is fit, else a UUID.
          * @example 8e03978e-40d5-43e8-bc93-6894a57f9324
@@ -5576,6 +5575,7 @@ export type HeaderLocation = components['headers']['Location'];
 export type HeaderLink = components['headers']['Link'];
 export type HeaderContentDisposition = components['headers']['ContentDisposition'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
+export type HeaderRetryAfterRunning = components['headers']['RetryAfterRunning'];
 export type HeaderRequestId = components['headers']['RequestId'];
 export type HeaderRateLimit = components['headers']['RateLimit'];
 export type HeaderRateLimitPolicy = components['headers']['RateLimitPolicy'];
@@ -6451,6 +6451,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7091,6 +7092,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7405,6 +7407,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8766,6 +8769,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10521,6 +10525,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10957,6 +10962,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -11549,6 +11555,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -11776,6 +11783,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -13810,6 +13818,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -14005,6 +14014,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -14208,6 +14218,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -14512,10 +14523,16 @@ export interface operations {
                  * @example DD.MM.YYYY
                  */
                 dateFormat?: string;
-                /** @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open. */
-                decimal?: "." | ",";
-                /** @description The character between two cells. Needed where the header has several candidates. */
-                delimiter?: "," | ";" | "|" | "tab";
+                /**
+                 * @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open.
+                 * @example ,
+                 */
+                decimal?: string;
+                /**
+                 * @description The character between two cells. Needed where the header has several candidates.
+                 * @example ;
+                 */
+                delimiter?: string;
                 /**
                  * @description Texts that mean that a day has no value, separated by commas, besides an empty cell, `.`, `null`, `NaN`, `NA` and the like. Such days are skipped; they retract nothing.
                  * @example n/a
@@ -14599,6 +14616,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -14752,7 +14770,7 @@ export interface operations {
                      *       "file": null,
                      *       "everyMinutes": 720,
                      *       "setAt": "2026-11-23T14:27:00.000Z",
-                     *       "state": "pulling",
+                     *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
                      *       "lastFailure": null
@@ -15190,6 +15208,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -15668,6 +15687,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -15937,6 +15957,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -16035,6 +16056,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
