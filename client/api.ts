@@ -39,7 +39,7 @@ export interface paths {
         put?: never;
         /**
          * Publish a new outlook
-         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the one who sends it, its time is that of the request, and it has no evidence, views or conditions that are triggered yet. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.
+         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the sender and its time that of the request, and it starts without evidence, views and triggered conditions. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.
          */
         post: operations["createOutlook"];
         delete?: never;
@@ -223,7 +223,7 @@ export interface paths {
         put?: never;
         /**
          * Add evidence
-         * @description Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`. An item that the outlook has already is added all the same, and names the first one in `duplicateOf`; with `import=true`, it is not added again, and the response is the first one with status 200.
+         * @description Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`. If the outlook already has the same item, the new one names it in `duplicateOf`. With `import=true`, such an item is not added, and the response is the existing one with status 200.
          */
         post: operations["addEvidence"];
         delete?: never;
@@ -937,7 +937,7 @@ export interface paths {
          * Send observations
          * @description Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.
          *
-         *     Also accepts CSV (RFC 4180) of up to 40,000 rows, in UTF-8, with a header line: `date,value`, `date,value,provenance,note`, or any file with a column of dates and one of values. The parameters say what the file itself leaves open, and what could mean two things is refused. `format` names a provider. Rows without a value are skipped. The body may be compressed by gzip (`Content-Encoding: gzip`); the limit of 4 MiB holds for what it decompresses to.
+         *     Also accepts CSV (RFC 4180) of up to 40,000 rows, in UTF-8, with a header line: `date,value`, `date,value,provenance,note`, or any file with a column of dates and one of values. The parameters say what the file itself leaves open; an ambiguous file is refused. `format` names a provider. Rows without a value are skipped. The body may be compressed by gzip (`Content-Encoding: gzip`); the limit of 4 MiB holds for what it decompresses to.
          */
         post: operations["recordObservations"];
         delete?: never;
@@ -955,15 +955,15 @@ export interface paths {
         };
         /**
          * Export the ledger
-         * @description Everything that can be read, in one response: one JSON object a line, each with a `type`.
+         * @description Everything public in one response, as newline-delimited JSON: one object a line, each with a `type`.
          *
          *     - The first line has the type `export`, with the version of the `format`, the `types` that follow, and the id of the newest event as `position`.
-         *     - Then come the records: `outlook`, `framework`, `version`, `resolution`, `contradiction`, `conditionChange`, `drawdownChange`, `view`, `evidence`, `instrument`, `series`, `observation`. `outlook` in a record is a slug. A `framework` comes before the first version that has its hash. Observations have all their vintages.
+         *     - Then come the records: `outlook`, `framework`, `version`, `contradiction`, `resolution`, `conditionChange`, `drawdownChange`, `view`, `evidence`, `instrument`, `observation`, `series`. `outlook` in a record is a slug. A `framework` comes before the first version that has its hash. Observations have all their vintages.
          *     - The last line has the type `end`, with the number of `records`. If it is missing, the export is incomplete: ask again.
          *
          *     The export has all that was committed when it began, and may have some of what was written while it was read. Whatever a record refers to is in it, before or after the record. To stay up to date, follow `GET /v1/events` with `lastEventId` set to `position`.
          *
-         *     Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Long exports run a few at a time: beyond that, 429 or 503 says when to try again.
+         *     Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.
          */
         get: operations["exportLedger"];
         put?: never;
@@ -992,7 +992,7 @@ export interface paths {
          *     A pull never retracts a day, and a day that somebody corrected keeps the correction until the source publishes a value that the day has not had since. A file with any fault stores nothing, and `lastFailure` says why;
          *     the next attempts follow after 1, 5 and 15 minutes, and 1, 3, 6 and then every 12 hours, or when the server asks for them (`Retry-After`).
          *
-         *     A place other than before replaces the source with its status. The same place changes the schedule, and is pulled now.
+         *     Another `kind`, `id`, `url` or `file` than before replaces the source, and its status starts anew. Otherwise only the schedule changes, and the source is pulled now.
          */
         put: operations["setSeriesSource"];
         post?: never;
@@ -3387,6 +3387,8 @@ export interface components {
              * @default null
              */
             continues?: string | null;
+            /** @description Clones a version: the new outlook gets its instrument, horizon, probabilities and framework, except for the members that the request has. */
+            from?: components["schemas"]["CloneSourceInput"];
             title?: string;
             summary?: string;
             /** @default null */
@@ -3410,8 +3412,6 @@ export interface components {
             faqs?: components["schemas"]["Faq"][];
             /** @default [] */
             references?: components["schemas"]["ReferenceInput"][];
-            /** @description Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has. */
-            from?: components["schemas"]["CloneSourceInput"];
         };
         /** @description The delivery of `outlook.reopened`. */
         OutlookReopenedEvent: {
@@ -3536,7 +3536,7 @@ export interface components {
             change: components["schemas"]["Change"];
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
-            /** @description What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time. */
+            /** @description The outcome. Null until it is recorded, after a reopening, and in a list as of an earlier time. */
             resolution: components["schemas"]["ResolvedSummary"] | null;
         };
         /** @description The delivery of `outlook.version.published`. */
@@ -3880,9 +3880,9 @@ export interface components {
              * @description Rows of a CSV without a value. They change nothing.
              */
             skipped: number;
-            /** @description Null if nothing was new, and of a dry run. */
+            /** @description Null if nothing was new, and for a dry run. */
             recordedAt: string | null;
-            /** @description Null if it was no dry run. */
+            /** @description Null unless it was a dry run. */
             preview: components["schemas"]["ImportPreview"] | null;
         };
         /** @description The outcome that was recorded. */
@@ -4475,7 +4475,7 @@ export interface components {
             /** @description Who publishes the series. */
             source: string;
         };
-        /** @description Where a series is pulled from, and how pulling goes. */
+        /** @description Where a series is pulled from, and how its pulls went. */
         SeriesSource: {
             series: string;
             /**
@@ -4493,7 +4493,7 @@ export interface components {
             everyMinutes: number;
             /**
              * Format: date-time
-             * @description When the source was set to this place.
+             * @description When the source was last set to another `kind`, `id`, `url` or `file`.
              */
             setAt: string;
             /**
@@ -4547,17 +4547,17 @@ export interface components {
             /** Format: double */
             value: number;
         };
-        /** @description How the file is written; null for what is found out from the file. */
+        /** @description The format of the file. Null members are detected. */
         SourceFile: {
             format: ("fred" | "yahoo" | "stooq" | "alphavantage") | null;
             dateColumn: string | null;
             valueColumn: string | null;
             dateFormat: string | null;
-            decimal: ("." | ",") | null;
-            delimiter: ("," | ";" | "|" | "tab") | null;
+            decimal: string | null;
+            delimiter: string | null;
             missing: string[];
         };
-        /** @description How the file at a URL is written, as for an import. What is left out is found out, where only one answer fits the file. */
+        /** @description The format of the file at a URL, as for an import. Whatever is left out is detected, if the file allows only one reading. */
         SourceFileInput: {
             /**
              * @description The provider whose CSV the body is. Of Yahoo, Stooq and Alpha Vantage, the closes are read unless `valueColumn` names another column.
@@ -4570,17 +4570,11 @@ export interface components {
             valueColumn?: string;
             /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
             dateFormat?: string;
-            /**
-             * @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open.
-             * @enum {string}
-             */
-            decimal?: "." | ",";
-            /**
-             * @description What separates the cells of a line, if the header leaves it open.
-             * @enum {string}
-             */
-            delimiter?: "," | ";" | "|" | "tab";
-            /** @description What stands for a day without a value, besides an empty cell, `.`, `null`, `NaN` and `NA`. */
+            /** @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open. */
+            decimal?: string;
+            /** @description The character between two cells. Needed where the header has several candidates. */
+            delimiter?: string;
+            /** @description Texts that mean that a day has no value, besides an empty cell, `.`, `null`, `NaN`, `NA` and the like. */
             missing?: string[];
         };
         /** @description For a label defined by speed: at least `depth` below the highest close of the last `days` days. */
@@ -5302,12 +5296,12 @@ export interface components {
          */
         ETag: string;
         /**
-         * @description The ETag that a write would have to send, where the outlook has one.
+         * @description The ETag that `If-Match` has to name. Absent if the response has no strong one.
          * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
          */
         CurrentETag: string;
         /**
-         * @description The URL of the created resource.
+         * @description The URL of the resource that the request created, or that an import found.
          * @example /v1/outlooks/russell-2000-downside/versions/2
          */
         Location: string;
@@ -5326,6 +5320,11 @@ export interface components {
          * @example 12
          */
         RetryAfter: number;
+        /**
+         * @description Seconds to wait, while a request with the same `Idempotency-Key` is running.
+         * @example 1
+         */
+        RetryAfterRunning: number;
         /**
          * @description The id of the request in the log of the service: yours if it is fit, else a UUID.
          * @example 8e03978e-40d5-43e8-bc93-6894a57f9324
@@ -5576,6 +5575,7 @@ export type HeaderLocation = components['headers']['Location'];
 export type HeaderLink = components['headers']['Link'];
 export type HeaderContentDisposition = components['headers']['ContentDisposition'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
+export type HeaderRetryAfterRunning = components['headers']['RetryAfterRunning'];
 export type HeaderRequestId = components['headers']['RequestId'];
 export type HeaderRateLimit = components['headers']['RateLimit'];
 export type HeaderRateLimitPolicy = components['headers']['RateLimitPolicy'];
@@ -5995,7 +5995,7 @@ export interface operations {
                  * @example 2026-03-31
                  */
                 horizonEndsBefore?: string;
-                /** @description Only outlooks that are currently resolved with this outcome. `void`: those that can not be scored. */
+                /** @description Only outlooks that are currently resolved with this outcome. `void`: those that cannot be scored. */
                 outcome?: "bear" | "base" | "bull" | "void";
                 /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
@@ -6451,6 +6451,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7091,6 +7092,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7405,6 +7407,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8643,6 +8646,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8765,6 +8769,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10520,6 +10525,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10956,6 +10962,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -11548,6 +11555,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -11775,6 +11783,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -13809,6 +13818,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -14004,6 +14014,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -14207,6 +14218,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -14511,16 +14523,22 @@ export interface operations {
                  * @example DD.MM.YYYY
                  */
                 dateFormat?: string;
-                /** @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open. */
-                decimal?: "." | ",";
-                /** @description What separates the cells of a line, if the header leaves it open. */
-                delimiter?: "," | ";" | "|" | "tab";
                 /**
-                 * @description What stands for a day without a value, separated by commas, besides an empty cell, `.`, `null`, `NaN` and `NA`. Such days are skipped; they retract nothing.
+                 * @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open.
+                 * @example ,
+                 */
+                decimal?: string;
+                /**
+                 * @description The character between two cells. Needed where the header has several candidates.
+                 * @example ;
+                 */
+                delimiter?: string;
+                /**
+                 * @description Texts that mean that a day has no value, separated by commas, besides an empty cell, `.`, `null`, `NaN`, `NA` and the like. Such days are skipped; they retract nothing.
                  * @example n/a
                  */
                 missing?: string;
-                /** @description With `true`, nothing is stored: the response says what would be. */
+                /** @description With `true`, nothing is stored: the response previews the import. */
                 dryRun?: "true" | "false";
                 /**
                  * @description With `dryRun=true`: a change from one day to the next above this ratio of the value before is listed as a jump; 0.2 unless given.
@@ -14598,6 +14616,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -14660,7 +14679,7 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example {"type":"export","format":1,"position":"24-8aa14e4b","startedAt":"2026-11-23T15:51:00.000Z","types":["outlook","framework","version","resolution","contradiction","conditionChange","drawdownChange","view","evidence","instrument","series","observation"]}
+                     * @example {"type":"export","format":1,"position":"24-8aa14e4b","startedAt":"2026-11-23T15:51:00.000Z","types":["outlook","framework","version","contradiction","resolution","conditionChange","drawdownChange","view","evidence","instrument","observation","series"]}
                      *     {"type":"outlook","slug":"russell-2000-downside","instrument":"RUT","horizon":{"from":"2026-03-31","to":"2027-03-31"},"status":"resolved","latestVersion":5,"reviewReasons":[],"horizonEndedAt":null,"continues":null,"continuedBy":null}
                      *     {"type":"end","records":35}
                      */
@@ -14751,14 +14770,10 @@ export interface operations {
                      *       "file": null,
                      *       "everyMinutes": 720,
                      *       "setAt": "2026-11-23T14:27:00.000Z",
-                     *       "state": "failing",
+                     *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
-                     *       "lastFailure": {
-                     *         "at": "2026-11-23T14:28:00.000Z",
-                     *         "detail": "FRED needs a key: the operator of the service has to set FRED_API_KEY",
-                     *         "failures": 1
-                     *       }
+                     *       "lastFailure": null
                      *     }
                      */
                     "application/json": components["schemas"]["SeriesSource"];
@@ -15193,6 +15208,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -15671,6 +15687,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -15940,6 +15957,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -16038,6 +16056,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
                     [name: string]: unknown;
                 };
                 content: {

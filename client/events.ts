@@ -4,7 +4,7 @@ type Deliveries = {
   [Type in keyof webhooks]: webhooks[Type]['post']['requestBody']['content']['application/json'];
 };
 
-/** The kinds of events. Releases add some. */
+/** The kinds of events. Later releases may add some. */
 export type EventKind = Exclude<keyof webhooks, 'webhook.test'>;
 
 /** The data of an event of a kind. */
@@ -14,7 +14,7 @@ export type EventData<Kind extends EventKind = EventKind> = Deliveries[Kind]['da
 export type WebhookEvent<Type extends keyof webhooks = keyof webhooks> = Deliveries[Type];
 
 type Received<Type, Data> = {
-  /** What to resume after. Opaque: a release may change its form. */
+  /** Pass it as `lastEventId` to resume after this event. Opaque: a release may change its form. */
   id: string;
   type: Type;
   data: Data;

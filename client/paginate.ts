@@ -1,5 +1,5 @@
 import { type CallResult, dataOrThrow } from './problems.ts';
-import { isTemporary, pause, retryAfter } from './waiting.ts';
+import { isTemporary, pause, retryAfter } from './retries.ts';
 
 /** The most items that the service puts on a page. */
 const PAGE_SIZE = 100;

@@ -91,7 +91,7 @@ export class ProblemError extends Error {
   }
 }
 
-/** The answer is not one of the service: a proxy or another server sent it. */
+/** The response does not come from the service: a proxy or another server sent it. */
 export class UnexpectedResponseError extends Error {
   override readonly name: string = 'UnexpectedResponseError';
   readonly response: Response;

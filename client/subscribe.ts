@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { LedgerEvent } from './events.ts';
 import { ProblemError, UnexpectedResponseError } from './problems.ts';
-import { isTemporary, pause, retryAfter } from './waiting.ts';
+import { isTemporary, pause, retryAfter } from './retries.ts';
 
 /** The wait before a reconnect, in milliseconds: what the service asks for, doubled up to the maximum while it fails. */
 const RECONNECT_AFTER = { min: 100, usually: 1_000, max: 30_000 };
@@ -157,7 +157,7 @@ function answerOf(error: unknown): Response | null {
   return isAnswer ? error.response : null;
 }
 
-/** Calls back once it was not restarted for a time, in milliseconds. */
+/** Calls back if it is not restarted in time, in milliseconds. */
 class Alarm {
   readonly #milliseconds: number;
   readonly #ring: () => void;

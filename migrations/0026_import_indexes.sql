@@ -5,7 +5,7 @@ DROP INDEX CONCURRENTLY IF EXISTS public.evidence_imported_once;
 --> statement-breakpoint
 CREATE UNIQUE INDEX CONCURRENTLY evidence_imported_once ON public.evidence (outlook_id, import_key) WHERE import_key IS NOT NULL;
 --> statement-breakpoint
--- Finds the earlier item that is the same.
+-- Finds the first item that is the same, also among many.
 DROP INDEX CONCURRENTLY IF EXISTS public.evidence_of_source;
 --> statement-breakpoint
-CREATE INDEX CONCURRENTLY evidence_of_source ON public.evidence (outlook_id, hashtextextended(coalesce(url, headline), 0));
+CREATE INDEX CONCURRENTLY evidence_of_source ON public.evidence (outlook_id, hashtextextended(coalesce(url, headline), 0), number);

@@ -621,7 +621,7 @@ CREATE TABLE evidence (
 );
 
 CREATE UNIQUE INDEX evidence_imported_once ON evidence USING btree (outlook_id, import_key) WHERE import_key IS NOT NULL;
-CREATE INDEX evidence_of_source ON evidence USING btree (outlook_id, hashtextextended(COALESCE(url, headline), 0::bigint));
+CREATE INDEX evidence_of_source ON evidence USING btree (outlook_id, hashtextextended(COALESCE(url, headline), 0::bigint), number);
 
 CREATE OR REPLACE FUNCTION public.announce_evidence()
  RETURNS trigger
@@ -1780,7 +1780,7 @@ CREATE TABLE series_sources (
   CONSTRAINT series_sources_every_minutes CHECK (every_minutes >= 15 AND every_minutes <= 44640),
   CONSTRAINT series_sources_host CHECK (length(host) >= 1 AND length(host) <= 300),
   CONSTRAINT series_sources_kind CHECK (kind = ANY (ARRAY['fred'::text, 'ecb'::text, 'stooq'::text, 'url'::text])),
-  CONSTRAINT series_sources_layout CHECK (json_typeof(layout) = 'object'::text AND length(layout::text) <= 5000),
+  CONSTRAINT series_sources_layout CHECK (json_typeof(layout) = 'object'::text AND length(layout::text) <= 10000),
   CONSTRAINT series_sources_place CHECK (
 CASE
     WHEN kind = 'url'::text THEN provider_id IS NULL AND num_nulls(url, layout) = 0

@@ -42,10 +42,10 @@ function itemOf(entry: Fields): EvidenceInput | string {
   if (publisher === '') return 'has no source';
   if (typeof url !== 'string' || !/^https?:\/\/\S+$/.test(url)) return 'has no url';
   if (publishedAt === null) return 'has no time_published such as 20261119T133000';
-  const summary = typeof entry['summary'] === 'string' ? entry['summary'].trim() : '';
+  const summary = typeof entry['summary'] === 'string' ? entry['summary'] : '';
   return {
     headline: title,
-    summary: (summary || title).slice(0, LONGEST_TEXT),
+    summary: cut(summary.replaceAll('\0', ''), LONGEST_TEXT) || title,
     publisher,
     url,
     publishedAt,
@@ -59,10 +59,15 @@ function itemOf(entry: Fields): EvidenceInput | string {
 /** A text on one line, without control characters. */
 function lineOf(value: unknown): string {
   const text = typeof value === 'string' ? value : '';
+  return cut(text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' '), LONGEST_LINE);
+}
+
+/** The beginning of a text, without half a character: the service refuses one, and with it the whole feed. */
+function cut(text: string, length: number): string {
   return text
-    .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
     .trim()
-    .slice(0, LONGEST_LINE)
+    .slice(0, length)
+    .replaceAll(/\p{Cs}/gu, '')
     .trim();
 }
 

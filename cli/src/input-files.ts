@@ -9,7 +9,7 @@ const MOST_BYTES = 64 * 1_048_576;
 
 /** A file whose text is valid UTF-8. */
 export type InputFile = {
-  /** How messages call it. */
+  /** Its name in messages. */
   name: string;
   /** As they are in the file. */
   bytes: Buffer;

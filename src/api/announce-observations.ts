@@ -3,15 +3,15 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type { Recorded } from '../ledger/observations.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 
-/** What learns of observations. */
-export type Announced = { cache: ResponseCache; feed: ChangeFeed };
+/** What is informed of new observations. */
+export type AnnounceDeps = { cache: ResponseCache; feed: ChangeFeed };
 
 /**
  * Drops the cached responses that observations make stale, and announces the events that they caused. Call it after the
  * commit.
  */
 export function announceObservations(
-  { cache, feed }: Announced,
+  { cache, feed }: AnnounceDeps,
   { slugs, recordedAt }: Pick<Recorded, 'slugs' | 'recordedAt'>,
 ): void {
   if (recordedAt !== null) cache.invalidate(ANY_SERIES);

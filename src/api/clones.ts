@@ -10,7 +10,7 @@ import { cloneSource, newOutlook } from './schemas/outlook-requests.ts';
 import { outlook } from './schemas/outlooks.ts';
 
 /**
- * The new outlook that a body describes: with `from`, it has the members of that version, unless the body replaces them.
+ * The new outlook that a body describes: with `from`, the members of that version, except for those that the body has.
  * @throws Problem `invalid-request`, or `probability-sum`, with the faults of the members
  */
 export async function requestedOutlook(
@@ -20,12 +20,12 @@ export async function requestedOutlook(
 ): Promise<z.output<typeof newOutlook>> {
   refuseResponse(sent);
   if (!isObject(sent) || sent['from'] === undefined) return parse(newOutlook, sent);
-  const { from, ...replaced } = sent;
-  const source = await readSource(session, versions, parse(cloneSource, { from }).from);
-  return parse(newOutlook, { ...source, ...replaced }, 'body', sent);
+  const { from } = parse(cloneSource, { from: sent['from'] });
+  const source = await readSource(session, versions, from);
+  return parse(newOutlook, { ...source, ...sent }, 'body', sent);
 }
 
-/** What a clone takes from a version. It has a slug and a rationale of its own, and no link unless the body has one. */
+/** The members that a clone takes from a version: not the slug, the rationale and `continues`, which are its own. */
 async function readSource(
   session: pg.PoolClient,
   versions: VersionReader,
@@ -67,7 +67,7 @@ function refuseResponse(sent: unknown): void {
   const version = Number.isInteger(sent['version'])
     ? `, "version": ${String(sent['version'])}`
     : '';
-  const detail = `has members that only responses have: ${found.join(', ')}. To clone an outlook, send {"from": {"slug": "${name}"${version}}, "slug": "a-new-slug", "rationale": "…"} and only the members that shall differ`;
+  const detail = `has members that only responses have: ${found.join(', ')}. To clone an outlook, send {"from": {"slug": "${name}"${version}}, "slug": "a-new-slug", "rationale": "…"} and only the members that differ`;
   throw new Problem('invalid-request', 'The body is an outlook as a response has it.', {
     errors: [{ pointer: '', detail }],
   });

@@ -37,7 +37,7 @@ function addRoute(api: Api, ledger: EvidenceDeps): void {
       tags: [TAG],
       summary: 'Add evidence',
       description:
-        'Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`. An item that the outlook has already is added all the same, and names the first one in `duplicateOf`; with `import=true`, it is not added again, and the response is the first one with status 200.',
+        'Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`. If the outlook already has the same item, the new one names it in `duplicateOf`. With `import=true`, such an item is not added, and the response is the existing one with status 200.',
       security: [{ key: [] }],
       params: slugParams,
       querystring: z.strictObject({

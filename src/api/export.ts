@@ -29,7 +29,7 @@ const EXAMPLE = [
   .map((line) => `${JSON.stringify(line)}\n`)
   .join('');
 
-const DESCRIPTION = `Everything that can be read, in one response: one JSON object a line, each with a \`type\`.
+const DESCRIPTION = `Everything public in one response, as newline-delimited JSON: one object a line, each with a \`type\`.
 
 - The first line has the type \`export\`, with the version of the \`format\`, the \`types\` that follow, and the id of the newest event as \`position\`.
 - Then come the records: ${EXPORT_TYPES.map((type) => `\`${type}\``).join(', ')}. \`outlook\` in a record is a slug. A \`framework\` comes before the first version that has its hash. Observations have all their vintages.
@@ -37,7 +37,7 @@ const DESCRIPTION = `Everything that can be read, in one response: one JSON obje
 
 The export has all that was committed when it began, and may have some of what was written while it was read. Whatever a record refers to is in it, before or after the record. To stay up to date, follow \`GET /v1/events\` with \`lastEventId\` set to \`position\`.
 
-Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Long exports run a few at a time: beyond that, 429 or 503 says when to try again.`;
+Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.`;
 
 export function exportRoutes(api: Api, { pool, now, requireKeyForReads }: ExportDeps): void {
   api.route({

@@ -15,7 +15,7 @@ export class CsvText {
   }
 }
 
-/** The media types under which clients send CSV; Windows names the one of Excel for a file that ends in .csv. */
+/** The media types of CSV that clients send. Browsers on Windows name Excel's for a file that ends in .csv. */
 export const CSV_TYPES = [
   'text/csv',
   'application/csv',

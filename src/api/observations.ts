@@ -11,7 +11,7 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CSV_TYPES, CsvText, placeOf, readCsv, type SentObservations } from './observation-csv.ts';
 import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
-import { announceObservations, type Announced } from './announce-observations.ts';
+import { announceObservations, type AnnounceDeps } from './announce-observations.ts';
 import { cursorTimestamp } from '../http/paging.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -26,7 +26,7 @@ import { importQuery, maxJumpOf, recorded } from './schemas/series-files.ts';
 import { invalidRequest, MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
 
 export type ObservationDeps = WriteDeps &
-  Announced & {
+  AnnounceDeps & {
     requireKeyForReads: boolean;
   };
 
@@ -85,7 +85,7 @@ function recordRoute(api: Api, ledger: ObservationDeps): void {
 }
 
 const DESCRIPTION =
-  'Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.\n\nAlso accepts CSV (RFC 4180) of up to 40,000 rows, in UTF-8, with a header line: `date,value`, `date,value,provenance,note`, or any file with a column of dates and one of values. The parameters say what the file itself leaves open, and what could mean two things is refused. `format` names a provider. Rows without a value are skipped. The body may be compressed by gzip (`Content-Encoding: gzip`); the limit of 4 MiB holds for what it decompresses to.';
+  'Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.\n\nAlso accepts CSV (RFC 4180) of up to 40,000 rows, in UTF-8, with a header line: `date,value`, `date,value,provenance,note`, or any file with a column of dates and one of values. The parameters say what the file itself leaves open; an ambiguous file is refused. `format` names a provider. Rows without a value are skipped. The body may be compressed by gzip (`Content-Encoding: gzip`); the limit of 4 MiB holds for what it decompresses to.';
 
 type ImportQuery = z.output<typeof importQuery>;
 type Sent = SentObservations;

@@ -54,7 +54,7 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
       tags: [TAG],
       summary: 'Publish a new outlook',
       description:
-        'Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the one who sends it, its time is that of the request, and it has no evidence, views or conditions that are triggered yet. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.',
+        'Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the sender and its time that of the request, and it starts without evidence, views and triggered conditions. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.',
       security: [{ key: [] }],
       body: outlookRequest,
       response: { 201: outlook, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
@@ -94,7 +94,7 @@ export async function publishOutlook(
   author: OutlookVersion['author'],
   now: () => Date,
 ): Promise<OutlookVersion> {
-  const { slug: givenSlug, instrument, horizon, continues, ...published } = body;
+  const { slug: givenSlug, instrument, horizon, continues, from: _, ...published } = body;
   const { rationale, probabilities, ...framework } = published;
   const subject = { slug: givenSlug ?? slugOf(framework.title), instrument, horizon, continues };
   return createOutlook(session, { ...subject, author, rationale, probabilities, framework }, now);

@@ -35,7 +35,7 @@ export type HistoryData = {
   until: Date | null;
   /** When the last step ceases to apply; null for the end of the axis. */
   lastUntil: Date | null;
-  /** What came about; null if that is not recorded. */
+  /** The outcome; null unless it is recorded. */
   resolution: { outcome: ScenarioName | 'void'; realisedReturn: number | null } | null;
 };
 

@@ -13,7 +13,7 @@ export type ScenariosData = {
   /** How far the version moved each probability; null for the first version. */
   deltas: Fractions | null;
   scenarioTitles: Record<ScenarioName, string>;
-  /** What came about; null if that is not recorded. */
+  /** The outcome; null unless it is recorded. */
   resolution: { outcome: ScenarioName | 'void'; realisedReturn: number | null } | null;
 };
 
@@ -49,7 +49,7 @@ function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {
         const bar = length(probabilities[name]);
         const moved = deltas && deltas[name] !== 0 ? ` (${points(deltas[name])})` : '';
         const text = `${percent(probabilities[name])}${moved}`;
-        const cameAbout = resolution?.outcome === name;
+        const isOutcome = resolution?.outcome === name;
         return (
           <g>
             <Label
@@ -57,8 +57,8 @@ function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {
               y={top + 15}
               size={13}
               room={right - left}
-              {...(cameAbout && { weight: 600 })}
-              text={`${cameAbout ? '✓ ' : ''}${SCENARIO_TITLES[name]}${cameAbout ? ' came about' : ''} · ${scenarioTitles[name]}`}
+              {...(isOutcome && { weight: 600 })}
+              text={`${isOutcome ? '✓ ' : ''}${SCENARIO_TITLES[name]}${isOutcome ? ' came about' : ''} · ${scenarioTitles[name]}`}
             />
             <rect
               class={`fill-${name}`}

@@ -24,7 +24,7 @@ export function sharesOf(probabilities: Fractions): string {
   ).join(', ');
 }
 
-/** What came about, as a phrase: `Bear came about, with a return of −12%`, or `Void`. */
+/** The outcome as a phrase: `Bear came about, with a return of −12%`, or `Void`. */
 export function outcomePhrase(resolution: {
   outcome: ScenarioName | 'void';
   realisedReturn: number | null;

@@ -47,8 +47,8 @@ export function sentimentFaults({ score, scale }: Pick<Sentiment, 'score' | 'sca
 }
 
 /**
- * By what an import knows an item of news again: the SHA-256 of its publisher and URL, in hexadecimal. Headlines change,
- * and providers score an item anew.
+ * The natural key of an imported news item: the SHA-256 of its publisher and URL, in hexadecimal. Headlines and scores
+ * would not do, because providers change them.
  */
 export function importKeyOf({ publisher, url }: { publisher: string; url: string }): string {
   return createHash('sha256')

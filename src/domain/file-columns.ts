@@ -7,7 +7,7 @@ export type Provider = (typeof PROVIDERS)[number];
 export const DELIMITERS = [',', ';', '|', 'tab'] as const;
 export type Delimiter = (typeof DELIMITERS)[number];
 
-/** How a file of a series is written. What is not given is found out, where only one answer fits the file. */
+/** The format of a file of a series. Whatever is left out is detected, if the file allows only one reading. */
 export type FileFormat = {
   provider?: Provider | undefined;
   dateColumn?: string | undefined;
@@ -16,11 +16,11 @@ export type FileFormat = {
   dateFormat?: string | undefined;
   decimal?: DecimalMark | undefined;
   delimiter?: Delimiter | undefined;
-  /** What stands for no value, besides {@link NO_VALUE}. */
+  /** Texts that mean no value, besides {@link NO_VALUE}. */
   missing?: readonly string[] | undefined;
 };
 
-/** What stands for no value, in lower case: an empty cell, FRED's point, and the words of Yahoo, pandas, R, Excel and Stooq. */
+/** Texts that mean no value, in lower case: an empty cell, FRED's point, and the words of Yahoo, pandas, R, Excel and Stooq. */
 export const NO_VALUE: readonly string[] = [
   '',
   '.',
@@ -51,16 +51,16 @@ const USUAL: Names = {
   dates: ['date', 'observation_date', 'timestamp', 'datetime', 'time_period', 'day', 'time'],
   values: ['value', 'obs_value'],
 };
-/** The columns that the ledger's own files have besides. */
+/** Further columns of the ledger's own files. */
 const OWN = ['provenance', 'note'];
 
 export type Columns = { date: number; value: number; provenance: number; note: number };
 
-/** Why a column can't be chosen: in words for `line N: …`. */
+/** Why a column can't be chosen; follows `line N: `. */
 export type ColumnFault = { fault: string };
 
 /**
- * Chooses the columns of a file by its header and, if no name tells which has the dates, by what looks like them.
+ * Chooses the columns of a file by the names in its header. If no name says which has the dates, the cells decide.
  * @param looksLikeDates whether the cells of a column look like dates
  */
 export function chooseColumns(
@@ -137,7 +137,7 @@ function valueColumn(
       ? '; closes of Yahoo, for example, are read with format=yahoo'
       : '';
   return {
-    fault: `has several columns of values: say with valueColumn which to read, of ${columns.slice(0, 300)}${hint}`,
+    fault: `has several columns of values: name one with valueColumn: ${columns.slice(0, 300)}${hint}`,
   };
 }
 
@@ -158,10 +158,10 @@ function namedColumn(
     : index;
 }
 
-const indexOf = (names: readonly string[], wanted: string): number =>
-  names.findIndex((name) => name.toLowerCase() === wanted.toLowerCase());
+const indexOf = (names: readonly string[], column: string): number =>
+  names.findIndex((name) => name.toLowerCase() === column.toLowerCase());
 
-const count = (names: readonly string[], wanted: string): number =>
-  names.filter((name) => name.toLowerCase() === wanted.toLowerCase()).length;
+const count = (names: readonly string[], column: string): number =>
+  names.filter((name) => name.toLowerCase() === column.toLowerCase()).length;
 
 const shown = (names: readonly string[]): string => JSON.stringify(names.join().slice(0, 300));

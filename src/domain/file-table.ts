@@ -1,6 +1,6 @@
 import type { Delimiter } from './file-columns.ts';
 
-/** The text of a CSV file without what stands before its header, and with LF as the only line end. */
+/** The text of a CSV file from its header on, with LF as the only line end. */
 export type Table = {
   text: string;
   /** The character between two cells. */
@@ -16,8 +16,8 @@ const MOST_COLUMNS = 200;
 /** In characters. */
 const LONGEST_LINE = 20_000;
 
-/** Why a text can't be CSV, as the end of a sentence about it; null if it may be. */
-export function malformation(text: string): string | null {
+/** Why a text can't be CSV; follows `the file ` or `the body `. Null if it can be. */
+export function csvFault(text: string): string | null {
   const start = text
     .slice(0, 1_000)
     .replace(/^\ufeff/, '')
@@ -37,34 +37,34 @@ function lineAt(text: string, place: number): number {
   return text.slice(0, place).split(/\r\n|[\r\n]/).length;
 }
 
-/** The first line of a file may say what separates its cells, for Excel. */
+/** Excel reads the delimiter from such a first line. */
 const DECLARED = /^"?sep=([,;|\t])"?[,;|\t]*(?:\n|$)/i;
 
 /**
- * Finds what separates the cells of a file: what the caller or the file itself says, or else the only one of comma,
- * semicolon, bar and tab that the header has outside quotation marks.
+ * Finds the delimiter of a file: the one that the caller or the file states, or else the only one of comma, semicolon, bar
+ * and tab in the header outside quotation marks.
  */
-export function tableOf(file: string, wanted: Delimiter | undefined): Table | { fault: string } {
+export function tableOf(file: string, stated: Delimiter | undefined): Table | { fault: string } {
   const whole = file.replace(/^\ufeff/, '').replaceAll(/\r\n?/g, '\n');
   const [line = '', declared] = DECLARED.exec(whole) ?? [];
   const blank = /^\n*/.exec(whole.slice(line.length))?.[0] ?? '';
   const text = whole.slice(line.length + blank.length);
   const firstLine = 1 + blank.length + (line === '' ? 0 : 1);
-  if (wanted !== undefined) return { text, delimiter: wanted === 'tab' ? '\t' : wanted, firstLine };
+  if (stated !== undefined) return { text, delimiter: stated === 'tab' ? '\t' : stated, firstLine };
   if (declared !== undefined) return { text, delimiter: declared, firstLine };
   const header = text.slice(0, LONGEST_LINE).split('\n', 1)[0] ?? '';
   const unquoted = header.replaceAll(/"[^"]*"/g, '');
   const found = [',', ';', '|', '\t'].filter((one) => unquoted.includes(one));
   if (found.length > 1) {
     return {
-      fault: `line ${firstLine}: the header has more than one of comma, semicolon, bar and tab: say which separates its cells with delimiter`,
+      fault: `line ${firstLine}: the header has more than one of comma, semicolon, bar and tab: say with delimiter which of them separates its cells`,
     };
   }
   return { text, delimiter: found[0] ?? ',', firstLine };
 }
 
-/** Why a table has more than may be read at once; null if it has not. */
-export function checkLimits({ text, delimiter, firstLine }: Table): string | null {
+/** Which limit a table exceeds: lines, columns, cells or the length of a line. Null if none. */
+export function limitFault({ text, delimiter, firstLine }: Table): string | null {
   let [line, columns, cells, start] = [0, 1, 1, 0];
   for (let place = 0; place <= text.length; place += 1) {
     const character = text[place];

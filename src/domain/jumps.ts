@@ -9,8 +9,8 @@ export type Jump = Observation & {
 };
 
 /**
- * The changes from one observation to the next above a ratio of the value before, such as 0.2. One from 0 to any other
- * value is above every ratio.
+ * The changes from one observation to the next that exceed `maxJump`, a ratio of the value before, such as 0.2. A change
+ * from 0 to any other value always does.
  * @param observations ascending by date
  */
 export function jumpsIn(observations: readonly Observation[], maxJump: number): Jump[] {

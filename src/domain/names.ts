@@ -98,8 +98,9 @@ function isVirama(character: string | undefined): boolean {
  */
 export function skeletonsOf(name: string): string[] {
   const visible = normalizedName(name)
-    .replaceAll(/\p{White_Space}+/gu, ' ')
+    .replaceAll(/\p{White_Space}/gu, ' ')
     .replaceAll(new RegExp(HIDDEN, 'gu'), '')
+    .replaceAll(/ +/g, ' ')
     .trim();
   const written = skeleton(visible);
   const all = [

@@ -65,7 +65,7 @@ export type OutlookVersion = {
   resolution: Resolution | null;
   /** The slug of the outlook that this one continues over a later horizon. */
   continues: string | null;
-  /** The slug of the newest outlook that continues this one; null in a numbered version, whatever followed. */
+  /** The slug of the newest outlook that continues this one; always null in a numbered version. */
   continuedBy: string | null;
   /** The newest version at the time of reading. */
   latestVersion: number;

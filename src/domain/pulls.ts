@@ -4,7 +4,7 @@ export const SOURCE_KINDS = ['fred', 'ecb', 'stooq', 'url'] as const;
 /** Where a series is pulled from: a provider that the service knows, or a file at a URL. */
 export type SourceKind = (typeof SOURCE_KINDS)[number];
 
-/** What a provider calls a series, and what to say about anything else. */
+/** The ids that a provider gives its series, and the detail of the error for any other text. */
 export const PROVIDER_IDS: Readonly<
   Record<Exclude<SourceKind, 'url'>, { pattern: RegExp; detail: string }>
 > = {
@@ -24,8 +24,8 @@ export const PROVIDER_IDS: Readonly<
 };
 
 /**
- * Why a provider's dates can't be those of a series, to follow its key; null if they can. FRED dates a month or a longer period
- * by its first day, Stooq any period by its last. The ECB names periods, which get the day that the series wants.
+ * Why the dates of a provider don't fit a series; follows the key of the series. Null if they do. FRED dates a month or a longer period
+ * by its first day, Stooq any period by its last. The ECB names periods, so each gets the day that the series needs.
  */
 export function datingFault(
   kind: SourceKind,
@@ -41,8 +41,8 @@ export function datingFault(
   return null;
 }
 
-/** Minutes between two pulls: the least, what applies unless another number is given, and the most. */
-export const EVERY_MINUTES = { least: 15, usual: 1_440, most: 44_640 } as const;
+/** Minutes between two pulls: the minimum, the default and the maximum. */
+export const EVERY_MINUTES = { min: 15, default: 1_440, max: 44_640 } as const;
 
 /** The most series that may have a source. */
 export const MOST_SOURCES = 1_000;
@@ -52,7 +52,7 @@ const [MINUTE, HOUR] = [60_000, 3_600_000];
 const WAITS = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR] as const;
 /** The longest wait that a server may ask for. */
 const LONGEST_WAIT = 24 * HOUR;
-/** The random extra wait, as a fraction, so that pulls that began together do not stay together. */
+/** The random extra wait, as a fraction: pulls that failed together do not all come back together. */
 const JITTER = 0.1;
 
 /**
@@ -67,10 +67,10 @@ export function retryPullAfter(failures: number, asked: number, chance: number):
 }
 
 /**
- * What a `Retry-After` header asks for, in milliseconds: seconds, or a date (RFC 9110, 10.2.3). 0 if it asks for nothing
- * that can be understood.
+ * Parses a `Retry-After` header, seconds or a date (RFC 9110, 10.2.3). Returns the wait in milliseconds; 0 without a header,
+ * or for one that is not valid.
  */
-export function askedWait(retryAfter: string | null, now: Date): number {
+export function parseRetryAfter(retryAfter: string | null, now: Date): number {
   if (retryAfter === null) return 0;
   const text = retryAfter.trim();
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000;
@@ -78,12 +78,12 @@ export function askedWait(retryAfter: string | null, now: Date): number {
   return Number.isNaN(at) ? 0 : Math.max(0, at - now.getTime());
 }
 
-// Words in the names of query parameters that carry a credential.
+// Parts of the names of query parameters that carry a credential.
 const CREDENTIAL = /key|token|secret|pass|pwd|auth(?!or)|sig$|signature|credential|session/i;
 
 /**
- * The query parameter of a URL that looks like a credential, by its name; null if there is none. A source is readable, so
- * it may hold none.
+ * The name of a query parameter that looks like a credential; null if there is none. Other keys can read a source, so its
+ * URL may have none.
  */
 export function credentialIn(url: URL): string | null {
   return [...url.searchParams.keys()].find((name) => CREDENTIAL.test(name)) ?? null;

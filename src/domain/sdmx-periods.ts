@@ -2,7 +2,7 @@ import type { Dating, Frequency } from './series.ts';
 
 const DAY = 86_400_000;
 
-/** The frequencies of SDMX's code list CL_FREQ, in FRED's words; B is business days. */
+/** SDMX's codes of frequencies (code list CL_FREQ) and ours, which are FRED's words. B is business days. */
 export const SDMX_FREQUENCIES: Readonly<Record<string, Frequency>> = {
   D: 'daily',
   B: 'daily',

@@ -1,21 +1,21 @@
 /** A word or phrase of a search. */
 export type SearchTerm = {
   text: string;
-  /** Whether it must not be there. */
+  /** Whether a match must not have it. */
   isExcluded: boolean;
-  /** Whether words that begin with it count, too. */
+  /** Whether it also matches words that begin with it. */
   isPrefix: boolean;
 };
 
 type Token = { text: string; isExcluded: boolean; isPhrase: boolean };
 
-// Any pair of double quotes makes a phrase, as word processors write them, too.
+// Quotation marks of word processors make a phrase, too.
 const QUOTES = /[“”„‟«»]/g;
 const TOKENS = /(-?)(?:"([^"]*)"|([^\s"]+))/g;
 const HAS_WORD = /[\p{L}\p{N}]/u;
 
-// Articles, prepositions and forms of "be" that say nothing about a market. Words such as "down", "up", "over", "no", "off"
-// and "not" do.
+// Stop words: articles, prepositions and forms of "be". Not "down", "up", "over", "no", "off" and "not", which matter in
+// finance.
 const COMMON = new Set(
   'a an and are as at be by for from in is it its of on or that the this to was were will with'.split(
     ' ',
@@ -70,7 +70,7 @@ function withoutCommon(tokens: Token[]): Token[] {
     : tokens;
 }
 
-/** A word in small letters, without the punctuation around it; empty if there is some within. */
+/** A word in lower case, without the punctuation around it; empty if it has punctuation inside. */
 function bare(word: string): string {
   return /^\P{L}*(\p{L}+)\P{L}*$/u.exec(word)?.[1]?.toLowerCase() ?? '';
 }

@@ -1,7 +1,7 @@
 import { CsvError, parse as parseCsv } from 'csv-parse/sync';
 import { chooseColumns, type Columns, type FileFormat, NO_VALUE } from './file-columns.ts';
-import { checkLimits, malformation, MOST_ROWS, type Table, tableOf } from './file-table.ts';
-import type { Dating, datingOfPeriods } from './series.ts';
+import { csvFault, limitFault, MOST_ROWS, type Table, tableOf } from './file-table.ts';
+import type { Dating } from './series.ts';
 import { looksLikeDate, readDates, type Reading, type WrittenDay } from './written-dates.ts';
 import { readNumbers } from './written-numbers.ts';
 
@@ -34,24 +34,24 @@ export type SeriesFile = {
   skipped: { line: number; date: string }[];
   /** If there are any, nothing of the file may be stored. */
   faults: FileFault[];
-  /** Why the text is not CSV at all, as the end of a sentence about it; null if it is. */
+  /** Why the text is not CSV at all; follows `the file ` or `the body `. Null if it is CSV. */
   malformed: string | null;
 };
 
 /**
- * Reads a file of a series: CSV (RFC 4180) with a header line, a column of dates and one of values, whatever its line
- * ends. What separates cells, which columns count, and how dates and decimals are written is what the format says, or
- * else what the file shows. What could mean two things is a fault, never a guess. A row without a value is skipped, and an
- * empty row is no row. A file of a million cells takes about a second, so {@link checkLimits} refuses larger ones.
+ * Reads a file of a series: CSV (RFC 4180) with a header line, a column of dates and one of values, with any line ends.
+ * The format states the delimiter, the columns, and how dates and decimals are written; what it leaves out is detected.
+ * An ambiguous file is a fault, never a guess. A row without a value is skipped, and an empty row is ignored. A file of a
+ * million cells takes about a second, so {@link limitFault} refuses larger ones.
  * @param text the whole file, decoded, with or without a byte order mark
- * @param dated the day that stands for a month or a quarter, see {@link datingOfPeriods}
+ * @param dated the day that stands for a month or a quarter, see `datingOfPeriods`
  */
 export function readSeriesFile(text: string, format: FileFormat = {}, dated?: Dating): SeriesFile {
-  const malformed = malformation(text);
+  const malformed = csvFault(text);
   if (malformed !== null) return { rows: [], skipped: [], faults: [], malformed };
   const table = tableOf(text, format.delimiter);
   if ('fault' in table) return refused(table.fault);
-  const limit = checkLimits(table);
+  const limit = limitFault(table);
   if (limit !== null) return refused(limit);
   const records = recordsOf(table);
   if (typeof records === 'string') return { ...refused(records), faults: [], malformed: records };
@@ -225,7 +225,7 @@ function countFault(cells: readonly string[], reader: Reader): string | null {
   }
   if (!surplus && cells.length >= header.length) return null;
   const [own, most] = surplus ? [filled(cells), filled(header)] : [cells.length, header.length];
-  const counts = `has ${own} columns, but the header has ${most}`;
+  const counts = `has ${own} ${own === 1 ? 'column' : 'columns'}, but the header has ${most}`;
   return surplus && delimiter === ','
     ? `${counts}: put a cell with a comma in quotes, such as "2793,3"`
     : counts;

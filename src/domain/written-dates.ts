@@ -1,13 +1,13 @@
 import type { Dating } from './series.ts';
 
-/** What a cell of a file says, or why it says nothing. */
+/** The value of a cell, or why it can't be read. */
 export type Reading<Value> = { value: Value } | { fault: string };
 
 /** A day of a file, `YYYY-MM-DD`, and the time of day written beside it; null if there is none, or midnight. */
 export type WrittenDay = { day: string; time: string | null };
 
 export type DateOptions = {
-  /** How all dates are written, in the words of {@link dateFormatFault}; found out if not given. */
+  /** How all dates are written, in the syntax of {@link dateFormatFault}; detected if left out. */
   dateFormat?: string | undefined;
   /** Which day of its period stands for a month or a quarter; without it, they are refused. */
   dated?: Dating | undefined;
@@ -30,8 +30,7 @@ const TIME =
 
 /**
  * Reads the dates of a column: ISO 8601, `20261119`, year first, English names of months, and numbers with the year last.
- * Whether those have the month or the day first is what any of them shows, such as 11/19/2026; if none does, all are
- * refused. A time zone is ignored: the day is the one that is written, which is the local one.
+ * A date such as 11/19/2026 shows whether the month or the day comes first; if none does, all are refused. A time zone is ignored: the day is the one that is written, which is the local one.
  */
 export function readDates(
   texts: readonly string[],
@@ -156,7 +155,7 @@ function dayOf(
   }
   if (/^(?:Z|UTC|GMT|[+-]00(?::?00)?)$/i.test(zone)) {
     return {
-      fault: `${quoted(text)} is a moment in UTC, whose day depends on the market's time zone: write the local day, such as 2026-11-19, or say with dateFormat that the day is as written`,
+      fault: `${quoted(text)} is a time in UTC, so its day depends on the market's time zone: write the local day, such as 2026-11-19, or set dateFormat to take the day as written`,
     };
   }
   return { value: { day: iso, time: `${hour}:${minute}` } };
@@ -177,7 +176,7 @@ const two = (digits: string): string => digits.padStart(2, '0');
 
 const quoted = (text: string): string => JSON.stringify(text.slice(0, 100));
 
-/** What the words of a format match; those of strftime, as pandas writes formats, mean the same. */
+/** What each token of a format matches. The directives of strftime, which pandas uses, are translated into these. */
 const TOKENS: Readonly<Record<string, { is: string; matches: string; exactly: string }>> = {
   YYYY: { is: 'year', matches: '(?<year>\\d{4})', exactly: '(?<year>\\d{4})' },
   YY: { is: 'year', matches: '(?<year>\\d{2})', exactly: '(?<year>\\d{2})' },

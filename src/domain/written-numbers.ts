@@ -16,7 +16,7 @@ const COMMA_GROUPS = /^[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?$/;
  * Reads the numbers of a column, whose decimal mark is a point or a comma; the other one, a space or an apostrophe may
  * group thousands. The mark is the one given, or the one that any number shows, such as 2,861.99. If none shows it, a
  * point is the decimal mark of a file that a comma separates, and every number that may mean two things is refused.
- * @param delimiter what separates the cells of the file
+ * @param delimiter the character between two cells of the file
  */
 export function readNumbers(
   texts: readonly string[],
@@ -69,7 +69,7 @@ function markOf(text: string): Mark | null {
 function ambiguous(text: string, { mark }: Mark): string {
   const digits = text.replaceAll(/[.,]/g, '');
   const meanings = mark === ',' ? `${digits} or ${text.replace(',', '.')}` : `${text} or ${digits}`;
-  return `${quoted(text)} may mean ${meanings}, and no other number shows which: say what the decimal mark is with decimal=. or decimal=,`;
+  return `${quoted(text)} may mean ${meanings}, and no other number shows which: name the decimal mark with decimal=. or decimal=,`;
 }
 
 function contradiction(text: string, other: string, mark: DecimalMark | null): string {
@@ -85,7 +85,7 @@ function numberOf(plain: string, text: string, mark: DecimalMark): Reading<numbe
   const number = mark === ',' ? ungrouped.replace(',', '.') : ungrouped;
   if (hasGroups || !NUMBER.test(number)) {
     return {
-      fault: `${quoted(text)} is not a number: write digits with a decimal ${mark === '.' ? 'point, such as 2793.3' : 'comma, such as 2793,3'}, and leave out days without a value, or say with missing what stands for them`,
+      fault: `${quoted(text)} is not a number: write digits with a decimal ${mark === '.' ? 'point, such as 2793.3' : 'comma, such as 2793,3'}, and leave out days without a value, or say with missing which text means no value`,
     };
   }
   const fault = numberFault(number);

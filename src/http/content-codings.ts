@@ -54,7 +54,7 @@ function decompressed(payload: RequestPayload, limit: number): RequestPayload {
     setImmediate(() => gunzip.destroy());
   });
   gunzip.on('error', (error) => {
-    error.message = `it is not what gzip writes (${error.message})`;
+    error.message = `it is not valid gzip (${error.message})`;
     payload.resume();
   });
   return payload.pipe(gunzip);

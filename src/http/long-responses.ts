@@ -12,9 +12,12 @@ import { acceptedCoding, type Coding } from './negotiation.ts';
 import { Problem } from './problems.ts';
 import { whenFinished } from './when-finished.ts';
 
-/** How many long responses are sent at once, and to one address. */
+/**
+ * How many long responses are sent at once, and to one address. Once half of them are in use, an address gets one: a client
+ * may read slowly for hours, and the addresses of a few such clients would keep all others out.
+ */
 const AT_ONCE = 8;
-const TO_ADDRESS = 4;
+const AT_ONCE_TO_ADDRESS = 4;
 /** How long a client may leave a part unread before its response ends, in milliseconds. */
 const READ_WITHIN = 30_000;
 /** How many characters are written at once; a part of the body may have more. */
@@ -114,7 +117,8 @@ function admit(request: FastifyRequest, reply: FastifyReply): void {
   const address = addressOf(request);
   const headers = { 'retry-after': '5' };
   const ofAddress = sending.filter((one) => one === address).length;
-  if (ofAddress >= TO_ADDRESS) {
+  const most = sending.length < AT_ONCE / 2 ? AT_ONCE_TO_ADDRESS : 1;
+  if (ofAddress >= most) {
     const detail = `Your address is reading ${ofAddress} long responses; wait until one is complete.`;
     throw new Problem('rate-limited', detail, { headers });
   }

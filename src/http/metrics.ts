@@ -33,7 +33,7 @@ export type Measured = {
   };
   puller: {
     outcomes: Readonly<Record<string, number>>;
-    backlog: { sources: number; failing: number; oldestSuccessSeconds: number };
+    counts: { sources: number; failing: number; oldestSuccessSeconds: number };
   };
 };
 
@@ -227,12 +227,12 @@ function stateOf({
       () => webhooks.backlog.disabled,
     ),
     byOutcome('pulls', 'Pulls of series from their sources, by outcome.', puller.outcomes),
-    gauge('pull_sources', 'Series that have a source.', () => puller.backlog.sources),
-    gauge('pull_sources_failing', 'Series whose last pull failed.', () => puller.backlog.failing),
+    gauge('pull_sources', 'Series that have a source.', () => puller.counts.sources),
+    gauge('pull_sources_failing', 'Series whose last pull failed.', () => puller.counts.failing),
     gauge(
       'pull_oldest_success_seconds',
       'Time since the last success of the source whose last success is the oldest, in seconds.',
-      () => puller.backlog.oldestSuccessSeconds,
+      () => puller.counts.oldestSuccessSeconds,
     ),
     gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
     counter('resets', 'How often the ledger went back to an earlier state.', () => feed.resets),

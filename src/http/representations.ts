@@ -11,7 +11,7 @@ import { COMPRESS, WORTH_COMPRESSING } from './response-cache/encoded-body.ts';
 export function completeRepresentations(app: FastifyInstance): void {
   app.addHook('onSend', async (request, reply, payload) => {
     const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;
-    if (body === null || reply.statusCode >= 300) return payload;
+    if (body === null || reply.statusCode === 204 || reply.statusCode >= 300) return payload;
     if (isRead(request)) return completeRead(request, reply, body);
     // Besides reads, only the response to a create, put, patch or delete is a representation.
     const isRepresentation =

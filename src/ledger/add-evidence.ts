@@ -76,7 +76,7 @@ async function checkAndInsert(
   now: Date,
 ): Promise<string> {
   const faults = [
-    ...momentFaults(item, now),
+    ...futureFaults(item, now),
     ...(await claimFaults(session, outlook.frameworkId, item.claims)),
     ...(await correctionFaults(session, outlook.id, item.corrects)),
   ];
@@ -92,7 +92,7 @@ async function readAdded(session: Session, slug: string, id: string): Promise<Ev
   return found;
 }
 
-function momentFaults({ publishedAt }: NewEvidence, now: Date): Fault[] {
+function futureFaults({ publishedAt }: NewEvidence, now: Date): Fault[] {
   if (publishedAt <= now) return [];
   const detail = `must not be in the future; the server time is ${now.toISOString()}`;
   return [{ path: ['publishedAt'], detail }];

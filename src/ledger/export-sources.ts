@@ -10,6 +10,8 @@ export type ExportSource = {
   atOnce: number;
   /** The framework that a row refers to, as SQL. */
   frameworkId?: string;
+  /** The version of its outlook that a row refers to, as SQL. */
+  version?: string;
 };
 
 /** A time as the API writes it. */
@@ -71,6 +73,14 @@ export const VERSIONS: ExportSource = {
 /** What else belongs to an outlook. A record may refer to one that is read after it, so that it is there by then. */
 export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
   {
+    type: 'contradiction',
+    members: `'outlook', o.slug, 'resolution', x.number, 'outcome', x.outcome, 'closes', ${closes('x')},
+      'recordedAt', ${at('x.recorded_at')}`,
+    from: `resolution_contradictions x join outlooks o on o.id = x.outlook_id`,
+    key: [OF_OUTLOOK, ['x.number', ...INTEGER], ['x.recorded_at', 'timestamptz', '-infinity']],
+    atOnce: 500,
+  },
+  {
     type: 'resolution',
     members: `'outlook', o.slug, 'number', x.number,
       'outcome', case when x.reopens then 'reopened' else coalesce(x.outcome, 'void') end,
@@ -85,14 +95,6 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
     atOnce: 100,
   },
   {
-    type: 'contradiction',
-    members: `'outlook', o.slug, 'resolution', x.number, 'outcome', x.outcome, 'closes', ${closes('x')},
-      'recordedAt', ${at('x.recorded_at')}`,
-    from: `resolution_contradictions x join outlooks o on o.id = x.outlook_id`,
-    key: [OF_OUTLOOK, ['x.number', ...INTEGER], ['x.recorded_at', 'timestamptz', '-infinity']],
-    atOnce: 500,
-  },
-  {
     type: 'conditionChange',
     members: `'outlook', o.slug, 'condition', x.key, 'state', x.state, 'cause', x.cause, 'reason', x.reason,
       'day', x.day, 'observations', x.observations, 'version', x.version, 'recordedAt', ${at('x.recorded_at')},
@@ -103,6 +105,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
     from: `condition_changes x join outlooks o on o.id = x.outlook_id left join analysts a on a.id = x.author_id`,
     key: [OF_OUTLOOK, ['x.id', ...BIGINT]],
     atOnce: 100,
+    version: 'x.version',
   },
   {
     type: 'drawdownChange',
@@ -111,6 +114,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
     from: `drawdown_changes x join outlooks o on o.id = x.outlook_id`,
     key: [OF_OUTLOOK, ['x.id', ...BIGINT]],
     atOnce: 500,
+    version: 'x.version',
   },
   {
     type: 'view',
@@ -144,20 +148,12 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
   },
 ];
 
-/** What outlooks refer to, read after them. */
+/** What outlooks refer to, read after them; again, what a record refers to is read after it. */
 export const REFERENCES: readonly ExportSource[] = [
   {
     type: 'instrument',
     members: `'symbol', x.symbol, 'name', x.name, 'kind', x.kind, 'closes', s.key`,
     from: `instruments x left join series s on s.id = x.closes_id`,
-    key: [['x.id', ...BIGINT]],
-    atOnce: 500,
-  },
-  {
-    type: 'series',
-    members: `'key', x.key, 'name', x.name, 'unit', x.unit, 'frequency', x.frequency, 'dated', x.dated,
-      'source', x.source`,
-    from: `series x`,
     key: [['x.id', ...BIGINT]],
     atOnce: 500,
   },
@@ -171,6 +167,14 @@ export const REFERENCES: readonly ExportSource[] = [
       ['x.date', 'date', '-infinity'],
       ['x.recorded_at', 'timestamptz', '-infinity'],
     ],
+    atOnce: 500,
+  },
+  {
+    type: 'series',
+    members: `'key', x.key, 'name', x.name, 'unit', x.unit, 'frequency', x.frequency, 'dated', x.dated,
+      'source', x.source`,
+    from: `series x`,
+    key: [['x.id', ...BIGINT]],
     atOnce: 500,
   },
 ];

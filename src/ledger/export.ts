@@ -43,8 +43,8 @@ async function* partsOf(
   const ids = [...latest.keys()];
   const range = { from: Number(ids[0]), to: Number(ids.at(-1)) };
   yield* versionsOf(session, latest, range);
-  // An outlook of the range may have been committed since.
-  const isOf = ({ key: [id] }: Row) => latest.has(Number(id));
+  // An outlook or a version of the range may have been committed since.
+  const isOf = ({ key: [id], version }: Row) => (version ?? 0) <= (latest.get(Number(id)) ?? -1);
   for (const source of PARTS_OF_OUTLOOKS) {
     for await (const rows of rowsOf(session, source, range)) {
       yield rows.filter(isOf).map(({ record }) => record);
@@ -94,7 +94,12 @@ async function* recordsOf(
   for await (const rows of rowsOf(session, source, null)) yield rows.map(({ record }) => record);
 }
 
-type Row = { key: string[]; record: ExportRecord; frameworkId: number | null };
+type Row = {
+  key: string[];
+  record: ExportRecord;
+  frameworkId: number | null;
+  version: number | null;
+};
 
 /** Ids of outlooks: the first and the last one. */
 type Range = { from: number; to: number };
@@ -105,7 +110,7 @@ type Range = { from: number; to: number };
  */
 async function* rowsOf(
   session: Session,
-  { type, members, from, key, atOnce, frameworkId = 'null' }: ExportSource,
+  { type, members, from, key, atOnce, frameworkId = 'null', version = 'null' }: ExportSource,
   range: Range | null,
 ): AsyncGenerator<Row[], void> {
   const columns = key.map(([column]) => column).join(', ');
@@ -114,7 +119,7 @@ async function* rowsOf(
   const bound = range === null ? '' : `and ${first} <= ${range.to}`;
   const text = `
     select array[${key.map(([column]) => `${column}::text`).join(', ')}] as key,
-      json_build_object('type', '${type}', ${members}) as record, ${frameworkId} as "frameworkId"
+      json_build_object('type', '${type}', ${members}) as record, ${frameworkId} as "frameworkId", ${version} as version
       from ${from} where (${columns}) > (${place}) ${bound} order by ${columns} limit ${atOnce}`;
   let after = key.map(([, , least]) => least);
   if (range !== null) after = [String(range.from), ...after.slice(1)];

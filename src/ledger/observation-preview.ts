@@ -15,7 +15,7 @@ export type Preview = Counts & {
 };
 
 /**
- * What recording observations would do. It changes and locks nothing, so another writer may be faster.
+ * Previews an import. It changes and locks nothing, so the ledger may change before the import itself.
  * @param maxJump the ratio above which a change from one day to the next is a jump
  * @throws DomainError `series-not-found`, or `nothing-to-retract` if a day to retract has no observation
  */
@@ -45,7 +45,7 @@ export async function previewObservations(
   return { ...counts, from, to, revisions, jumps };
 }
 
-/** The observations of the days between two, and one before and after, as they would be. */
+/** The observations from one day to another as they would be, and the stored ones before and after. */
 async function mergedObservations(
   session: Session,
   seriesId: number,

@@ -56,7 +56,7 @@ export async function recordObservations(
 }
 
 /**
- * What is new of some observations.
+ * Compares observations with what is stored.
  * @throws DomainError `nothing-to-retract` if a day to retract has no observation
  */
 export async function compareWithStored(

@@ -12,7 +12,7 @@ import {
   type RankedFrom,
   sortKeyOf,
 } from './outlook-list-page.ts';
-import { findAuthor } from './list-author.ts';
+import { findAuthor } from './find-author.ts';
 import {
   type Bind,
   isFiltered,

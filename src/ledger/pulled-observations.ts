@@ -17,9 +17,9 @@ const KNOWN = `
            where l.series_id = $1 and l.date = pulled.date and l.note = $3), '-infinity'))`;
 
 /**
- * Records what a source has, at most one value a day. It writes new days, and days for which the source has a new value; it
- * retracts nothing. A day that somebody corrected or retracted keeps that until the source has a value that the day did not
- * have since. Call it in a transaction; see {@link recordObservations}.
+ * Records the values of a source, at most one a day. It adds new days, revises days for which the source has a new value, and
+ * retracts nothing. A day that somebody corrected or retracted stays so until the source publishes a value that the day has
+ * not had since. Call it in a transaction; see {@link recordObservations}.
  * @param note names the source, on each observation
  */
 export async function recordPulled(

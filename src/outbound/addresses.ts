@@ -51,15 +51,15 @@ export async function addressesOf(
 }
 
 /** How long a look-up of a name is waited for before its URL is stored, in milliseconds. */
-const LOOKED_UP_WITHIN = 2_000;
+const LOOK_UP_WITHIN = 2_000;
 
 /**
- * Why the service may not connect to a URL, to follow its name; null if it may, or if the name can't be looked up now. It is
- * looked up anew at each connection.
+ * Why the service may not connect to a URL; follows the name of the URL. Null if it may, or if the host can't be looked up
+ * now: it is looked up anew at each connection.
  */
 export async function addressFault(url: URL, policy: AddressPolicy): Promise<string | null> {
   const late = new Promise<never>((_, reject) => {
-    setTimeout(() => reject(new Error('late')), LOOKED_UP_WITHIN).unref();
+    setTimeout(() => reject(new Error('late')), LOOK_UP_WITHIN).unref();
   });
   try {
     await Promise.race([addressesOf(url, policy), late]);

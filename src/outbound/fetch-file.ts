@@ -9,7 +9,7 @@ import { describeFailure, exchange, withTimeout } from './exchange.ts';
 const MOST_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-/** What a server last said about a file, for a request that asks whether it has changed (RFC 9110, 8.8). */
+/** The validators of a file (RFC 9110, 8.8), by which a later request asks whether it has changed. */
 export type Validators = { etag: string | null; lastModified: string | null };
 
 export type FetchedFile = Validators & {
@@ -100,7 +100,7 @@ function isConditional({ headers }: FileRequest): boolean {
 export function redirectedTo(from: URL, location: string): URL {
   const to = URL.canParse(location, from) ? new URL(location, from) : null;
   if (to === null || !['http:', 'https:'].includes(to.protocol)) {
-    throw new FetchFault('the server redirects to something that is no http or https URL');
+    throw new FetchFault('the server redirects to something other than an http or https URL');
   }
   if (to.username !== '' || to.password !== '') {
     throw new FetchFault('the server redirects to a URL with a user or password');

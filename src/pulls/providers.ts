@@ -3,7 +3,7 @@ import type { Frequency } from '../domain/series.ts';
 import { FetchFault } from '../outbound/fetch-file.ts';
 import type { Pull } from './runs.ts';
 
-/** Where the providers are, and what they ask for. */
+/** The addresses of the providers, and the key for FRED. */
 export type ProviderSettings = {
   fredUrl: string;
   ecbUrl: string;
@@ -12,7 +12,7 @@ export type ProviderSettings = {
   fredApiKey: string | null;
 };
 
-/** What was pulled is not what a source must have. The message says what is wrong, to the person who set the source. */
+/** A source can't be pulled, or its file can't be read. The message tells the person who set the source why. */
 export class SourceFault extends Error {}
 
 export type PullRequest = {
@@ -24,7 +24,7 @@ export type PullRequest = {
 
 type Provider = {
   name: string;
-  /** @throws SourceFault if the provider can't be asked for this */
+  /** @throws SourceFault if the provider can't serve this request */
   urlOf: (id: string, frequency: Frequency, settings: ProviderSettings) => URL;
   accept: string;
   isSecret: boolean;
@@ -84,8 +84,8 @@ const PROVIDERS: Readonly<Record<Exclude<SourceKind, 'url'>, Provider>> = {
 };
 
 /**
- * What to ask a source for.
- * @throws SourceFault if it can't be asked for this
+ * The request for a pull.
+ * @throws SourceFault if FRED's key is missing, or Stooq has no files of the frequency
  */
 export function requestFor(pull: Pull, settings: ProviderSettings): PullRequest {
   if (pull.kind === 'url') return { url: new URL(pull.url), accept: CSV, isSecret: false };
@@ -93,8 +93,8 @@ export function requestFor(pull: Pull, settings: ProviderSettings): PullRequest 
   return { url: urlOf(pull.providerId, pull.frequency, settings), accept, isSecret };
 }
 
-/** What went wrong with a pull, with what the provider means by it. */
-export function faultWords({ kind }: Pull, fault: Error): string {
+/** What went wrong with a pull, and what the provider means by the status of its response. */
+export function describeFault({ kind }: Pull, fault: Error): string {
   const status = fault instanceof FetchFault ? fault.status : null;
   const meaning = kind === 'url' || status === null ? null : PROVIDERS[kind].statuses[status];
   return meaning ? `${fault.message}: ${meaning}` : fault.message;

@@ -35,7 +35,7 @@ export function observationsIn(
   return observations;
 }
 
-function requireMediaType({ mediaType, body }: FetchedFile, wanted: 'CSV' | 'JSON'): void {
+function requireMediaType({ mediaType, body }: FetchedFile, expected: 'CSV' | 'JSON'): void {
   const start = body
     .subarray(0, 200)
     .toString('latin1')
@@ -43,14 +43,14 @@ function requireMediaType({ mediaType, body }: FetchedFile, wanted: 'CSV' | 'JSO
     .trimStart();
   const name = mediaType === null ? '' : ` (${mediaType.slice(0, 60)})`;
   if (start.startsWith('<') || /\b(html|xml)\b/.test(mediaType ?? '')) {
-    throw new SourceFault(`the server sent a page${name} in place of ${wanted}`);
+    throw new SourceFault(`the server sent a page${name} in place of ${expected}`);
   }
   const isJson = /\bjson\b/.test(mediaType ?? '');
-  if (wanted === 'CSV' && (isJson || /^[{[]/.test(start))) {
+  if (expected === 'CSV' && (isJson || /^[{[]/.test(start))) {
     throw new SourceFault(`the server sent JSON${name} in place of CSV`);
   }
   if (
-    wanted === 'CSV' &&
+    expected === 'CSV' &&
     /^(image|audio|video|font)\/|zip|pdf|spreadsheetml/.test(mediaType ?? '')
   ) {
     throw new SourceFault(`the server sent something else${name} in place of CSV`);
@@ -99,13 +99,13 @@ const fredObservations = z.object({
   ),
 });
 
-/** What a provider sent as CSV that the rules of files read. */
+/** The response of a provider as CSV, for {@link readSeriesFile}. */
 function csvOf(text: string, pull: Pull): string {
   if (pull.kind === 'fred') return fredCsv(text);
   return pull.kind === 'ecb' ? ecbCsv(text, pull) : text;
 }
 
-/** FRED's JSON as CSV, so that the rules of files decide what is a date and what a number. */
+/** FRED's JSON as CSV, so that one parser reads all dates and numbers. */
 function fredCsv(text: string): string {
   const { data } = fredObservations.safeParse(parsedJson(text));
   if (!data) {

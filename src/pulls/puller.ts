@@ -2,12 +2,12 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type pg from 'pg';
-import { announceObservations, type Announced } from '../api/announce-observations.ts';
-import { askedWait, retryPullAfter } from '../domain/pulls.ts';
+import { announceObservations, type AnnounceDeps } from '../api/announce-observations.ts';
+import { parseRetryAfter, retryPullAfter } from '../domain/pulls.ts';
 import type { AddressPolicy, Resolve } from '../outbound/addresses.ts';
 import { FetchFault, fetchFile } from '../outbound/fetch-file.ts';
 import {
-  faultWords,
+  describeFault,
   noteFor,
   type ProviderSettings,
   requestFor,
@@ -46,7 +46,7 @@ export type PullSettings = ProviderSettings & {
   privateOrigins: readonly string[];
 };
 
-export type PullerDeps = Announced & {
+export type PullerDeps = AnnounceDeps & {
   pool: pg.Pool;
   now: () => Date;
   resolve: Resolve;
@@ -58,7 +58,7 @@ export type PullerDeps = Announced & {
   drainWithin?: number;
 };
 
-/** The error of a pull whose cause is on this side. */
+/** The error that a source shows if the service itself failed. */
 const UNEXPECTED = 'the service could not record what it pulled; its log says why';
 
 type Outcome = 'stored' | 'unchanged' | 'failed' | 'discarded';
@@ -109,7 +109,7 @@ export class SeriesPuller {
   }
 
   /** The sources at the last count. */
-  get backlog(): { sources: number; failing: number; oldestSuccessSeconds: number } {
+  get counts(): { sources: number; failing: number; oldestSuccessSeconds: number } {
     const { sources, failing, oldestSuccess } = this.#counts;
     const age = oldestSuccess ? (this.#deps.now().getTime() - oldestSuccess.getTime()) / 1000 : 0;
     return { sources, failing, oldestSuccessSeconds: Math.max(0, age) };
@@ -120,7 +120,7 @@ export class SeriesPuller {
     if (this.#isRunning) this.#look();
   }
 
-  /** Pulls all that is due, also if the puller does not run, and resolves when nothing is left. */
+  /** Pulls every source that is due, even on an instance that does not pull. Resolves when none is left. */
   async pullDue(): Promise<void> {
     this.#look();
     while (this.#claiming || this.#underWay.size > 0) {
@@ -129,7 +129,7 @@ export class SeriesPuller {
     }
   }
 
-  /** A call while it looks makes it look once more. */
+  /** Looks for due sources. Called while it looks, it looks once more. */
   #look(): void {
     if (this.#isClosed) return;
     this.#isDue = true;
@@ -247,9 +247,9 @@ export class SeriesPuller {
   async #fail(pull: Pull, error: unknown): Promise<{ outcome: Outcome } & Record<string, unknown>> {
     const isKnown = error instanceof FetchFault || error instanceof SourceFault;
     if (!isKnown) this.#log.error({ err: error, series: pull.key }, 'a pull failed unexpectedly');
-    const text = isKnown ? faultWords(pull, error) : UNEXPECTED;
+    const text = isKnown ? describeFault(pull, error) : UNEXPECTED;
     const now = this.#deps.now();
-    const asked = error instanceof FetchFault ? askedWait(error.retryAfter, now) : 0;
+    const asked = error instanceof FetchFault ? parseRetryAfter(error.retryAfter, now) : 0;
     const wait = retryPullAfter(pull.failures + 1, asked, Math.random());
     const failure = { error: this.#shown(text), now, again: new Date(now.getTime() + wait) };
     const isRecorded = await recordFailure(this.#deps.pool, pull, failure);

@@ -58,7 +58,7 @@ const SET = `The service fetches the source now and then every \`everyMinutes\`,
 A pull never retracts a day, and a day that somebody corrected keeps the correction until the source publishes a value that the day has not had since. A file with any fault stores nothing, and \`lastFailure\` says why;
 the next attempts follow after 1, 5 and 15 minutes, and 1, 3, 6 and then every 12 hours, or when the server asks for them (\`Retry-After\`).
 
-A place other than before replaces the source with its status. The same place changes the schedule, and is pulled now.`;
+Another \`kind\`, \`id\`, \`url\` or \`file\` than before replaces the source, and its status starts anew. Otherwise only the schedule changes, and the source is pulled now.`;
 
 function setRoute(api: Api, ledger: SourceDeps): void {
   api.route({

@@ -62,11 +62,11 @@ const SUCCEEDED = `
     due_at = $3::timestamptz + every_minutes * interval '1 minute' * $9::float8
    where id = $1 and attempts = $2`;
 
-/** What a pull brought: the days of the file; null if the server says that it has not changed. */
+/** The result of a pull: the days of the file; null if the server says that it has not changed. */
 export type Pulled = { observations: readonly PulledObservation[] | null; note: string };
 
 /**
- * Records what a pull brought, its success and its audit entry in one transaction.
+ * Records the observations of a pull, its success and its audit entry in one transaction.
  * @param spread by which the time to the next pull is multiplied, at least 1
  * @returns what was recorded; null if the source is no longer the one that was pulled, and nothing was stored
  */
@@ -90,8 +90,8 @@ export async function recordSuccess(
         added,
         revised,
         unchanged,
-        fit(etag),
-        fit(lastModified),
+        storable(etag),
+        storable(lastModified),
         spread,
       ]);
       if (rowCount === 0) throw new Overtaken();
@@ -121,7 +121,7 @@ const UNCHANGED: Recorded = {
 /** The longest validator that is stored, in characters; without one, the next pull fetches the whole file. */
 const LONGEST_VALIDATOR = 300;
 
-function fit(validator: string | null): string | null {
+function storable(validator: string | null): string | null {
   return validator !== null && validator.length <= LONGEST_VALIDATOR ? validator : null;
 }
 

@@ -49,12 +49,12 @@ const url = webAddress
   });
 
 const everyMinutes = z
-  .int({ error: `must be a whole number in ${EVERY_MINUTES.least}–${EVERY_MINUTES.most}` })
-  .min(EVERY_MINUTES.least)
-  .max(EVERY_MINUTES.most)
+  .int({ error: `must be a whole number in ${EVERY_MINUTES.min}–${EVERY_MINUTES.max}` })
+  .min(EVERY_MINUTES.min)
+  .max(EVERY_MINUTES.max)
   .meta({ description: 'Minutes between two pulls: 15 to 44640, which is 31 days.' });
 
-/** How a file is written, by the parameters of an import. */
+/** The format of a file, in the parameters of an import. */
 const fileMembers = {
   format: importQuery.shape.format,
   dateColumn: importQuery.shape.dateColumn,
@@ -64,14 +64,14 @@ const fileMembers = {
   delimiter: importQuery.shape.delimiter,
   missing: z.array(z.string().max(50)).max(20).optional().meta({
     description:
-      'What stands for a day without a value, besides an empty cell, `.`, `null`, `NaN` and `NA`.',
+      'Texts that mean that a day has no value, besides an empty cell, `.`, `null`, `NaN`, `NA` and the like.',
   }),
 };
 
 const file = z.strictObject(fileMembers).meta({
   id: 'SourceFileInput',
   description:
-    'How the file at a URL is written, as for an import. What is left out is found out, where only one answer fits the file.',
+    'The format of the file at a URL, as for an import. Whatever is left out is detected, if the file allows only one reading.',
 });
 
 export const sourceInput = withRule(
@@ -83,7 +83,7 @@ export const sourceInput = withRule(
     }),
     url: url.nullable().default(null),
     file: file.nullable().default(null),
-    everyMinutes: everyMinutes.default(EVERY_MINUTES.usual),
+    everyMinutes: everyMinutes.default(EVERY_MINUTES.default),
   }),
   placeFaults,
 ).meta({
@@ -128,7 +128,7 @@ const sourceFile = z
   })
   .meta({
     id: 'SourceFile',
-    description: 'How the file is written; null for what is found out from the file.',
+    description: 'The format of the file. Null members are detected.',
   });
 
 const success = z
@@ -161,7 +161,9 @@ export const seriesSource = z
     url: z.string().nullable(),
     file: sourceFile.nullable(),
     everyMinutes,
-    setAt: timestamp.meta({ description: 'When the source was set to this place.' }),
+    setAt: timestamp.meta({
+      description: 'When the source was last set to another `kind`, `id`, `url` or `file`.',
+    }),
     state: z.enum(['pulling', 'waiting', 'failing']).meta({
       description:
         '`pulling`: a pull is under way. `waiting`: the next one is due at `nextPullAt`. `failing`: the same, and the last one failed.',
@@ -174,5 +176,5 @@ export const seriesSource = z
   })
   .meta({
     id: 'SeriesSource',
-    description: 'Where a series is pulled from, and how pulling goes.',
+    description: 'Where a series is pulled from, and how its pulls went.',
   });

@@ -5,12 +5,12 @@ import type { FileFormat } from '../domain/file-columns.ts';
 import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
 
-/** What is pulled: a series of a provider, or a file at a URL. */
+/** Where a source is: a series of a provider, or a file at a URL. */
 export type Place =
   | { kind: Exclude<SourceKind, 'url'>; providerId: string; url: null; layout: null }
   | { kind: 'url'; providerId: null; url: string; layout: FileFormat };
 
-/** The source of a series, and how pulling goes. */
+/** The source of a series, and how its pulls went. */
 export type SeriesSource = Place & {
   everyMinutes: number;
   setAt: Date;
@@ -71,10 +71,10 @@ async function missing(session: Session, key: string): Promise<DomainError> {
 }
 
 /**
- * Sets where a series is pulled from, and makes a pull due now. A source that leads elsewhere replaces the one before, with its
- * status: what a pull under way brings from there is discarded. The same place keeps its status. Call it in a transaction,
- * after {@link lockForSource}.
- * @returns the source, and whether it leads elsewhere than before
+ * Sets where a series is pulled from, and makes a pull due now. Another place replaces the source and its status, and the
+ * result of a pull under way is discarded. The same place keeps its status. Call it in a transaction, after
+ * {@link lockForSource}.
+ * @returns the source, and what became of the one before
  * @throws DomainError `source-refused` if too many series have a source, or the place has other dates than the series
  */
 export async function setSource(
@@ -82,15 +82,15 @@ export async function setSource(
   series: PulledSeries,
   { place, everyMinutes }: { place: Place; everyMinutes: number },
   now: Date,
-): Promise<{ source: SeriesSource; change: 'set' | 'replaced' | 'kept' }> {
+): Promise<{ source: SeriesSource; change: 'set' | 'replaced' | 'rescheduled' }> {
   requireDates(series, place);
   const { rows } = await session.query<Place & { id: string }>(
     `select s.id, ${PLACE} from series_sources s where s.series_id = $1 for no key update`,
     [series.id],
   );
   const [before] = rows;
-  const isKept = before !== undefined && isSamePlace(before, place);
-  if (isKept) await keepSource(session, before.id, everyMinutes, now);
+  const isSame = before !== undefined && isSamePlace(before, place);
+  if (isSame) await reschedule(session, before.id, everyMinutes, now);
   else {
     if (before) await session.query('delete from series_sources where id = $1', [before.id]);
     else await requireRoom(session);
@@ -111,7 +111,7 @@ export async function setSource(
     );
   }
   const source = await readSource(session, series.key);
-  return { source, change: isKept ? 'kept' : before ? 'replaced' : 'set' };
+  return { source, change: isSame ? 'rescheduled' : before ? 'replaced' : 'set' };
 }
 
 function requireDates(series: PulledSeries, { kind }: Place): void {
@@ -122,7 +122,7 @@ function requireDates(series: PulledSeries, { kind }: Place): void {
   ]);
 }
 
-/** What pulls are counted by, so that those from one host wait for each other. */
+/** The host of a source: pulls from one host wait for each other. */
 function hostOf({ kind, url }: Place): string {
   return url === null ? kind : new URL(url).host;
 }
@@ -134,7 +134,7 @@ function isSamePlace(one: Place, other: Place): boolean {
 }
 
 /** A pull under way goes on: it is due again once it ends. */
-async function keepSource(
+async function reschedule(
   session: Session,
   id: string,
   everyMinutes: number,
@@ -148,7 +148,7 @@ async function keepSource(
   );
 }
 
-/** A trigger counts, too, one transaction at a time. */
+/** A trigger checks this as well, one transaction at a time, so that two can't both take the last place. */
 async function requireRoom(session: Session): Promise<void> {
   const { rows } = await session.query<{ count: number }>(
     'select count(*) as count from series_sources',

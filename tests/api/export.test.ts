@@ -2,6 +2,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hashFramework } from '../../src/domain/framework.ts';
 import { hashDocument } from '../../src/domain/hash-chain.ts';
+import { exportBatches, type ExportRecord } from '../../src/ledger/export.ts';
 import { fillLedger } from '../support/outlooks.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send } from '../support/requests.ts';
@@ -221,6 +222,52 @@ test('whatever a record refers to is there', () => {
     for (const id of record['evidence'] as string[]) expect(evidence).toContain(id);
   const series = keys('series', 'key');
   for (const one of ofType('observation')) expect(series).toContain(one['series']);
+});
+
+async function observeNewSeries(busy: TestLedger): Promise<void> {
+  const key = 'new-series';
+  const series = { key, name: 'New', unit: 'USD', frequency: 'daily', source: 'A provider' };
+  const made = await send(busy, 'POST', '/v1/series', series, { as: 'feed' });
+  expect(made.statusCode, made.body).toBe(201);
+  const observations = [{ date: '2026-11-18', value: 1 }];
+  const url = `/v1/series/${key}/observations`;
+  const observed = await send(busy, 'POST', url, { observations }, { as: 'feed' });
+  expect(observed.statusCode, observed.body).toBe(200);
+}
+
+async function reviseSample(busy: TestLedger): Promise<void> {
+  const probabilities = { bear: 0.5, base: 0.3, bull: 0.2 };
+  const revised = await busy.revise({ probabilities, rationale: 'Worse.' });
+  expect(revised.statusCode, revised.body).toBe(201);
+  const url = `/v1/outlooks/${SLUG}/conditions/orders-and-spending/assessments`;
+  const assessment = { state: 'untriggered', rationale: 'Published again.' };
+  const assessed = await send(busy, 'POST', url, assessment);
+  expect(assessed.statusCode, assessed.body).toBe(201);
+}
+
+test('a record refers to nothing that was written after what it would be in', async () => {
+  const busy = await startLedger();
+  try {
+    await fillLedger(busy);
+    const seen: ExportRecord[] = [];
+    const isNew = (type: string) => seen.every((one) => one.type !== type);
+    for await (const batch of exportBatches(busy.pool)) {
+      if (batch.some(({ type }) => type === 'version') && isNew('version'))
+        await reviseSample(busy);
+      const isReference = batch.some(({ type }) => type === 'observation' || type === 'series');
+      if (isReference && isNew('observation') && isNew('series')) await observeNewSeries(busy);
+      seen.push(...batch);
+    }
+    const of = (type: string) => seen.filter((one) => one.type === type);
+    const versionOf = ({ outlook, version }: ExportRecord) => [outlook, version];
+    const versions = of('version').map(versionOf);
+    for (const type of ['conditionChange', 'drawdownChange'])
+      for (const one of of(type)) expect(versions).toContainEqual(versionOf(one));
+    const series = of('series').map(({ key }) => key);
+    for (const one of of('observation')) expect(series).toContain(one['series']);
+  } finally {
+    await busy.close();
+  }
 });
 
 describe('the response', () => {

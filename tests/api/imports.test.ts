@@ -360,11 +360,11 @@ describe('a body compressed by gzip', () => {
     const cut = gzipSync('date,value\n2026-11-25,1\n'.repeat(100)).subarray(0, -10);
     expect((await zipped(cut)).json()).toMatchObject({
       status: 400,
-      detail: 'The body cannot be read: it is not what gzip writes (unexpected end of file).',
+      detail: 'The body cannot be read: it is not valid gzip (unexpected end of file).',
     });
     expect((await zipped(Buffer.from('date,value\n'))).json()).toMatchObject({
       status: 400,
-      detail: 'The body cannot be read: it is not what gzip writes (incorrect header check).',
+      detail: 'The body cannot be read: it is not valid gzip (incorrect header check).',
     });
     expect(await stored(ledger)).toEqual(before);
   });

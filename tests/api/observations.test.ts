@@ -337,7 +337,7 @@ describe('observations in CSV', () => {
       {
         '/observations/0/date': 'line 2, column date: "2026-02-30" is not a day of the calendar',
         '/observations/1/value':
-          'line 3, column value: "1,23.45" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value, or say with missing what stands for them',
+          'line 3, column value: "1,23.45" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value, or say with missing which text means no value',
         '/observations/3/date':
           'line 5, column date: repeats the date of line 4: send each day once',
         '/observations/3/value':
@@ -346,7 +346,7 @@ describe('observations in CSV', () => {
           'line 7, column value: 9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
         '/observations/6/value':
           'line 8, column value: -1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
-        '/observations/4': 'line 6: has 1 columns, but the header has 2',
+        '/observations/4': 'line 6: has 1 column, but the header has 2',
       },
     ],
     [

@@ -43,7 +43,7 @@ async function revised(): Promise<BandedOutlook> {
   return outlook;
 }
 
-test('of an open outlook reaches the end of the day in UTC, and what is kept ends then', async () => {
+test('the axis of an open outlook reaches the end of the day in UTC, when its cached chart expires', async () => {
   const outlook = await revised();
   at('2026-12-05T23:59:59.800Z');
   const evening = await read(outlook, 'kind=history');
@@ -59,7 +59,7 @@ test('of an open outlook reaches the end of the day in UTC, and what is kept end
   expect((await read(outlook, 'kind=history&v=anew')).body).toBe(morning.body);
 });
 
-test('as of a time reaches that time; that of a numbered version never changes', async () => {
+test('the axis as of a time reaches that time; that of a numbered version never changes', async () => {
   const outlook = await revised();
   const numbered = (await read(outlook, 'kind=history&version=2')).body;
   at('2027-02-01T00:00:00.000Z');
@@ -71,7 +71,7 @@ test('as of a time reaches that time; that of a numbered version never changes',
   expect((await read(outlook, 'kind=history&version=2&v=anew')).body).toBe(numbered);
 });
 
-test('of an outlook whose horizon is over reaches now, but no forecast goes beyond it', async () => {
+test('the axis of an outlook whose horizon is over reaches now, but no forecast goes beyond it', async () => {
   const outlook = await revised();
   at('2027-05-01T12:00:00.000Z');
   const to = '2027-05-02T00:00:00Z';
@@ -81,7 +81,7 @@ test('of an outlook whose horizon is over reaches now, but no forecast goes beyo
   });
 });
 
-test('of a resolved outlook ends at the resolution', async () => {
+test('the axis of a resolved outlook ends at the resolution', async () => {
   const outlook = await revised();
   at('2026-12-20T00:00:00.000Z');
   const resolved = await outlook.resolve({ outcome: 'bull', reason: 'It was merged.' });
@@ -93,7 +93,7 @@ test('of a resolved outlook ends at the resolution', async () => {
   });
 });
 
-test('of a withdrawn outlook ends at the withdrawal', async () => {
+test('the axis of a withdrawn outlook ends at the withdrawal', async () => {
   const outlook = await revised();
   at('2026-12-20T00:00:00.000Z');
   expect((await outlook.post('/withdrawal', { rationale: 'R' })).statusCode).toBe(201);
@@ -102,7 +102,7 @@ test('of a withdrawn outlook ends at the withdrawal', async () => {
   expect(last).toBe(PLOT.right);
 });
 
-test('of the drawdown reaches now, also if the closes do not', async () => {
+test('the axis of the drawdown reaches now, also if the closes do not', async () => {
   const outlook = await BandedOutlook.create(ledger);
   await outlook.observe({ '2026-03-30': 100, '2026-11-18': 90 });
   at('2026-11-27T12:00:00.000Z');

@@ -68,7 +68,7 @@ describe('exit code 2, with nothing sent, for', () => {
     ],
     ['nobody to confirm', ['revise', SLUG, ...NUMBERS, '--why', 'x'], 'Use --yes'],
     ['nobody to confirm a resolution', ['resolve', SLUG], 'Use --yes'],
-    ['half a command', ['evidence'], 'Use "evidence list" or "evidence add".'],
+    ['half a command', ['evidence'], 'Use "evidence list", "evidence add" or "evidence import".'],
     ['an unknown shell', ['completion', 'csh'], 'Choices: "bash"'],
     ['an invalid URL', ['list', '--url', 'ledger.example'], 'must look like https://'],
     ['a URL with a user', ['list', '--url', 'https://a@ledger.example'], 'without a user'],
@@ -77,7 +77,7 @@ describe('exit code 2, with nothing sent, for', () => {
     [
       'a missing file',
       ['evidence', 'add', SLUG, '--file', '/nowhere.json'],
-      "Can't read /nowhere.json as JSON",
+      "Can't read /nowhere.json: ENOENT",
     ],
   ];
   test.for(wrong)('%s', async ([, args, message]) => {
@@ -103,7 +103,7 @@ test('the README describes each command and each exit code', async () => {
   const readme = readFileSync(new URL('../../cli/README.md', import.meta.url), 'utf8');
   const { stdout } = await outlook(['--help']);
   const commands = [...stdout.matchAll(/^ {2}outlook (\w+)/gm)].map(([, name]) => name);
-  expect(commands).toHaveLength(12);
+  expect(commands).toHaveLength(16);
   for (const name of commands) expect(readme).toContain(`\n| \`${name}`);
   const codes = [...readme.matchAll(/^\| (\d) +\|/gm)].map(([, code]) => Number(code));
   expect(codes).toEqual(Object.values(EXIT_CODES));

@@ -54,6 +54,14 @@ async function items(): Promise<Record<string, unknown>[]> {
 }
 
 describe('outlook evidence import', () => {
+  test('cuts a long title and summary between characters', async () => {
+    const long = { title: `${'a'.repeat(299)}📉`, summary: `${'b'.repeat(19_999)}📉\u0000` };
+    const { code, stderr } = await importNews(response(entry(90, long)));
+    expect([code, stderr]).toEqual([0, '']);
+    const [item] = await items();
+    expect(item).toMatchObject({ headline: 'a'.repeat(299), summary: 'b'.repeat(19_999) });
+  });
+
   test('adds news with its sentiments, and a second time nothing', async () => {
     const news = response(entry(1), entry(2, { ticker_sentiment: [] }));
     const { code, stdout, stderr } = await importNews(news);
@@ -78,7 +86,7 @@ describe('outlook evidence import', () => {
       },
     ]);
     const again = await importNews(response(entry(1), entry(2), entry(3)), '--json');
-    expect(JSON.parse(again.stdout)).toEqual({ added: 1, known: 2 });
+    expect(JSON.parse(again.stdout)).toEqual({ added: 1, unchanged: 2 });
   });
 
   test('of two at once adds each item once', async () => {

@@ -120,7 +120,7 @@ describe('outlook observations import', () => {
     expect(stderr.split('\n').slice(2, -1).toSorted()).toEqual([
       '  line 3, column note: must be one line without control or invisible characters and without leading or trailing space',
       '  line 5, column date: "2026-11-31" is not a day of the calendar',
-      '  line 6, column value: "four" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value, or say with --missing what stands for them',
+      '  line 6, column value: "four" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value, or say with --missing which text means no value',
       '  line 7: has 2 columns, but the header has 4',
       '  line 8, column date: repeats the date of line 3: send each day once',
       '  line 8, column provenance: must be one of sourced, editorial, illustrative, computed',

@@ -31,7 +31,7 @@ test('sets, shows and removes a source', async () => {
   const shown = await run('show', SERIES);
   expect(shown.stdout).toMatch(/\nLast failure: .*, the server answered 503 \(2 in a row\)\n$/);
   const removed = await run('remove', SERIES);
-  expect(removed).toMatchObject({ code: 0, stdout: `${SERIES}: has no source any more.\n` });
+  expect(removed).toMatchObject({ code: 0, stdout: `${SERIES} no longer has a source.\n` });
   expect(await run('show', SERIES)).toMatchObject({ code: 1, stdout: '' });
 });
 

@@ -67,6 +67,8 @@ describe('names that look alike', () => {
     ['J\u0307im', 'Jim'], // in lower case
     ['\u0458\u0307ane', 'jane'], // Cyrillic ј
     ['\u039di\u03bda', 'NIVA'],
+    // A hidden character between spaces.
+    ['Ana \u200b Wu', 'Ana Wu'],
     // Spelled with a joiner, and without.
     ['\u0646\u0627\u0645\u0647\u200c\u0627\u06cc', '\u0646\u0627\u0645\u0647\u0627\u06cc'],
   ];

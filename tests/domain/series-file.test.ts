@@ -59,7 +59,7 @@ describe("a provider's file", () => {
   test('of FRED with several series needs the name of one', () => {
     const text = 'observation_date,DGS10,DGS30\n2026-11-24,4.1,4.61\n';
     expect(faultsOf(text, { provider: 'fred' })).toEqual([
-      'line 1: has several columns of values: say with valueColumn which to read, of DGS10, DGS30',
+      'line 1: has several columns of values: name one with valueColumn: DGS10, DGS30',
     ]);
     expect(pairsOf(text, { provider: 'fred', valueColumn: 'DGS30' })).toEqual([
       ['2026-11-24', 4.61],
@@ -220,12 +220,12 @@ test.for<[string, string, string, FileFormat?]>([
   [
     '2,861',
     'date,value\n2026-11-19,"2,861"\n',
-    'line 2, column value: "2,861" may mean 2861 or 2.861, and no other number shows which: say what the decimal mark is with decimal=. or decimal=,',
+    'line 2, column value: "2,861" may mean 2861 or 2.861, and no other number shows which: name the decimal mark with decimal=. or decimal=,',
   ],
   [
     '2.861 between semicolons',
     'Datum;Wert\n2026-11-19;2.861\n',
-    'line 2, column Wert: "2.861" may mean 2.861 or 2861, and no other number shows which: say what the decimal mark is with decimal=. or decimal=,',
+    'line 2, column Wert: "2.861" may mean 2.861 or 2861, and no other number shows which: name the decimal mark with decimal=. or decimal=,',
   ],
   [
     'both marks',
@@ -273,14 +273,14 @@ test.for<[string, string, string, FileFormat?]>([
     'line 2, column date: "46345" is a number, as Excel stores a day: format the column as a date, such as 2026-11-19, and save the file again',
   ],
   [
-    'a moment in UTC',
+    'a time in UTC',
     'date,value\n2026-11-18T15:00:00Z,1\n',
-    `line 2, column date: "2026-11-18T15:00:00Z" is a moment in UTC, whose day depends on the market's time zone: write the local day, such as 2026-11-19, or say with dateFormat that the day is as written`,
+    `line 2, column date: "2026-11-18T15:00:00Z" is a time in UTC, so its day depends on the market's time zone: write the local day, such as 2026-11-19, or set dateFormat to take the day as written`,
   ],
   [
     'a footer',
     'date,value\n2026-11-19,1\n\nSource: a bank\n',
-    'line 4: has 1 columns, but the header has 2',
+    'line 4: has 1 column, but the header has 2',
   ],
   [
     'two rows of a day',
@@ -329,7 +329,7 @@ test.for<[string, string, string, FileFormat?]>([
   [
     'two delimiters',
     'date;value,unit\n',
-    'line 1: the header has more than one of comma, semicolon, bar and tab: say which separates its cells with delimiter',
+    'line 1: the header has more than one of comma, semicolon, bar and tab: say with delimiter which of them separates its cells',
   ],
 ])('a file is refused, never guessed at: %s', ([, text, fault, format]) => {
   expect(faultsOf(text, format)).toEqual([fault]);

@@ -41,8 +41,8 @@ async function* manyParts(count: number): AsyncGenerator<string, void> {
 }
 
 /** A response whose body nobody reads yet. */
-async function open(): Promise<IncomingMessage> {
-  const sent = requestOf(origin, { agent: false });
+async function open(localAddress = '127.0.0.1'): Promise<IncomingMessage> {
+  const sent = requestOf(origin, { agent: false, localAddress });
   sent.on('error', () => {}).end();
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   response.on('error', () => {}).pause();
@@ -145,4 +145,22 @@ test('an address reads four at once; more are refused until one is complete', as
   const again = await open();
   expect(again.statusCode).toBe(200);
   again.destroy();
+});
+
+test('addresses that read several leave room for others', async () => {
+  parts = () => manyParts(10_000);
+  const responses: IncomingMessage[] = [];
+  const statusFrom = async (address: string) => {
+    const response = await open(address);
+    responses.push(response);
+    return response.statusCode;
+  };
+  for (let count = 0; count < 4; count += 1) expect(await statusFrom('127.0.0.1')).toBe(200);
+  expect(await statusFrom('127.0.0.2')).toBe(200);
+  expect(await statusFrom('127.0.0.2')).toBe(429);
+  expect(await statusFrom('127.0.0.3')).toBe(200);
+  expect(await statusFrom('127.0.0.4')).toBe(200);
+  expect(await statusFrom('127.0.0.5')).toBe(200);
+  expect(await statusFrom('127.0.0.6')).toBe(503);
+  for (const response of responses) response.destroy();
 });

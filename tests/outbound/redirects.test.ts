@@ -19,11 +19,11 @@ describe('refused is a redirect to', () => {
     ['HTTP://a.example/x', 'from https to http'],
     ['https://u:p@b.example/', 'a user or password'],
     ['https://u@b.example/', 'a user or password'],
-    ['ftp://b.example/x', 'no http or https URL'],
-    ['file:///etc/passwd', 'no http or https URL'],
-    ['data:text/csv,date', 'no http or https URL'],
-    ['gopher://127.0.0.1:6379/_x', 'no http or https URL'],
-    ['https://', 'no http or https URL'],
+    ['ftp://b.example/x', 'other than an http or https URL'],
+    ['file:///etc/passwd', 'other than an http or https URL'],
+    ['data:text/csv,date', 'other than an http or https URL'],
+    ['gopher://127.0.0.1:6379/_x', 'other than an http or https URL'],
+    ['https://', 'other than an http or https URL'],
   ])('%s', (location, words) => {
     expect(() => redirectedTo(FROM, location)).toThrow(FetchFault);
     expect(() => redirectedTo(FROM, location)).toThrow(words);

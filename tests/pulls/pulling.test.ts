@@ -411,7 +411,7 @@ describe('a source that fails', () => {
     [
       'a redirect to a file',
       () => provider.refuses(302, { location: 'file:///etc/passwd' }),
-      /no http or https URL/,
+      /other than an http or https URL/,
     ],
     [
       'a redirect without an end',

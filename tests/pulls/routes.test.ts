@@ -23,17 +23,6 @@ const FRED = { kind: 'fred', id: 'DGS30' };
 const put = (body: unknown, as: 'analyst' | 'feed' | 'admin' = 'feed') =>
   send(ledger, 'PUT', URL_OF_SOURCE, body, { as });
 
-test('a file may be described at any length that the parameters of an import allow', async () => {
-  const file = {
-    dateColumn: '\u0001'.repeat(200),
-    valueColumn: '"'.repeat(200),
-    missing: Array.from({ length: 20 }, () => '\u0001'.repeat(50)),
-  };
-  const set = await put({ kind: 'url', url: 'https://a.example/x.csv', file });
-  expect(set.json()).toMatchObject({ file });
-  await ledger.pool.query('delete from series_sources');
-});
-
 test('a source is set, read, changed and removed, and each change is audited', async () => {
   const created = await put(FRED);
   expect(created.statusCode).toBe(201);
@@ -77,6 +66,16 @@ test('a source is set, read, changed and removed, and each change is audited', a
     { method: 'PUT', role: 'admin', summary: `Set the source to ${url}` },
     { method: 'PUT', role: 'feed', summary: 'Set the source to fred DGS30' },
   ]);
+});
+
+test('a file may be described at any length that the parameters of an import allow', async () => {
+  const file = {
+    dateColumn: '\u0001'.repeat(200),
+    valueColumn: '"'.repeat(200),
+    missing: Array.from({ length: 20 }, () => '\u0001'.repeat(50)),
+  };
+  const set = await put({ kind: 'url', url: 'https://a.example/x.csv', file });
+  expect(set.json()).toMatchObject({ file });
 });
 
 test('only feed and admin keys set, read and remove sources', async () => {
@@ -306,4 +305,15 @@ test('a series that does not exist has no source', async () => {
     status: 404,
     detail: `The series "${KEY}" has no source.`,
   });
+});
+
+test('a file may be described at any length that the parameters of an import allow', async () => {
+  const file = {
+    dateColumn: '\u0001'.repeat(200),
+    valueColumn: '"'.repeat(200),
+    missing: Array.from({ length: 20 }, () => '\u0001'.repeat(50)),
+  };
+  const set = await put({ kind: 'url', url: 'https://a.example/x.csv', file });
+  expect(set.json()).toMatchObject({ file });
+  await ledger.pool.query('delete from series_sources');
 });

@@ -33,7 +33,7 @@ export function cloneCommand(yargs: Yargs): void {
           continues: {
             type: 'boolean',
             default: false,
-            describe: 'record that the new outlook continues the other over a later horizon',
+            describe: 'roll the outlook over: the new one continues it over a later horizon',
           },
           title: textOption('title of the new outlook'),
           from: textOption('first day of its horizon, such as 2027-03-31'),

@@ -93,13 +93,13 @@ function importCommand(yargs: Yargs): void {
     async (argv) => {
       const client = apiClient(argv.url);
       const items = readAlphaVantageNews(await readJsonObject(argv.file), argv.file);
-      const counts = { added: 0, known: 0 };
+      const counts = { added: 0, unchanged: 0 };
       for (const [index, item] of items.entries()) {
         const isNew = await importItem(client, argv.outlook, item, index);
-        counts[isNew ? 'added' : 'known'] += 1;
+        counts[isNew ? 'added' : 'unchanged'] += 1;
       }
       printResult(argv, counts, () =>
-        sanitize(`${argv.outlook}: ${counts.added} added, ${counts.known} already there.`),
+        sanitize(`${argv.outlook}: ${counts.added} added, ${counts.unchanged} already there.`),
       );
     },
   );

@@ -80,7 +80,7 @@ export function listCommand(yargs: Yargs): void {
   );
 }
 
-/** The status, with what came about. */
+/** The status, and the outcome of a resolved outlook. */
 function statusOf({ status, resolution }: OutlookSummary): string {
   return resolution === null || resolution.outcome === 'void'
     ? status

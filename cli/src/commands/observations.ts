@@ -51,8 +51,8 @@ function importCommand(yargs: Yargs): void {
           'value-column': textOption('column of the values, by its name'),
           'date-format': textOption('how dates are written, such as DD/MM/YYYY or %d/%m/%Y'),
           decimal: textOption('decimal mark: . or ,'),
-          delimiter: textOption('what separates the cells of a line: , ; | or tab'),
-          missing: textOption('what stands for no value, separated by commas'),
+          delimiter: textOption('character between two cells: , ; | or tab'),
+          missing: textOption('texts that mean no value, separated by commas'),
           'dry-run': {
             type: 'boolean',
             default: false,

@@ -50,13 +50,13 @@ function setCommand(yargs: Yargs): void {
         id: textOption('what the provider calls the series, such as DGS10'),
         link: textOption('URL of a CSV file, in place of --from and --id'),
         every: numberOption('minutes between two pulls; 1440 if omitted'),
-        format: textOption('provider whose layout the file has, such as yahoo'),
+        format: textOption('provider in whose format the file is, such as yahoo'),
         'date-column': textOption('column of the dates'),
         'value-column': textOption('column of the values'),
         'date-format': textOption('how dates are written, such as DD/MM/YYYY'),
         decimal: textOption('decimal mark, . or ,'),
-        delimiter: textOption('what separates the cells'),
-        missing: textOption('what stands for no value, separated by commas'),
+        delimiter: textOption('character between two cells: , ; | or tab'),
+        missing: textOption('texts that mean no value, separated by commas'),
       }),
     async (argv) => {
       const { from, id, link, every, format, dateColumn, valueColumn, dateFormat } = argv;
@@ -98,7 +98,7 @@ function removeCommand(yargs: Yargs): void {
       const params = { path: { key: argv.series } };
       const result = await apiClient(argv.url).DELETE('/v1/series/{key}/source', { params });
       if (!result.response.ok) dataOrThrow(result);
-      printResult(argv, null, () => sanitize(`${argv.series}: has no source any more.`));
+      printResult(argv, null, () => sanitize(`${argv.series} no longer has a source.`));
     },
   );
 }

@@ -101,7 +101,7 @@ export const listQuery = z
     }),
     outcome: outcome.optional().meta({
       description:
-        'Only outlooks that are currently resolved with this outcome. `void`: those that can not be scored.',
+        'Only outlooks that are currently resolved with this outcome. `void`: those that cannot be scored.',
     }),
     sort: z.enum(LIST_SORTS).optional().meta({
       description:

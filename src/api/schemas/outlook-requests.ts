@@ -4,21 +4,6 @@ import { newFrameworkShape } from './frameworks.ts';
 import { newHorizon } from './horizon.ts';
 import { newProbabilities } from './probabilities.ts';
 
-export const newOutlook = z.strictObject({
-  slug: slug.optional().meta({
-    description: "The outlook's name in URLs. It never changes. Left out: made from the title.",
-  }),
-  instrument: symbol.meta({ description: 'The symbol of an existing instrument.' }),
-  horizon: newHorizon,
-  probabilities: newProbabilities,
-  rationale: prose.meta({ description: 'Why the desk publishes this outlook.' }),
-  continues: slug.nullable().default(null).meta({
-    description:
-      'The slug of the outlook that this one continues: on the same instrument, over a horizon that ends later. Null, or left out: none.',
-  }),
-  ...newFrameworkShape,
-});
-
 /** The version that a new outlook is a clone of. */
 export const cloneSource = z.strictObject({
   from: z
@@ -31,18 +16,28 @@ export const cloneSource = z.strictObject({
     .meta({ id: 'CloneSourceInput', description: 'The outlook that a new one is a clone of.' }),
 });
 
-/** What a request for an outlook may contain. For the document only: validation checks the outlook that results. */
-export const outlookRequest = newOutlook
-  .partial()
-  .required({ rationale: true })
-  .extend({
-    from: cloneSource.shape.from.optional().meta({
-      description:
-        'Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has.',
-    }),
-  })
-  .meta({
-    id: 'OutlookInput',
+export const newOutlook = z.strictObject({
+  slug: slug.optional().meta({
+    description: "The outlook's name in URLs. It never changes. Left out: made from the title.",
+  }),
+  instrument: symbol.meta({ description: 'The symbol of an existing instrument.' }),
+  horizon: newHorizon,
+  probabilities: newProbabilities,
+  rationale: prose.meta({ description: 'Why the desk publishes this outlook.' }),
+  continues: slug.nullable().default(null).meta({
     description:
-      'A new outlook: its framework, probabilities and rationale. `from` supplies the members that are left out; without it, `instrument`, `horizon`, `probabilities`, `title`, `summary` and `scenarios` are required.',
-  });
+      'The slug of the outlook that this one continues: on the same instrument, over a horizon that ends later. Null, or left out: none.',
+  }),
+  from: cloneSource.shape.from.optional().meta({
+    description:
+      'Clones a version: the new outlook gets its instrument, horizon, probabilities and framework, except for the members that the request has.',
+  }),
+  ...newFrameworkShape,
+});
+
+/** What a request for an outlook may contain. For the document only: validation checks the outlook that results. */
+export const outlookRequest = newOutlook.partial().required({ rationale: true }).meta({
+  id: 'OutlookInput',
+  description:
+    'A new outlook: its framework, probabilities and rationale. `from` supplies the members that are left out; without it, `instrument`, `horizon`, `probabilities`, `title`, `summary` and `scenarios` are required.',
+});

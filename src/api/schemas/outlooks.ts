@@ -229,7 +229,7 @@ export const outlookSummary = z
     directions,
     resolution: resolvedSummary.nullable().meta({
       description:
-        'What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time.',
+        'The outcome. Null until it is recorded, after a reopening, and in a list as of an earlier time.',
     }),
   })
   .meta({ id: 'OutlookSummary', description: 'An outlook as a list item.' });

@@ -15,10 +15,10 @@ const words = z
   .max(200)
   .transform((text) => text.split(',').map((word) => word.trim()));
 
-/** In a jump of more than this, relative to the value before, a dry run sees a fault of a unit or a decimal mark. */
+/** A dry run reports changes above this ratio of the value before: a unit or a decimal mark may be wrong. */
 const USUAL_MAX_JUMP = 0.2;
 
-/** What describes a CSV file of observations, and how it is imported. */
+/** The query of an import: the format of a CSV file, and how to import it. */
 export const importQuery = withRule(
   z.strictObject({
     format: z.enum(PROVIDERS).optional().meta({
@@ -51,14 +51,15 @@ export const importQuery = withRule(
           'The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open.',
       }),
     delimiter: z.enum(DELIMITERS).optional().meta({
-      description: 'What separates the cells of a line, if the header leaves it open.',
+      description:
+        'The character between two cells. Needed where the header has several candidates.',
     }),
     missing: words.optional().meta({
       description:
-        'What stands for a day without a value, separated by commas, besides an empty cell, `.`, `null`, `NaN` and `NA`. Such days are skipped; they retract nothing.',
+        'Texts that mean that a day has no value, separated by commas, besides an empty cell, `.`, `null`, `NaN`, `NA` and the like. Such days are skipped; they retract nothing.',
     }),
     dryRun: flag.optional().meta({
-      description: 'With `true`, nothing is stored: the response says what would be.',
+      description: 'With `true`, nothing is stored: the response previews the import.',
     }),
     maxJump: z
       .preprocess(
@@ -129,8 +130,8 @@ export const recorded = z
       .meta({ description: 'Days that already had this value, or were already retracted.' }),
     skipped: z.int().meta({ description: 'Rows of a CSV without a value. They change nothing.' }),
     recordedAt: timestamp.nullable().meta({
-      description: 'Null if nothing was new, and of a dry run.',
+      description: 'Null if nothing was new, and for a dry run.',
     }),
-    preview: preview.nullable().meta({ description: 'Null if it was no dry run.' }),
+    preview: preview.nullable().meta({ description: 'Null unless it was a dry run.' }),
   })
   .meta({ id: 'Recorded', description: 'The result of sending observations.' });

@@ -24,12 +24,12 @@ export const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
   CurrentETag: {
-    description: 'The ETag that a write would have to send, where the outlook has one.',
+    description: 'The ETag that `If-Match` has to name. Absent if the response has no strong one.',
     schema: { type: 'string' },
     example: '"n1qqmwXCpBqHUqJIKsXBSjuAMWU"',
   },
   Location: {
-    description: 'The URL of the created resource.',
+    description: 'The URL of the resource that the request created, or that an import found.',
     required: true,
     schema: { type: 'string' },
     example: '/v1/outlooks/russell-2000-downside/versions/2',
@@ -50,6 +50,11 @@ export const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
     required: true,
     schema: { type: 'integer' },
     example: 12,
+  },
+  RetryAfterRunning: {
+    description: 'Seconds to wait, while a request with the same `Idempotency-Key` is running.',
+    schema: { type: 'integer' },
+    example: 1,
   },
   RequestId: {
     description: 'The id of the request in the log of the service: yours if it is fit, else a UUID.',
@@ -198,13 +203,15 @@ function headersOf(status: string, content: Record<string, Media>, operation: Co
   const { operationId, method, isList, isUnlimited } = operation;
   const isStream = EVENT_STREAM_TYPE in content;
   const isVersion = VERSIONS.test(operationId);
+  // The item that the outlook has already.
+  const isImported = status === '200' && operationId === 'addEvidence';
   // The body of a POST with the status 200 is not a representation of its URL.
   const hasETag = status === '201' || status === '304' || (status === '200' && method !== 'post');
   return {
     ...OF_EVERY,
     ...(!isUnlimited && OF_LIMITED),
     ...(hasETag && !isStream && { ETag: header('ETag') }),
-    ...(status === '201' && { Location: header('Location') }),
+    ...((status === '201' || isImported) && { Location: header('Location') }),
     ...((isList || isVersion) && { Link: header('Link') }),
     ...((CSV_TYPE in content || NDJSON_TYPE in content) && { 'Content-Disposition': header('ContentDisposition') }),
     ...(method === 'get' &&
@@ -231,6 +238,7 @@ function problemResponse(
         ...OF_EVERY,
         ...OF_LIMITED,
         ...((status === '429' || status === '503') && RETRY),
+        ...(status === '409' && isIdempotent && { 'Retry-After': header('RetryAfterRunning') }),
         ...(status === '412' && { ETag: header('CurrentETag') }),
         ...(status === '401' && { 'WWW-Authenticate': header('Authenticate') }),
       },

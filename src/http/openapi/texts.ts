@@ -23,7 +23,7 @@ export const TAGS = [
   { name: 'Instruments', description: 'The indices, shares and other things that outlooks cover.' },
   {
     name: 'Keys',
-    description: 'API keys and the audit trail, for admins; and whose key it is, for everyone.',
+    description: 'API keys and the audit trail, for admins; and whose key you have, for every key.',
   },
   { name: 'Problems', description: 'What each error means and how to fix the request.' },
   { name: 'Service', description: 'Whether the service is alive and ready.' },
@@ -56,12 +56,12 @@ analyst's scores form a track record; \`asOf\` returns it as it was at any time,
 Lower is better: 0 is perfect. A score that is infinite or cannot be computed is null, and \`missing\` says why.
 
 **Caching.** Every GET except an event stream returns a strong ETag, a different one for each content coding (br,
-gzip). Send it back as \`If-None-Match\` to get a 304. The current version reflects every change that the answering
+gzip); a CSV of more than 1 MiB and the export have a weak one. Send it back as \`If-None-Match\` to get a 304. The current version reflects every change that the answering
 instance has received; pass \`minVersion\` to require at least that version. Send the ETag as \`If-Match\` with
 a revision to get a 412 if the outlook has changed since you read it.
 
 **Headers.** Responses are compressed with br or gzip, whichever \`Accept-Encoding\` gives the higher weight. Send
-bodies uncompressed: one with a \`Content-Encoding\` gets a 415. A missing or invalid \`Host\` gets a 400, as does a
+bodies uncompressed: one with a \`Content-Encoding\` gets a 415, but observations may have gzip. A missing or invalid \`Host\` gets a 400, as does a
 repeated \`Host\`, \`Authorization\`, \`Content-Type\` or \`Idempotency-Key\`. An expectation other than
 \`100-continue\` gets a 417, and a method or a transfer coding that the service does not know a 501.
 

@@ -60,10 +60,11 @@ export const evidence = pgTable(
     uniqueIndex('evidence_imported_once')
       .on(t.outlookId, t.importKey)
       .where(sql`${t.importKey} is not null`),
-    // Finds the earlier item that is the same.
+    // Finds the first item that is the same, also among many.
     index('evidence_of_source').on(
       t.outlookId,
       sql`hashtextextended(coalesce(${t.url}, ${t.headline}), 0)`,
+      t.number,
     ),
     unique('evidence_number').on(t.outlookId, t.number), // for the list, newest first
     unique('evidence_of_outlook').on(t.outlookId, t.id),

@@ -4,7 +4,7 @@ import { EVERY_MINUTES, SOURCE_KINDS, type SourceKind } from '../../domain/pulls
 import { literals, timestamptz } from './columns.ts';
 import { series } from './series.ts';
 
-// Where a series is pulled from, and how pulling goes. A source that leads elsewhere is a new row.
+// Where a series is pulled from, and how its pulls went. A source with another place is a new row.
 export const seriesSources = pgTable(
   'series_sources',
   {
@@ -62,7 +62,7 @@ export const seriesSources = pgTable(
     check(
       'series_sources_every_minutes',
       sql.raw(
-        `"series_sources"."every_minutes" between ${EVERY_MINUTES.least} and ${EVERY_MINUTES.most}`,
+        `"series_sources"."every_minutes" between ${EVERY_MINUTES.min} and ${EVERY_MINUTES.max}`,
       ),
     ),
     check('series_sources_attempts', sql`${t.attempts} >= 0 and ${t.failures} >= 0`),

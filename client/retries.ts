@@ -8,7 +8,7 @@ export function retryAfter(response: Response): number {
   return Math.min(MAX_RETRY_AFTER, Math.max(0, wait || 0));
 }
 
-/** Waits, or until the signal aborts; never rejects. In milliseconds. */
+/** Waits for a time, in milliseconds, or until the signal aborts. Never rejects. */
 export function pause(milliseconds: number, signal?: AbortSignal | null): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {

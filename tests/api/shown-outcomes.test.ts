@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BandedOutlook } from '../support/banded.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 
-// What came about, wherever outlooks are listed or pictured.
+// The outcome, wherever outlooks are listed or pictured.
 
 let ledger: TestLedger;
 let outlook: BandedOutlook;
@@ -43,7 +43,7 @@ const chart = async (query: string) => {
   return load(body, { xml: true });
 };
 
-describe('of a resolved outlook', () => {
+describe('the outcome of a resolved outlook', () => {
   test('is in lists, but not as of an earlier time', async () => {
     expect((await listed())?.resolution).toMatchObject(RESOLVED);
     expect((await listed('&asOf=2027-04-01T09:00:00.000Z'))?.resolution).toMatchObject(RESOLVED);

@@ -2,12 +2,12 @@ import { isUuid } from '../domain/names.ts';
 import type { Session } from '../postgres/pool.ts';
 import type { Author } from './outlook-list-query.ts';
 
-/** From so many outlooks on, those of an author are found along the list. */
+/** An author with at least this many outlooks has no list of them: a query finds theirs as it walks all outlooks. */
 const MANY = 1_000;
 
 /**
- * Finds the author that a query names by id or by name, with the outlooks that have any version by them. The index of the
- * forecasters and outlook_versions_withdrawn_by find these: a withdrawal is no forecast.
+ * Finds an author by id or name, with the outlooks that have a version by them. Two indexes find these: that of the
+ * forecasters, and outlook_versions_withdrawn_by, because a withdrawal is no forecast.
  * @returns null if there is no such analyst
  */
 export async function findAuthor(session: Session, author: string): Promise<Author | null> {

@@ -66,7 +66,7 @@ describe.each(Object.entries(SPELLINGS))('%s', (_, { text, iso }) => {
   });
 });
 
-test('a moment before 1970 is cut downwards, too', async () => {
+test('a timestamp before 1970 is cut downwards, too', async () => {
   const evidence = { headline: 'H', summary: 'S', publisher: 'P' };
   const url = `/v1/outlooks/${SLUG}/evidence`;
   const publishedAt = '1969-12-31T23:59:59.999999Z';
@@ -74,7 +74,7 @@ test('a moment before 1970 is cut downwards, too', async () => {
   expect(added.json()).toMatchObject({ publishedAt: '1969-12-31T23:59:59.999Z' });
 });
 
-test('without an offset it is refused in a body as in a query', async () => {
+test('a timestamp without an offset is refused in a body as in a query', async () => {
   const detail = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
   const evidence = { headline: 'H', summary: 'S', publisher: 'P' };
   const url = `/v1/outlooks/${SLUG}/evidence`;
