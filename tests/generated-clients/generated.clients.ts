@@ -83,8 +83,16 @@ function run(
   throw new Error(`${program} ${args.join(' ')} ended with ${ran.status}: ${said}`);
 }
 
+/**
+ * Generates a client with openapi-generator. It takes `webhooks` for operations of the service, and its Python and
+ * TypeScript clients import nameless models for them, so they are left out.
+ */
 function generate(folder: string, generator: string, ...options: string[]): void {
-  const args = ['generate', '-i', DOCUMENT, '-g', generator, '-o', 'client', ...options];
+  const { webhooks: _, ...document } = JSON.parse(readFileSync(DOCUMENT, 'utf8')) as object & {
+    webhooks?: unknown;
+  };
+  writeFileSync(path.join(folder, 'openapi.json'), JSON.stringify(document));
+  const args = ['generate', '-i', 'openapi.json', '-g', generator, '-o', 'client', ...options];
   run(folder, 'openapi-generator-cli', args);
 }
 
@@ -139,7 +147,8 @@ function buildGo(folder: string): string[] {
 
 function buildOapi(folder: string): string[] {
   mkdirSync(path.join(folder, 'ledger'));
-  const options = ['-generate', 'types,client', '-package', 'ledger'];
+  // Otherwise the events of webhooks have no types.
+  const options = ['-generate', 'types,client,skip-prune', '-package', 'ledger'];
   run(folder, 'oapi-codegen', [...options, '-o', 'ledger/ledger.go', DOCUMENT]);
   copyProgram(folder, 'oapi-codegen/main.go');
   writeFileSync(path.join(folder, 'go.mod'), 'module example.com/client\n\ngo 1.23\n');
