@@ -14661,7 +14661,7 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example {"type":"export","format":1,"position":"24-8aa14e4b","startedAt":"2026-11-23T15:51:00.000Z","types":["outlook","framework","version","resolution","contradiction","conditionChange","drawdownChange","view","evidence","instrument","series","observation"]}
+                     * @example {"type":"export","format":1,"position":"24-8aa14e4b","startedAt":"2026-11-23T15:51:00.000Z","types":["outlook","framework","version","contradiction","resolution","conditionChange","drawdownChange","view","evidence","instrument","observation","series"]}
                      *     {"type":"outlook","slug":"russell-2000-downside","instrument":"RUT","horizon":{"from":"2026-03-31","to":"2027-03-31"},"status":"resolved","latestVersion":5,"reviewReasons":[],"horizonEndedAt":null,"continues":null,"continuedBy":null}
                      *     {"type":"end","records":35}
                      */
@@ -14752,14 +14752,10 @@ export interface operations {
                      *       "file": null,
                      *       "everyMinutes": 720,
                      *       "setAt": "2026-11-23T14:27:00.000Z",
-                     *       "state": "failing",
+                     *       "state": "pulling",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
-                     *       "lastFailure": {
-                     *         "at": "2026-11-23T14:28:00.000Z",
-                     *         "detail": "FRED needs a key: the operator of the service has to set FRED_API_KEY",
-                     *         "failures": 1
-                     *       }
+                     *       "lastFailure": null
                      *     }
                      */
                     "application/json": components["schemas"]["SeriesSource"];

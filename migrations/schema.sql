@@ -621,7 +621,7 @@ CREATE TABLE evidence (
 );
 
 CREATE UNIQUE INDEX evidence_imported_once ON evidence USING btree (outlook_id, import_key) WHERE import_key IS NOT NULL;
-CREATE INDEX evidence_of_source ON evidence USING btree (outlook_id, hashtextextended(COALESCE(url, headline), 0::bigint));
+CREATE INDEX evidence_of_source ON evidence USING btree (outlook_id, hashtextextended(COALESCE(url, headline), 0::bigint), number);
 
 CREATE OR REPLACE FUNCTION public.announce_evidence()
  RETURNS trigger
