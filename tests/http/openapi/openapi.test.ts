@@ -145,6 +145,7 @@ test('each example of a body gets its documented response, in the order of a tou
     assessCondition:
       '/v1/outlooks/russell-2000-downside/conditions/orders-and-spending/assessments',
     createSeries: '/v1/series',
+    setSeriesSource: '/v1/series/us-30y-yield/source',
     recordObservations: '/v1/series/rut-close/observations',
     patchInstrument: '/v1/instruments/RUT',
     holdView: '/v1/outlooks/russell-2000-downside/views/me',
