@@ -16,7 +16,9 @@ function isPlainUrl(text: string): boolean {
 export const PROVIDER_ENVIRONMENT = {
   FRED_API_KEY: z
     .string()
-    .regex(/^[\w-]{16,128}$/, { error: 'must be a key of FRED: 16 to 128 letters, digits, _ or -, usually 32' })
+    .regex(/^[\w-]{16,128}$/, {
+      error: 'must be a key of FRED: 16 to 128 letters, digits, _ or -, usually 32',
+    })
     .optional(),
   FRED_URL: providerUrl.default('https://api.stlouisfed.org'),
   ECB_URL: providerUrl.default('https://data-api.ecb.europa.eu'),
