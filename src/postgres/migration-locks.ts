@@ -145,6 +145,9 @@ export async function runOutsideTransaction(runner: Runner, statement: string): 
   try {
     await Promise.race([watching, runner.pool.query(statement)]);
   } catch (error) {
+    // The watch cancels the statement, which may report that before the watch says why.
+    end.abort();
+    await watching;
     // The role may have limits of its own.
     throw isOutOfLocks(error) ? new Blocked(BLOCKED, null) : error;
   } finally {

@@ -156,13 +156,16 @@ test.each([1, 2, 3])('no event is missed, whatever commits when (%i)', async (se
   }
 });
 
-/** The rows of the table and the entries of its indexes that statements read so far, dead ones included. */
-async function entriesRead(session: pg.Client): Promise<number> {
-  await session.query('select pg_stat_force_next_flush()');
-  const { rows } = await session.query<{ read: number }>(
-    `select (seq_tup_read + (select sum(idx_tup_read) from pg_stat_user_indexes i where i.relid = t.relid))::int as read
-       from pg_stat_user_tables t where relname = 'events'`,
+/** How many rows of the table and entries of its indexes a look reads, dead ones included. */
+async function entriesRead(looker: pg.Client): Promise<number> {
+  await looker.query('begin');
+  await sequence(looker);
+  const { rows } = await looker.query<{ read: number }>(
+    `select (pg_stat_get_xact_tuples_returned('events'::regclass) + (
+        select sum(pg_stat_get_xact_tuples_returned(indexrelid)) from pg_index
+         where indrelid = 'events'::regclass))::int as read`,
   );
+  await looker.query('commit');
   return rows[0]?.read ?? NaN;
 }
 
@@ -177,9 +180,9 @@ test('a look reads few dead entries, however many events got positions under a h
     await sequence(ledger.pool);
   }
   await addEvent(ledger.pool);
-  const before = await entriesRead(looker);
-  await sequence(looker);
-  expect((await entriesRead(looker)) - before).toBeLessThan(EVENTS);
+  const read = await entriesRead(looker);
+  expect(read).toBeGreaterThan(0);
+  expect(read).toBeLessThan(EVENTS);
 });
 
 test.each([

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import type pg from 'pg';
+import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
 import { loadSamples } from '../../src/first-start.ts';
@@ -45,17 +45,43 @@ async function expectStandby(name: string): Promise<void> {
     (await pool.query<{ synchronous_standby_names: string }>('show synchronous_standby_names'))
       .rows[0]?.synchronous_standby_names;
   while ((await shown()) !== name) await delay(10);
+  if (name !== '') await untilCommitsWait();
+}
+
+/** The process that waits for the standby; null if there is none. */
+async function waiting(): Promise<number | null> {
+  const { rows } = await pool.query<{ pid: number }>(
+    `select pid from pg_stat_activity where wait_event = 'SyncRep'`,
+  );
+  return rows[0]?.pid ?? null;
 }
 
 /** The connection that waits for the standby, once there is one. */
 async function waiter(): Promise<number> {
   for (;;) {
-    const { rows } = await pool.query<{ pid: number }>(
-      `select pid from pg_stat_activity where wait_event = 'SyncRep'`,
-    );
-    if (rows[0]) return rows[0].pid;
+    const pid = await waiting();
+    if (pid !== null) return pid;
     await delay(10);
   }
+}
+
+/** The checkpointer tells connections of a new standby, a moment after they have its name. */
+async function untilCommitsWait(): Promise<void> {
+  const probe = new pg.Client(server.connection);
+  await probe.connect();
+  for (let pid: number | null = null; pid === null;) {
+    const outcome = { isDone: false };
+    const commit = probe
+      .query(`select pg_logical_emit_message(true, 'test', '')`)
+      .finally(() => (outcome.isDone = true));
+    while (pid === null && !outcome.isDone) {
+      await delay(10);
+      pid = await waiting();
+    }
+    if (pid !== null) await pool.query('select pg_cancel_backend($1)', [pid]);
+    await commit;
+  }
+  await probe.end();
 }
 
 const revise = (key: string, bear: number) =>
