@@ -1,7 +1,7 @@
 import { EMPTY_ROOT, rootAt } from '../domain/merkle-tree.ts';
 import { checkpointText, vkeyOf } from '../domain/signed-note.ts';
 import type { Session } from '../postgres/pool.ts';
-import { type Checkpoint, isSignedBy, newestCheckpoint } from './checkpoints.ts';
+import { isSignedBy, newestCheckpoint } from './checkpoints.ts';
 import type { Generation } from './generations.ts';
 import { readStateIfAny, replaceState, type SigningKey, stateText } from './signing-key.ts';
 import { treeReader } from './tree.ts';
@@ -13,24 +13,22 @@ export class NotAdoptable extends Error {}
  * Gives a key whose state file is lost, or that replaces a lost one, a new state file: it goes on from the newest checkpoint in
  * the ledger. The ledger can't tell whether a later one was signed.
  * @param replacesKey whether a checkpoint of another key will do
- * @returns the checkpoint; null if the ledger has none
- * @throws NotAdoptable if the key has its state file, the checkpoint is not the key's, or the tree does not extend it
+ * @returns the size of the checkpoint, 0 if the ledger has none; null if the key has its state file
+ * @throws NotAdoptable if the checkpoint is not the key's, or the tree does not extend it
  */
 export async function adoptCheckpoint(
   session: Session,
   { generation, origin, size }: Generation,
   key: SigningKey,
   replacesKey: boolean,
-): Promise<Checkpoint | null> {
+): Promise<number | null> {
   const newest = await newestCheckpoint(session, generation);
   const state = await readStateIfAny(key);
-  if (state !== null && (state.head !== null || newest === null)) {
-    throw new NotAdoptable(`${key.file} has its state file, so there is nothing to adopt`);
-  }
+  if (state !== null && (state.head !== null || newest === null)) return null;
   if (newest === null) {
     const text = checkpointText({ origin, size: 0, root: EMPTY_ROOT });
     await replaceState(key, await stateText(key), text);
-    return null;
+    return 0;
   }
   const isOurs = isSignedBy(newest.note, [vkeyOf(origin, key.publicKey)]);
   if (!isOurs && !(replacesKey && isSignedBy(newest.note, newest.vkeys))) {
@@ -48,5 +46,5 @@ export async function adoptCheckpoint(
     );
   }
   await replaceState(key, await stateText(key), isOurs ? newest.note : text);
-  return newest;
+  return newest.size;
 }

@@ -75,14 +75,40 @@ async function readKeyFile(file: string): Promise<string> {
 }
 
 /**
+ * Reads the keys of an instance.
+ * @param makesKey whether to make the key if it does not exist
+ * @throws Error that says what is wrong with a file
+ */
+export async function openSigningKeys({
+  keyFiles,
+  makesKey,
+}: {
+  keyFiles: readonly string[];
+  makesKey: boolean;
+}): Promise<SigningKey[]> {
+  const [file = ''] = keyFiles;
+  if (makesKey && (await readIfThere(file)) === null) {
+    const state = await readIfThere(stateFileOf(file));
+    if (![null, NOTHING_SIGNED].includes(state)) {
+      throw new Error(
+        `the signing key ${file} is gone, but its state file is there: restore the key, or see docs/operate/runbooks/log-key.md`,
+      );
+    }
+    return [await createSigningKey(file, null)];
+  }
+  return Promise.all(keyFiles.map(readSigningKey));
+}
+
+/**
  * Makes a key with a file of its own, which only this user can read, and the state file beside it.
  * @param head what the key has to extend, because another key signed it for the same log; null if nothing is signed
  * @throws Error if one of the files exists
  */
 export async function createSigningKey(file: string, head: TreeHead | null): Promise<SigningKey> {
   const { privateKey } = generateKeyPairSync('ed25519');
-  // The state first: with the key alone, the signer would have to refuse.
-  await createFile(stateFileOf(file), head === null ? NOTHING_SIGNED : checkpointText(head));
+  // The state first: with the key alone, the signer would have to refuse. An earlier try may have been interrupted here.
+  const state = head === null ? NOTHING_SIGNED : checkpointText(head);
+  if ((await readIfThere(stateFileOf(file))) !== state) await createFile(stateFileOf(file), state);
   await createFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string);
   return { file, privateKey, publicKey: publicKeyBytes(privateKey) };
 }
