@@ -1,59 +1,9 @@
-import { commitmentOf, entryOf } from '../domain/log-entries.ts';
+import { entryOf } from '../domain/log-entries.ts';
 import { hashLeaf, inclusionProof, verifyInclusion } from '../domain/merkle-tree.ts';
 import { tlogProof } from '../domain/tlog-proof.ts';
-import { Problem } from '../http/problems.ts';
 import type { Session } from '../postgres/pool.ts';
-import { openingErased, recordAltered } from './row-proofs.ts';
+import { notReady, type Opening, recordAltered } from './openings.ts';
 import { treeReader } from './tree.ts';
-
-/** What an entry of the log commits to. `position` is that of its event; null until it has one. */
-export type Opening = {
-  position: number;
-  writeId: number;
-  salt: Buffer;
-  content: string;
-  commitment: Buffer;
-};
-
-type OpeningRow = {
-  isSigned: boolean;
-  position: number | null;
-  writeId: number | null;
-  salt: Buffer | null;
-  content: string | null;
-  commitment: Buffer | null;
-};
-
-const readOpening = (name: string, where: string) => ({
-  name,
-  text: `
-    select exists (select from log_checkpoints) as "isSigned", e.position,
-        p.write_id as "writeId", p.salt, p.content, p.commitment
-      from (select) one
-      left join (events e join openings p on p.event_id = e.id) on ${where}
-     order by p.content is null, e.position limit 1`,
-});
-const OF_EVENT = readOpening('read-opening', 'e.id = $1');
-const OF_WRITE = readOpening('read-opening-of-write', 'p.write_id = $1');
-
-/**
- * The opening of an event, or one of those of a write, which all have its root.
- * @throws Problem `no-signed-log`, `receipt-not-ready` or `opening-erased`
- */
-export async function requireOpening(
-  session: Session,
-  of: { eventId: number } | { writeId: number },
-): Promise<Opening> {
-  const { rows } = await session.query<OpeningRow>(
-    'eventId' in of ? { ...OF_EVENT, values: [of.eventId] } : { ...OF_WRITE, values: [of.writeId] },
-  );
-  const { isSigned, position, writeId, salt, content, commitment } = rows[0] as OpeningRow;
-  if (!isSigned) throw noSignedLog();
-  if (position === null || writeId === null || commitment === null) throw notReady();
-  if (salt === null || content === null) throw openingErased();
-  if (!commitmentOf(salt, content).equals(commitment)) throw recordAltered('openings');
-  return { position, writeId, salt, content, commitment };
-}
 
 type CheckpointRow = {
   generation: number;
@@ -111,16 +61,4 @@ export async function proveEntry(
   if (!verifyInclusion({ index, size, leafHash, proof, root })) throw recordAltered('log_tiles');
   const signed = [note, ...cosignatures.map((line) => `${line}\n`)].join('');
   return { generation, origin, witnesses, proof: tlogProof(index, proof, signed) };
-}
-
-export function notReady(): Problem {
-  return new Problem(
-    'receipt-not-ready',
-    'No signed checkpoint of the log covers this record yet; try again.',
-    { headers: { 'retry-after': '1' } },
-  );
-}
-
-function noSignedLog(): Problem {
-  return new Problem('no-signed-log', 'This service does not sign its log, so it has no receipts.');
 }

@@ -3,8 +3,9 @@ import { hashedFramework } from '../domain/framework.ts';
 import { canonicalJson, hashedVersion, hashText } from '../domain/hash-chain.ts';
 import type { VersionReader } from '../ledger/versions.ts';
 import { BEGIN_SNAPSHOT, inTransaction, type Session } from '../postgres/pool.ts';
-import { notReady, type Opening, proveEntry, requireOpening } from './entry-proofs.ts';
-import { findLaterWrites, type ProvedRow, proveRows, recordAltered } from './row-proofs.ts';
+import { proveEntry } from './entry-proofs.ts';
+import { notReady, type Opening, recordAltered, requireOpening } from './openings.ts';
+import { findLaterWrites, type ProvedRow, proveRows } from './row-proofs.ts';
 import {
   findSubject,
   readRowTexts,
@@ -54,7 +55,7 @@ export function readReceipt(
     const opening = await requireOpening(session, found);
     const { generation, origin, proof, witnesses } = await proveEntry(session, opening);
     const rows = await readRowTexts(session, subject.kind, found);
-    const { proved, others } = await proveRows(session, opening.writeId, rows);
+    const { proved, others } = await proveRows(session, opening, rows);
     const laterEntries = await laterEntriesOf(session, others);
     const isVersion = subject.kind === 'version';
     const documents = isVersion ? await documentsOf(session, versions, subject) : [];
@@ -62,7 +63,7 @@ export function readReceipt(
       v: 1,
       generation,
       origin,
-      subject: (JSON.parse(opening.content) as { subject: string }).subject,
+      subject: opening.subject,
       ...openedEntry(opening, proved, proof),
       laterEntries,
       documents,
@@ -90,9 +91,9 @@ async function laterEntriesOf(session: Session, rows: readonly RowText[]): Promi
   let left = rows;
   if (left.length === 0) return entries;
   for (const writeId of await findLaterWrites(session, left)) {
-    const { proved, others } = await proveRows(session, writeId, left);
-    if (proved.length === 0) continue;
     const opening = await requireOpening(session, { writeId });
+    const { proved, others } = await proveRows(session, opening, left);
+    if (proved.length === 0) continue;
     const { proof } = await proveEntry(session, opening);
     entries.push(openedEntry(opening, proved, proof));
     left = others;

@@ -1,7 +1,7 @@
 import { rowHashOf, rowSaltOf } from '../domain/log-entries.ts';
-import { HASH_BYTES, inclusionProofsOf } from '../domain/merkle-tree.ts';
-import { Problem } from '../http/problems.ts';
+import { HASH_BYTES, inclusionProofsOf, verifyInclusion } from '../domain/merkle-tree.ts';
 import type { Session } from '../postgres/pool.ts';
+import { type Opening, openingErased, recordAltered } from './openings.ts';
 import type { RowText } from './receipt-subjects.ts';
 
 /**
@@ -22,13 +22,13 @@ const READ_DIGESTS = {
 };
 
 /**
- * Proves the rows that a write has digests of. What it costs grows with the rows of the write: it hashes each once.
+ * Proves the rows that a write has digests of. Its cost grows with all rows of the write: it hashes the tree over them once.
  * @returns the proved rows, in the order of `rows`, and those that the write has no digest of
  * @throws Problem `opening-erased`, or `record-altered` if a row is not as it was digested
  */
 export async function proveRows(
   session: Session,
-  writeId: number,
+  { writeId, rows: { count: size, root } }: Opening,
   rows: readonly RowText[],
 ): Promise<{ proved: ProvedRow[]; others: RowText[] }> {
   const relations = [...new Set(rows.map(({ relation }) => relation))];
@@ -49,12 +49,15 @@ export async function proveRows(
   const proved = shown.map(({ index, at, digestSalt, text, relation }, place) => {
     if (digestSalt === null) throw openingErased();
     const salt = rowSaltOf(digestSalt, at);
-    if (!rowHashOf(salt, text).equals(leaves[index] as Buffer)) throw recordAltered(relation);
-    const proof = (proofs[place] as Buffer[]).map((hash) => hash.toString('base64'));
-    return { index, salt: salt.toString('base64'), text, proof };
+    const proof = proofs[place] as Buffer[];
+    const leafHash = rowHashOf(salt, text);
+    if (!verifyInclusion({ index, size, leafHash, proof, root })) throw recordAltered(relation);
+    return { index, salt: base64(salt), text, proof: proof.map(base64) };
   });
   return { proved, others: rows.filter((row) => !places.has(nameOf(row))) };
 }
+
+const base64 = (bytes: Buffer): string => bytes.toString('base64');
 
 /** Where a row is: among the rows of the write, and among those of its digest, whose salt it has. */
 type Place = { index: number; at: number; digestSalt: Buffer | null };
@@ -101,18 +104,4 @@ export async function findLaterWrites(
     values: [relations, keys],
   });
   return writes.map(({ id }) => id);
-}
-
-export function openingErased(): Problem {
-  return new Problem(
-    'opening-erased',
-    'A name in this record was erased, and with it what its leaf in the log commits to.',
-  );
-}
-
-export function recordAltered(relation: string): Problem {
-  return new Problem(
-    'record-altered',
-    `A row of ${relation} is not as it was written, so no receipt can prove it.`,
-  );
 }
