@@ -32,6 +32,14 @@ export {
   verifyInclusion,
 } from './merkle-tree.ts';
 export {
+  type ProvenStatement,
+  RECEIPT_CHECKS,
+  type ReceiptCheck,
+  type ReceiptVerification,
+  type TrustedKeys,
+  verifyReceipt,
+} from './receipt.ts';
+export {
   type Note,
   type NoteSignature,
   parseCheckpointText,
