@@ -48,6 +48,7 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
     'outcome-contradicted',
     'no-closes',
   ],
+  getCheckpoint: ['no-signed-log'],
   getDrawdown: ['no-closes'],
   getChart: ['no-closes'],
   ...Object.fromEntries(
