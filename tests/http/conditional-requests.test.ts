@@ -33,6 +33,8 @@ const CURRENT = 'public, no-cache';
 const CACHING: Record<string, string> = {
   getVersion: 'public, max-age=31536000, immutable',
   getDiff: 'public, max-age=31536000, immutable',
+  getLogTile: 'public, max-age=31536000, immutable',
+  getLogEntries: 'public, max-age=31536000, immutable',
   getHealth: SECRET,
   getReadiness: SECRET,
   listKeys: SECRET,

@@ -26,6 +26,9 @@ const PARAMETERS: Record<string, string> = {
   version: '1',
   symbol: 'RUT',
   code: 'not-found',
+  generation: '1',
+  level: '0',
+  tile: '000.p%2F1',
   id: NO_ID,
 };
 
