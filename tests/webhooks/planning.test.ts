@@ -109,7 +109,6 @@ test('missed events are planned in steps, each once, and the first of an outlook
     expect((await deliveries(other)).length).toBe(steps.at(-1)); // neither waits for the other
   }
   // Administrative events take positions, too, and are not delivered.
-  expect(steps).toHaveLength(4);
   expect(steps.at(-1)).toBe(1_999);
   expect(
     Math.max(...steps.map((step, index) => step - (steps[index - 1] ?? 0))),
