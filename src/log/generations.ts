@@ -1,95 +1,69 @@
-import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { commitmentOf } from '../domain/log-entries.ts';
-import type { TreeHead } from '../domain/signed-note.ts';
 import { inTransaction, type Session } from '../postgres/pool.ts';
-import { newestGeneration } from './leaves.ts';
+import { lockLog } from './locks.ts';
+import { originOf } from './origins.ts';
+
+/** A generation of the log, with its tree as it is stored. */
+export type Generation = {
+  /** From 1. */
+  generation: number;
+  /** What its checkpoints name it, for good. */
+  origin: string;
+  startedAt: Date;
+  /** The position of the last event that it leaves to the generation before; 0 for the first one. */
+  afterPosition: number;
+  size: number;
+  root: Buffer;
+};
+
+const COLUMNS = `generation, origin, started_at as "startedAt", after_position as "afterPosition", size, root`;
+
+/** Selects the newest generation. */
+export const NEWEST_GENERATION = `select ${COLUMNS} from log_generations order by generation desc limit 1`;
+
+/** The newest generation, the only one that grows; null before the first one has started. */
+export async function newestGeneration(session: Session): Promise<Generation | null> {
+  const { rows } = await session.query<Generation>({
+    name: 'newest-log-generation',
+    text: NEWEST_GENERATION,
+  });
+  return rows[0] ?? null;
+}
 
 /**
- * Starts the first generation, unless one was started. Its origin never changes.
- * @param prefix the public address of the service without its scheme, such as `outlooks.example`; null if it has none
+ * The position of the event that is the leaf at `index`. In a generation after the first, leaf 0 is no event but the statement
+ * that started it.
+ */
+export function positionOfLeaf(
+  { generation, afterPosition }: Pick<Generation, 'generation' | 'afterPosition'>,
+  index: number,
+): number {
+  return afterPosition + index + (generation === 1 ? 1 : 0);
+}
+
+/** The leaf of the event at a position; null if an earlier generation has it. The inverse of {@link positionOfLeaf}. */
+export function leafOfPosition(
+  { generation, afterPosition }: Pick<Generation, 'generation' | 'afterPosition'>,
+  position: number,
+): number | null {
+  return position > afterPosition ? position - afterPosition - (generation === 1 ? 1 : 0) : null;
+}
+
+/**
+ * Starts the first generation, unless there is one.
+ * @param host the public host of the service, with its port if it has one, for the origin; null if it has none
  */
 export async function startFirstGeneration(
   pool: pg.Pool,
-  { prefix, now }: { prefix: string | null; now: Date },
-): Promise<void> {
-  if ((await newestGeneration(pool)) !== null) return;
-  const origin = originOf({ prefix, before: null, generation: 1 });
-  await inTransaction(pool, async (session) => {
-    await session.query(`select ${LOCK}`);
-    await session.query(
-      `insert into log_generations (generation, origin, started_at, after_position)
-       select 1, $1, $2, 0 where not exists (select from log_generations)`,
-      [origin, now.toISOString()],
-    );
-  });
-}
-
-/** The lock that whoever extends the tree holds. */
-const LOCK = `pg_advisory_xact_lock(hashtextextended('outlook-ledger log', 0))`;
-
-type OriginOf = {
-  prefix: string | null;
-  /** The origin of the generation before; null for the first one. */
-  before: string | null;
-  generation: number;
-};
-
-/** The origin of a generation (c2sp.org/tlog-checkpoint): the address of its tiles, or a name that no server has (RFC 2606). */
-export function originOf({ prefix, before, generation }: OriginOf): string {
-  if (prefix !== null) return `${prefix}/log/${generation}`;
-  const [, id = randomUUID()] = /^outlook-ledger\.invalid\/([0-9a-f-]+)\//.exec(before ?? '') ?? [];
-  return `outlook-ledger.invalid/${id}/${generation}`;
-}
-
-/** What leaf 0 of a generation says about the log that it follows. */
-export type Predecessor = TreeHead & {
-  /** How many of its leaves the ledger still has. */
-  agreed: number;
-};
-
-type NewGeneration = {
-  generation: number;
-  origin: string;
-  /** The last event that the generations before agree on. */
-  afterPosition: number;
-  previous: Predecessor;
-};
-
-/** Starts a generation that follows another one. Its leaf 0 says which, and what is left of it. */
-export async function startGeneration(
-  session: Session,
-  { generation, origin, afterPosition, previous }: NewGeneration,
+  host: string | null,
   now: Date,
 ): Promise<void> {
-  const { agreed, size, root } = previous;
-  // Canonical JSON (RFC 8785): the names are sorted, and origins have no characters that JSON escapes.
-  const content = JSON.stringify({
-    after: afterPosition,
-    at: now.toISOString(),
-    kind: 'log.generation.started',
-    previous: { agreed, origin: previous.origin, root: root.toString('base64'), size },
-    v: 1,
+  await inTransaction(pool, async (session) => {
+    await lockLog(session);
+    await session.query(
+      `insert into log_generations (generation, origin, started_at, after_position)
+        select 1, $1, $2, 0 where not exists (select from log_generations)`,
+      [originOf(host, 1, null), now],
+    );
   });
-  const salt = randomBytes(32);
-  const commitment = commitmentOf(salt, content);
-  await session.query(
-    `insert into log_generations (generation, origin, started_at, after_position, previous_size, previous_root,
-       salt, content, commitment)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-    [generation, origin, now.toISOString(), afterPosition, size, root, salt, content, commitment],
-  );
-}
-
-/** Keeps everyone else from extending or signing the tree until the transaction ends. */
-export async function lockLog(session: Session): Promise<void> {
-  await session.query(`set local lock_timeout = '15s'`);
-  await session.query(`select ${LOCK}, ${SIGNING_LOCK}`);
-}
-
-const SIGNING_LOCK = `pg_advisory_xact_lock(hashtextextended('outlook-ledger log signing', 0))`;
-
-/** Makes the start of a generation wait until the transaction ends. */
-export async function lockSigning(session: Session): Promise<void> {
-  await session.query(`select ${SIGNING_LOCK}`);
 }

@@ -3,8 +3,13 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { Session } from '../postgres/pool.ts';
-import { startFirstGeneration } from './generations.ts';
-import { type Generation, NEWEST_GENERATION, newestGeneration, positionOfLeaf } from './leaves.ts';
+import {
+  type Generation,
+  NEWEST_GENERATION,
+  newestGeneration,
+  positionOfLeaf,
+  startFirstGeneration,
+} from './generations.ts';
 import { extendTree, LEAVES_AT_ONCE } from './tree.ts';
 
 /** How often to look for events, in milliseconds. The change feed reports most of them earlier. */
@@ -21,8 +26,8 @@ export type TreeBuilderDeps = {
   feed: ChangeFeed;
   now: () => Date;
   log: FastifyBaseLogger;
-  /** The public address of the service without its scheme; null if it has none. It names the first generation. */
-  prefix: string | null;
+  /** The public host of the service, which names the first generation; null if it has none. */
+  host: string | null;
 };
 
 type HeadFollower = (generation: Generation) => Promise<void>;
@@ -106,10 +111,10 @@ export class TreeBuilder {
   }
 
   async #workOnce(): Promise<boolean> {
-    const { pool, prefix, now } = this.#deps;
+    const { pool, host, now } = this.#deps;
     const { generation, due } = await look(pool);
     if (!generation) {
-      await startFirstGeneration(pool, { prefix, now: now() });
+      await startFirstGeneration(pool, host, now());
       return true;
     }
     const extended = due > 0 ? await extendTree(pool) : null;

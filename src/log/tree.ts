@@ -10,7 +10,8 @@ import {
   type TreeEdge,
 } from '../domain/tree-edge.ts';
 import { inTransaction, type Session } from '../postgres/pool.ts';
-import { type Generation, newestGeneration, openCommitments } from './leaves.ts';
+import { type Generation, newestGeneration } from './generations.ts';
+import { openCommitments } from './leaves.ts';
 
 /** How many leaves one transaction appends at most. */
 export const LEAVES_AT_ONCE = 4_096;
