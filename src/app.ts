@@ -76,6 +76,7 @@ import { checkpointRoute } from './log/checkpoint-route.ts';
 import { Signer, signingState } from './log/signer.ts';
 import type { SigningKey } from './log/signing-key.ts';
 import { TreeBuilder } from './log/tree-builder.ts';
+import { Witnesses } from './log/witnesses.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
@@ -197,6 +198,16 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     signingKeys.length > 0 ? new Signer({ pool, keys: signingKeys, now, log: app.log }) : null;
   if (signer !== null) treeBuilder.onHead((head) => signer.sign(head));
   treeBuilder.runWith(app);
+  const { witnesses: named } = config.transparencyLog;
+  const witnesses = new Witnesses({
+    pool,
+    witnesses: named,
+    now,
+    log: app.log,
+    resolve,
+    userAgent,
+  });
+  if (signer !== null) witnesses.runWith(app);
   return {
     pool,
     now,
@@ -205,6 +216,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     dropped,
     requestsAtOnce: config.requestsAtOnce,
     signer,
+    witnesses,
     signingState: () => signingState(pool, signer),
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
