@@ -4,7 +4,6 @@ import {
   boolean,
   check,
   foreignKey,
-  index,
   integer,
   pgSequence,
   pgTable,
@@ -64,7 +63,6 @@ export const openings = pgTable(
       'openings_lengths',
       sql`length(${t.salt}) = 32 and length(${t.commitment}) = 32 and num_nulls(${t.salt}, ${t.content}) <> 1`,
     ),
-    index('openings_of_write').on(t.writeId),
   ],
 );
 
@@ -101,7 +99,7 @@ export const logGenerations = pgTable(
     ),
     check('log_generations_tree', sql`${t.size} >= 0 and length(${t.root}) = 32`),
     // A line of a checkpoint, and a name of a key: without spaces and `+`.
-    check('log_generations_name', sql`${t.origin} ~ '^[!-*,-~]{1,500}$'`),
+    check('log_generations_name', sql`${t.origin} ~ '^[!-*,-~]{1,255}$'`),
   ],
 );
 
