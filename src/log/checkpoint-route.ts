@@ -55,9 +55,15 @@ async function noCheckpoint(pool: pg.Pool, generation: string): Promise<Problem>
     [generation],
   );
   if (rows[0]?.isKnown) {
-    return new Problem('no-signed-log', 'This service does not sign its log; GET /v1/log gives its size and root.');
+    return new Problem(
+      'no-signed-log',
+      'This service does not sign its log; GET /v1/log gives its size and root.',
+    );
   }
-  return new Problem('not-found', `The log has no generation "${generation}"; GET /v1/log lists them.`);
+  return new Problem(
+    'not-found',
+    `The log has no generation "${generation}"; GET /v1/log lists them.`,
+  );
 }
 
 const EXAMPLE = `outlooks.example/log/1
