@@ -4,13 +4,13 @@ import { describe, expect, test } from 'vitest';
 import {
   ANALYST,
   eventOf,
-  newSigner,
   OUTLOOK,
   receiptOf,
   type ReceiptOptions,
   type TestReceipt,
   versionOf,
 } from '../support/receipts.ts';
+import { newSigner } from '../support/sign-log.ts';
 
 const log = newSigner('ledger.example/log/1');
 const [first, second] = [newSigner('witness.example/a'), newSigner('witness.example/b')];

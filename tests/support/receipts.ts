@@ -1,33 +1,13 @@
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { commitmentOf, entryOf, rowHashOf, rowSaltOf } from '../../src/domain/log-entries.ts';
 import { hashLeaf, inclusionProofOf, rootOf } from '../../src/domain/merkle-tree.ts';
-import {
-  checkpointText,
-  COSIGNATURE,
-  cosignatureLine,
-  ED25519,
-  type NoteSigner,
-  publicKeyBytes,
-  signatureLine,
-  vkeyOf,
-} from '../../src/domain/signed-note.ts';
+import { checkpointText, cosignatureLine, signatureLine } from '../../src/domain/signed-note.ts';
+import type { newSigner } from './sign-log.ts';
 
 // Receipts as the service makes them, of rows that a test chooses: with any keys, any witnesses and any faults.
 
-/** A key that signs under a name, and its verifier key as a log and as a witness. */
-export type Signer = NoteSigner & { vkey: string; witnessVkey: string };
-
-export function newSigner(name: string): Signer {
-  const { privateKey } = generateKeyPairSync('ed25519');
-  const publicKey = publicKeyBytes(privateKey);
-  return {
-    name,
-    privateKey,
-    vkey: vkeyOf(name, publicKey, ED25519),
-    witnessVkey: vkeyOf(name, publicKey, COSIGNATURE),
-  };
-}
+type Signer = ReturnType<typeof newSigner>;
 
 export const ANALYST = { id: '0192f0c1-0000-7000-8000-000000000001', name: 'Ada Analyst' };
 export const OUTLOOK = 'russell-2000-downside';
