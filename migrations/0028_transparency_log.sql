@@ -54,7 +54,7 @@ CREATE TABLE log_generations (
         after_position >= 0 AND previous_size >= 0 AND length(previous_root) = 32 AND length(salt) = 32 AND length(commitment) = 32 END),
   CONSTRAINT log_generations_tree CHECK (size >= 0 AND length(root) = 32),
   -- A line of a checkpoint, and a name of a key.
-  CONSTRAINT log_generations_name CHECK (origin ~ '^[!-*,-~]{1,500}$')
+  CONSTRAINT log_generations_name CHECK (origin ~ '^[!-*,-~]{1,255}$')
 );
 --> statement-breakpoint
 CREATE TABLE log_tiles (

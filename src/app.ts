@@ -73,6 +73,8 @@ import { type Resolve, resolveName } from './outbound/addresses.ts';
 import { SeriesPuller } from './pulls/puller.ts';
 import { sourceRoutes } from './pulls/routes.ts';
 import { checkpointRoute } from './log/checkpoint-route.ts';
+import { logRoute } from './log/log-route.ts';
+import { tileRoutes } from './log/tile-routes.ts';
 import { Signer, signingState } from './log/signer.ts';
 import type { SigningKey } from './log/signing-key.ts';
 import { TreeBuilder } from './log/tree-builder.ts';
@@ -206,6 +208,8 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     dropped,
     requestsAtOnce: config.requestsAtOnce,
     signer,
+    isSigning: signer !== null,
+    witnesses: [],
     signingState: () => signingState(pool, signer),
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
@@ -265,7 +269,9 @@ async function mountRoutes(
   await webhookRoutes(api, services);
   auditRoutes(api, services);
   problemRoutes(api);
+  logRoute(api, services);
   checkpointRoute(api, services);
+  tileRoutes(api, services);
   healthRoutes(api, services);
   serveMetrics(api);
   documentRoute(api);

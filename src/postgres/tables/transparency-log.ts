@@ -104,7 +104,7 @@ export const logGenerations = pgTable(
     ),
     check('log_generations_tree', sql`${t.size} >= 0 and length(${t.root}) = 32`),
     // A line of a checkpoint, and a name of a key: without spaces and `+`.
-    check('log_generations_name', sql`${t.origin} ~ '^[!-*,-~]{1,500}$'`),
+    check('log_generations_name', sql`${t.origin} ~ '^[!-*,-~]{1,255}$'`),
   ],
 );
 
