@@ -223,7 +223,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     findIdentity: identityFinder(pool),
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
-    logKeys: { vkeysOf: () => [], witnesses: [] },
+    witnesses: config.transparencyLog.witnesses,
     reviser: reviser(frameworks, now),
     digests: new CurrentDigests(frameworks, feed),
   };

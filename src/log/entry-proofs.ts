@@ -12,7 +12,8 @@ type CheckpointRow = {
   size: number | null;
   root: Buffer;
   note: string;
-  witnesses: string[];
+  vkeys: string[];
+  cosigners: string[];
   cosignatures: string[];
 };
 
@@ -21,13 +22,13 @@ type CheckpointRow = {
 const READ_CHECKPOINT = {
   name: 'read-covering-checkpoint',
   text: `
-    select g.*, c.size, c.root, c.note, c.witnesses, c.cosignatures
+    select g.*, c.size, c.root, c.note, c.vkeys, c.cosigners, c.cosignatures
       from (
         select generation, origin,
             $1 - after_position - case when generation = 1 then 1 else 0 end as index
           from log_generations where after_position < $1 order by generation desc limit 1) g
       left join lateral (
-        select c.size, c.root, c.note, array_remove(array_agg(w.witness), null) as witnesses,
+        select c.size, c.root, c.note, c.vkeys, array_remove(array_agg(w.witness), null) as cosigners,
             array_remove(array_agg(w.signature order by w.cosigned_at, w.witness), null) as cosignatures
           from log_checkpoints c left join log_cosignatures w using (generation, size)
          where c.generation = g.generation and c.size > g.index
@@ -40,8 +41,10 @@ export type ProvedEntry = {
   generation: number;
   origin: string;
   proof: string;
+  /** The verifier key of the log. */
+  vkey: string;
   /** The names of the witnesses that cosigned the checkpoint. */
-  witnesses: string[];
+  cosigners: string[];
 };
 
 /**
@@ -55,10 +58,12 @@ export async function proveEntry(
   const { rows } = await session.query<CheckpointRow>({ ...READ_CHECKPOINT, values: [position] });
   const [checkpoint] = rows;
   if (!checkpoint || checkpoint.size === null) throw notReady();
-  const { generation, origin, index, size, root, note, witnesses, cosignatures } = checkpoint;
+  const { generation, origin, index, size, root, note, vkeys, cosigners, cosignatures } =
+    checkpoint;
   const proof = await inclusionProof(index, size, treeReader(session, generation));
   const leafHash = hashLeaf(entryOf(commitment));
   if (!verifyInclusion({ index, size, leafHash, proof, root })) throw recordAltered('log_tiles');
   const signed = [note, ...cosignatures.map((line) => `${line}\n`)].join('');
-  return { generation, origin, witnesses, proof: tlogProof(index, proof, signed) };
+  const vkey = vkeys[0] as string;
+  return { generation, origin, vkey, cosigners, proof: tlogProof(index, proof, signed) };
 }

@@ -38,7 +38,12 @@ const readOpening = (name: string, where: string) => ({
      order by p.content is null, e.position limit 1`,
 });
 const OF_EVENT = readOpening('read-opening', 'e.id = $1');
-const OF_WRITE = readOpening('read-opening-of-write', 'p.write_id = $1');
+// A write that digests rows of before the log adds one event.
+const OF_WRITE = readOpening(
+  'read-opening-of-write',
+  `e.id = (select d.keys[1]::bigint from row_digests d
+      where d.write_id = $1 and d.relation = 'events' order by d.number limit 1)`,
+);
 
 /**
  * The opening of an event, or one of those of a write, which all have its root.

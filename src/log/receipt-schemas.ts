@@ -75,9 +75,9 @@ export const receipt = z
     documents: z.array(document).meta({
       description: 'Of a version, the texts that its hashes are of; otherwise empty.',
     }),
-    vkey: z.string().nullable().meta({
+    vkey: z.string().meta({
       description:
-        "The log's verifier key (c2sp.org/signed-note) as this service names it. Null if it does not know the key. Verify with a key that you noted earlier or got from elsewhere.",
+        "The log's verifier key (c2sp.org/signed-note), as this service names it. Verify with a key that you noted earlier or got from elsewhere.",
     }),
     witnesses: z.array(z.string()).meta({
       description: 'The verifier keys of the witnesses that the service asks for cosignatures.',

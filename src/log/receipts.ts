@@ -13,13 +13,6 @@ import {
   type RowText,
 } from './receipt-subjects.ts';
 
-/** The keys that a reader of receipts needs: the log's, and those of the witnesses that it asks for cosignatures. */
-export type LogKeys = {
-  /** The verifier keys that sign a log with this origin, as far as this instance knows them. */
-  vkeysOf: (origin: string) => readonly string[];
-  witnesses: readonly { name: string; vkey: string }[];
-};
-
 /** An entry of the log, opened, with the rows that it vouches for. Bytes are base64. */
 type OpenedEntry = { event: string; salt: string; rows: ProvedRow[]; proof: string };
 
@@ -33,12 +26,17 @@ export type Receipt = OpenedEntry & {
   subject: string;
   laterEntries: OpenedEntry[];
   documents: HashedDocument[];
-  vkey: string | null;
+  vkey: string;
   witnesses: string[];
   missingWitnesses: string[];
 };
 
-export type ReceiptDeps = { pool: pg.Pool; versions: VersionReader; logKeys: LogKeys };
+export type ReceiptDeps = {
+  pool: pg.Pool;
+  versions: VersionReader;
+  /** Those that the service asks for cosignatures, with their verifier keys. */
+  witnesses: readonly { name: string; vkey: string }[];
+};
 
 /**
  * Proves what was said, when and by whom, in one document that needs no service to verify.
@@ -47,13 +45,13 @@ export type ReceiptDeps = { pool: pg.Pool; versions: VersionReader; logKeys: Log
  * @throws Problem `no-signed-log`, `receipt-not-ready`, `opening-erased` or `record-altered`
  */
 export function readReceipt(
-  { pool, versions, logKeys }: ReceiptDeps,
+  { pool, versions, witnesses }: ReceiptDeps,
   subject: ReceiptSubject,
 ): Promise<{ receipt: Receipt; number: number }> {
   const read = async (session: pg.PoolClient) => {
     const found = await findSubject(session, subject);
     const opening = await requireOpening(session, found);
-    const { generation, origin, proof, witnesses } = await proveEntry(session, opening);
+    const { generation, origin, vkey, cosigners, proof } = await proveEntry(session, opening);
     const rows = await readRowTexts(session, subject.kind, found);
     const { proved, others } = await proveRows(session, opening, rows);
     const laterEntries = await laterEntriesOf(session, others);
@@ -67,11 +65,11 @@ export function readReceipt(
       ...openedEntry(opening, proved, proof),
       laterEntries,
       documents,
-      vkey: logKeys.vkeysOf(origin)[0] ?? null,
-      witnesses: logKeys.witnesses.map(({ vkey }) => vkey),
-      missingWitnesses: logKeys.witnesses
+      vkey,
+      witnesses: witnesses.map((witness) => witness.vkey),
+      missingWitnesses: witnesses
         .map(({ name }) => name)
-        .filter((name) => !witnesses.includes(name)),
+        .filter((name) => !cosigners.includes(name)),
     };
     return { receipt, number: found.number };
   };

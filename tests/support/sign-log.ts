@@ -13,8 +13,11 @@ import { inTransaction } from '../../src/postgres/pool.ts';
 
 export const ORIGIN = 'ledger.example/log/1';
 
+/** A key with its verifier keys: as that of a log, and as that of a witness. */
+export type TestSigner = NoteSigner & { vkey: string; witnessVkey: string };
+
 /** Makes an Ed25519 key that signs notes under this name. */
-export function newSigner(name = ORIGIN): NoteSigner & { vkey: string; witnessVkey: string } {
+export function newSigner(name = ORIGIN): TestSigner {
   const { privateKey } = generateKeyPairSync('ed25519');
   const key = publicKeyBytes(privateKey);
   return { name, privateKey, vkey: vkeyOf(name, key), witnessVkey: vkeyOf(name, key, 4) };
@@ -50,16 +53,16 @@ async function newestTree(session: Pick<pg.ClientBase, 'query'>): Promise<Tree> 
 /** Signs the tree as it is, as the holder of the key does, and has witnesses cosign it. Returns its size. */
 export async function signLog(
   pool: pg.Pool,
-  signer: NoteSigner,
+  signer: TestSigner,
   witnesses: readonly { signer: NoteSigner; at: Date }[] = [],
 ): Promise<number> {
   return inTransaction(pool, async (session) => {
     const { generation: number, origin, size, root } = await newestTree(session);
     const text = checkpointText({ origin, size, root });
     await session.query(
-      `insert into log_checkpoints (generation, size, root, note, signed_at)
-       values ($1, $2, $3, $4, now()) on conflict do nothing`,
-      [number, size, root, `${text}\n${signatureLine(text, signer)}\n`],
+      `insert into log_checkpoints (generation, size, root, note, vkeys, signed_at)
+       values ($1, $2, $3, $4, $5, now()) on conflict do nothing`,
+      [number, size, root, `${text}\n${signatureLine(text, signer)}\n`, [signer.vkey]],
     );
     for (const { signer: witness, at } of witnesses) {
       await session.query(

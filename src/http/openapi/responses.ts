@@ -203,7 +203,7 @@ function headersOf(status: string, content: Record<string, Media>, operation: Co
   const { operationId, method, isList, isUnlimited } = operation;
   const isStream = EVENT_STREAM_TYPE in content;
   const isVersion = VERSIONS.test(operationId);
-  const isReceipt = status === '200' && operationId.endsWith('Receipt');
+  const isReceipt = operationId.endsWith('Receipt');
   // The item that the outlook has already.
   const isImported = status === '200' && operationId === 'addEvidence';
   // The body of a POST with the status 200 is not a representation of its URL.
