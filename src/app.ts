@@ -73,6 +73,8 @@ import { type Resolve, resolveName } from './outbound/addresses.ts';
 import { SeriesPuller } from './pulls/puller.ts';
 import { sourceRoutes } from './pulls/routes.ts';
 import { checkpointRoute } from './log/checkpoint-route.ts';
+import { logRoute } from './log/log-route.ts';
+import { tileRoutes } from './log/tile-routes.ts';
 import { Signer, signingState } from './log/signer.ts';
 import type { SigningKey } from './log/signing-key.ts';
 import { TreeBuilder } from './log/tree-builder.ts';
@@ -198,16 +200,9 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     signingKeys.length > 0 ? new Signer({ pool, keys: signingKeys, now, log: app.log }) : null;
   if (signer !== null) treeBuilder.onHead((head) => signer.sign(head));
   treeBuilder.runWith(app);
-  const { witnesses: named } = config.transparencyLog;
-  const witnesses = new Witnesses({
-    pool,
-    witnesses: named,
-    now,
-    log: app.log,
-    resolve,
-    userAgent,
-  });
-  if (signer !== null) witnesses.runWith(app);
+  const { witnesses } = config.transparencyLog;
+  const cosigning = new Witnesses({ pool, witnesses, now, log: app.log, resolve, userAgent });
+  if (signer !== null) cosigning.runWith(app);
   return {
     pool,
     now,
@@ -216,7 +211,9 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     dropped,
     requestsAtOnce: config.requestsAtOnce,
     signer,
+    isSigning: signer !== null,
     witnesses,
+    witnessFaults: cosigning.faults,
     signingState: () => signingState(pool, signer),
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
@@ -274,7 +271,9 @@ async function mountRoutes(
   await webhookRoutes(api, services);
   auditRoutes(api, services);
   problemRoutes(api);
+  logRoute(api, services);
   checkpointRoute(api, services);
+  tileRoutes(api, services);
   healthRoutes(api, services);
   serveMetrics(api);
   documentRoute(api);
