@@ -28,10 +28,22 @@ async function administer(ledger: TestLedger): Promise<void> {
     expect(answer.statusCode, answer.body).toBeLessThan(300);
     return answer.json<{ id: string }>();
   };
-  const { id: key } = await change('POST', '/v1/keys', { name: 'Rates, "desk"', role: 'feed', expiresAt: null });
+  const { id: key } = await change('POST', '/v1/keys', {
+    name: 'Rates, "desk"',
+    role: 'feed',
+    expiresAt: null,
+  });
   await call({ method: 'DELETE', url: `/v1/keys/${key}`, as });
-  await change('PUT', '/v1/series/us-30y-yield/source', { kind: 'fred', id: 'DGS10', everyMinutes: 720 });
-  await change('PUT', '/v1/series/us-30y-yield/source', { kind: 'fred', id: 'DGS10', everyMinutes: 1440 });
+  await change('PUT', '/v1/series/us-30y-yield/source', {
+    kind: 'fred',
+    id: 'DGS10',
+    everyMinutes: 720,
+  });
+  await change('PUT', '/v1/series/us-30y-yield/source', {
+    kind: 'fred',
+    id: 'DGS10',
+    everyMinutes: 1440,
+  });
   await call({ method: 'DELETE', url: '/v1/series/us-30y-yield/source', as });
   const { id } = await change('POST', '/v1/webhooks', { url: 'https://hooks.desk.example/other' });
   await change('PATCH', `/v1/webhooks/${id}`, { description: 'Desk' });
@@ -43,7 +55,12 @@ async function continueOutlook(ledger: TestLedger): Promise<void> {
   const outlook = await BandedOutlook.create(ledger);
   const longer = { from: '2026-03-31', to: '2027-06-30' };
   const [slug, continues] = ['continuing', outlook.slug];
-  const created = await createOutlook(ledger, { slug, continues, instrument: outlook.symbol, horizon: longer });
+  const created = await createOutlook(ledger, {
+    slug,
+    continues,
+    instrument: outlook.symbol,
+    horizon: longer,
+  });
   expect(created.statusCode, created.body).toBe(201);
   for (const index of [0, 1]) {
     const revised = await outlook.post('/revisions', distinctRevision(index));

@@ -1,9 +1,8 @@
 import { checkpointText, parseNote } from '../../domain/signed-note.ts';
 import type { Session } from '../../postgres/pool.ts';
+import { checkpointsOf, isSignedBy } from '../checkpoints.ts';
 import type { RowFaults } from './faults.ts';
 import type { EarlierRoot, Generation } from './tree.ts';
-
-type Checkpoint = { size: number; root: Buffer; note: string };
 
 /**
  * The published checkpoints of a generation, as roots that its tree must have had. Notes that say something else than their
@@ -14,15 +13,12 @@ export async function publishedRoots(
   { generation, origin, size: treeSize }: Generation,
   faults: RowFaults,
 ): Promise<EarlierRoot[]> {
-  const { rows } = await session.query<Checkpoint>(
-    'select size, root, note from log_checkpoints where generation = $1 order by size',
-    [generation],
-  );
-  return rows.flatMap(({ size, root, note }) => {
+  const checkpoints = await checkpointsOf(session, generation);
+  return checkpoints.toReversed().flatMap(({ size, root, note, vkeys }) => {
     const fault = (text: string) => faults.add('log_checkpoints', text, `${generation},${size}`);
     if (parseNote(note)?.text !== checkpointText({ origin, size, root })) {
       fault('says something else than its note');
-    }
+    } else if (!isSignedBy(note, vkeys)) fault('has no signature of the key that it names');
     if (size > treeSize) {
       fault('is of a larger tree than the log has');
       return [];

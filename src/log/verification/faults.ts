@@ -14,7 +14,13 @@ export type RowFault = {
 export class RowFaults {
   readonly #faults = new Map<string, RowFault>();
 
-  add(relation: string, fault: string, key: string, writeId: number | null = null, count = 1): void {
+  add(
+    relation: string,
+    fault: string,
+    key: string,
+    writeId: number | null = null,
+    count = 1,
+  ): void {
     const kind = `${relation} ${fault}`;
     const known = this.#faults.get(kind);
     if (known) known.count += count;

@@ -53,13 +53,13 @@ export async function verifyRows(
   const undigested = await readUndigested(session);
   const histories = new Ahead(
     groupsOf(
-      readPages<Digest>(session, 'digests', DIGESTS),
+      readPages<Digest>(session, DIGESTS),
       (digest, first) => digest.key === first.key && digest.relation === first.relation,
     ),
   );
   for (const table of DIGESTED_TABLES) {
     const { relation } = table;
-    for await (const rows of readPages<Row>(session, `rows_of_${relation}`, rowsOf(table))) {
+    for await (const rows of readPages<Row>(session, rowsOf(table))) {
       for (const row of rows) {
         const history = await historyOf(histories, table, row.key, faults);
         if (history) checkRow(table, row, history, faults, counts);
@@ -134,7 +134,8 @@ function hasContent({ salt, index, hash }: Digest, text: string): boolean {
 /** @param table null if the ledger has no such table */
 function checkGone(table: DigestedTable | null, digests: RowHistory, faults: RowFaults): void {
   const { relation, key, operation, writeId } = digests.at(-1) as Digest;
-  if (table === null) faults.add(relation, 'is of a table that the log does not cover', key, writeId);
+  if (table === null)
+    faults.add(relation, 'is of a table that the log does not cover', key, writeId);
   else if (operation !== 'delete') faults.add(relation, 'is missing', key, writeId);
   else if (table.isAppendOnly) {
     faults.add(relation, 'was deleted, but never is', key, writeId);

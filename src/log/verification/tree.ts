@@ -103,7 +103,7 @@ async function* leavesOf(
   const text = `
     select e.id, e.position, o.commitment from events e left join openings o on o.event_id = e.id
      where e.position > ${afterPosition} and e.position <= ${last} order by e.position`;
-  for await (const events of readPages<EventLeaf>(session, `leaves_${generation}`, text)) {
+  for await (const events of readPages<EventLeaf>(session, text)) {
     for (const event of events) {
       for (position += 1; position < event.position; position += 1) yield gapAt(position, faults);
       if (event.commitment) {
@@ -128,7 +128,7 @@ class StoredLeaves {
 
   constructor(session: Session, generation: number) {
     const text = `select number, hashes from log_tiles where generation = ${generation} and level = 0 order by number`;
-    const pages = readPages<Tile>(session, `tiles_${generation}`, text, { rowsAtOnce: 100 });
+    const pages = readPages<Tile>(session, text, 100);
     this.#tiles = new Ahead(itemsOf(pages));
   }
 
@@ -205,7 +205,11 @@ async function verifyNoMoreTiles(
   for (const { level, number, bytes } of rows) {
     const hashes = Math.floor(size / TILE_WIDTH ** level);
     if (number * TILE_WIDTH + bytes / HASH_BYTES > hashes) {
-      faults.add('log_tiles', 'has hashes that the tree does not have', `${generation},${level},${number}`);
+      faults.add(
+        'log_tiles',
+        'has hashes that the tree does not have',
+        `${generation},${level},${number}`,
+      );
     }
   }
 }

@@ -2,6 +2,7 @@ import type { TreeHead } from '../../domain/signed-note.ts';
 import type { Session } from '../../postgres/pool.ts';
 import { publishedRoots } from './checkpoints.ts';
 import { verifyDerived } from './derived.ts';
+import { describeFault } from './describe.ts';
 import { type RowFault, RowFaults } from './faults.ts';
 import { type RowCounts, verifyRows } from './rows.ts';
 import { type EarlierRoot, type Generation, readGenerations, verifyTree } from './tree.ts';
@@ -10,9 +11,14 @@ import { verifyWrites } from './writes.ts';
 /** What the verification of the log found, and how much it read. */
 export type LogVerification = RowCounts & {
   faults: readonly RowFault[];
+  /** A sentence about each fault. */
+  sentences: readonly string[];
   /** How many events an erasure left only the commitment of. */
   erasedEvents: number;
-  generations: readonly Pick<Generation, 'generation' | 'origin' | 'size' | 'root'>[];
+  generations: readonly Pick<
+    Generation,
+    'generation' | 'origin' | 'afterPosition' | 'size' | 'root'
+  >[];
   /** How a noted checkpoint compares with the log of today; null if there was none. */
   noted: NotedComparison | null;
 };
@@ -57,7 +63,16 @@ export async function verifyLog(
     await verifyTree(session, generation, bySize, faults, counting(step));
   }
   await verifyDerived(session, faults, () => onProgress('derived rows', 0));
-  return { ...counts, erasedEvents: erased, generations, ...result, faults: faults.all() };
+  const sentences: string[] = [];
+  for (const fault of faults.all()) sentences.push(await describeFault(session, fault));
+  return {
+    ...counts,
+    erasedEvents: erased,
+    generations,
+    ...result,
+    faults: faults.all(),
+    sentences,
+  };
 }
 
 /** What the sizes say; `same` as long as the roots may be. */

@@ -42,7 +42,7 @@ export async function verifyWrites(
     one.writeId === first.writeId;
   const digests = new Ahead(readRoots(session));
   let erased = 0;
-  const pages = readPages<Opening>(session, 'openings', OPENINGS);
+  const pages = readPages<Opening>(session, OPENINGS);
   for await (const openings of groupsOf(pages, inWrite)) {
     const { writeId } = openings[0] as Opening;
     let root = await digests.peek();
@@ -67,7 +67,7 @@ const WITHOUT_EVENT = 'is of a write without an event';
 
 /** The root over the rows of each write, as their digests have it. */
 async function* readRoots(session: Session): AsyncGenerator<RowsRoot & { writeId: number }> {
-  const pages = readPages<DigestHashes>(session, 'hashes', DIGESTS, { rowsAtOnce: 200 });
+  const pages = readPages<DigestHashes>(session, DIGESTS, 200);
   let tree = new GrowingTree();
   let current: number | null = null;
   const rootOf = (writeId: number) => ({
