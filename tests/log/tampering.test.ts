@@ -472,12 +472,6 @@ describe('a ledger that was rewritten consistently, and signed again', () => {
 
   /** Rebuilds the only tile, and signs the new tree. */
   async function signAgain(): Promise<TreeHead> {
-      (
-        await session.query(
-          'select kind, position, data, recorded_at from events order by position desc nulls first limit 2',
-        )
-      ).rows,
-    );
     const { rows } = await session.query<{ commitment: Buffer }>(
       'select commitment from openings o join events e on e.id = o.event_id where e.position <= (select size from log_generations) order by e.position',
     );
