@@ -7,6 +7,7 @@ import { inTransaction } from '../postgres/pool.ts';
 import { keyState, ROLES } from '../domain/api-keys.ts';
 import { issuedSubject, keyRequest, revokedSubject } from '../access/key-routes.ts';
 import { newKey } from '../access/key-schemas.ts';
+import { eraseCommand, readEraseRequest } from './erase-name.ts';
 import { parse } from '../http/validation.ts';
 import { DATABASE_USAGE, print, runCommand, UsageError } from './run-command.ts';
 
@@ -16,18 +17,20 @@ await runCommand({
   npm run keys -- list
   npm run keys -- revoke ID
   npm run keys -- look-alikes
+  npm run keys -- erase NAME|ID [--yes]
 
 look-alikes lists the analysts of an earlier release whose name looks like another's. They keep it.
+erase erases an analyst's name for good, and revokes their keys. It needs the owner of the tables (DATABASE_MIGRATION_URL).
 
 ${DATABASE_USAGE}`,
   read: commandOf,
-  work: async ({ direct }, command) => {
-    await command(direct, new Date());
+  work: async ({ direct, owner }, command) => {
+    await command(direct, new Date(), owner);
     return true;
   },
 });
 
-type Command = (pool: pg.Pool, now: Date) => Promise<void>;
+type Command = (pool: pg.Pool, now: Date, owner: pg.Pool) => Promise<void>;
 
 function commandOf(args: string[]): Command {
   const [verb, ...rest] = args;
@@ -40,6 +43,10 @@ function commandOf(args: string[]): Command {
     case 'look-alikes':
       parseArgs({ args: rest, options: {} });
       return listLookAlikes;
+    case 'erase': {
+      const request = readEraseRequest(rest);
+      return (_, now, owner) => eraseCommand(owner, request, now);
+    }
     case 'revoke':
       return revokeCommand(rest);
     default:
