@@ -35,8 +35,6 @@ CREATE TABLE openings (
   CONSTRAINT openings_lengths CHECK (length(salt) = 32 AND length(commitment) = 32 AND num_nulls(salt, content) <> 1)
 );
 --> statement-breakpoint
-CREATE INDEX openings_of_write ON openings (write_id);
---> statement-breakpoint
 CREATE TABLE log_generations (
   generation integer PRIMARY KEY,
   origin text NOT NULL,
@@ -170,7 +168,7 @@ END $$;
 --> statement-breakpoint
 -- 32 random bytes. A UUID has 122 random bits.
 CREATE FUNCTION random_salt() RETURNS bytea
-LANGUAGE sql VOLATILE SET search_path = public, pg_temp AS $$
+LANGUAGE sql VOLATILE AS $$
   SELECT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
 $$;
 --> statement-breakpoint
@@ -258,13 +256,14 @@ LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
   digests bytea;
   rows text;
+  seed bytea := random_salt(); -- in no table, so that no salt tells another one
 BEGIN
   SELECT string_agg(hashes, '' ORDER BY number) INTO digests FROM row_digests WHERE write_id = write;
   rows := format('{"count":%s,"root":"%s"}', length(digests) / 32, encode(merkle_root(digests), 'base64'));
   INSERT INTO openings (event_id, write_id, salt, content, commitment)
   SELECT id, write, salt, content, commitment_of(salt, content)
     FROM (
-      SELECT e.id, random_salt() AS salt,
+      SELECT e.id, sha256(seed || int8send(e.id)) AS salt,
           '{"at":"' || to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
           || '","by":' || coalesce('{"id":"' || a.id || '","name":' || to_json(a.name) || '}', 'null')
           || coalesce(',"digestedAt":"' || to_char(digested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', '')
@@ -276,7 +275,7 @@ BEGIN
         LEFT JOIN outlooks o ON o.id = e.outlook_id
         LEFT JOIN analysts a ON a.id = coalesce(event_author(e), caller)
        WHERE e.id = ANY (ids)
-       OFFSET 0 -- so that the salt is drawn once
+       OFFSET 0 -- so that each content is written once
     ) AS event;
 END $$;
 --> statement-breakpoint
@@ -327,18 +326,15 @@ BEGIN
 END $$;
 --> statement-breakpoint
 -- Runs once when a transaction commits, after its last write. The setting is emptied, so that a write after SET CONSTRAINTS
--- counts as another one.
+-- counts as another one. Without sequential scans, because a session keeps the plans that it made while the tables were small.
 CREATE FUNCTION seal_write() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
-SET timezone = 'UTC' SET datestyle = 'ISO' SET extra_float_digits = 1 SET bytea_output = 'hex' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   ids bigint[];
   entries bigint[];
   entry audit_entries;
 BEGIN
-  IF EXISTS (SELECT FROM openings WHERE write_id = NEW.write_id) THEN
-    RETURN NULL; -- by open_late_events()
-  END IF;
   SELECT array_agg(key::bigint) FILTER (WHERE d.relation = 'events'),
       array_agg(key::bigint) FILTER (WHERE d.relation = 'audit_entries')
     INTO ids, entries
@@ -378,7 +374,7 @@ BEGIN
   END IF;
   write := nextval('writes_id_seq');
   INSERT INTO row_digests
-  SELECT write, 1, 'events', 'found', array_agg(key), salt, string_agg(row_hash(row_salt(salt, i), content), '')
+  SELECT write, 0, 'events', 'found', array_agg(key), salt, string_agg(row_hash(row_salt(salt, i), content), '')
     FROM (
       SELECT row_number() OVER (ORDER BY e.position) - 1 AS i, row_key(e) AS key, row_text(e) AS content
         FROM events e WHERE e.id = ANY (ids) ORDER BY e.position
@@ -414,7 +410,10 @@ BEGIN
     (SELECT string_agg(format(CASE WHEN is_composite AND k.type = 'text' THEN 'replace((r).%I, '','', ''%%2C'')' ELSE '(r).%I' END, k.name),
         ', ' ORDER BY k.number) FROM key_columns(relation) k));
   EXECUTE format('CREATE OR REPLACE FUNCTION row_text(r %I) RETURNS text LANGUAGE sql STABLE AS $$ SELECT ''{"row":{'' || concat_ws('','', %s) || ''},"table":"%s"}'' $$', name,
-    (SELECT string_agg(format('%L || to_json((r).%I::text)', to_json(attname::text) || ':', attname), ', ' ORDER BY attname COLLATE "C")
+    (SELECT string_agg(CASE
+          -- Their texts need no escapes.
+          WHEN atttypid = ANY ('{int2, int4, int8, float8, bool, date, timestamptz, uuid}'::regtype[]) THEN format('%L || (r).%I || ''"''', '"' || attname || '":"', attname)
+          ELSE format('%L || to_json((r).%I::text)', '"' || attname || '":', attname) END, ', ' ORDER BY attname COLLATE "C")
        FROM pg_attribute
       WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attname <> ALL (omitted)), name);
   EXECUTE format($function$CREATE OR REPLACE FUNCTION digest_%1$s() RETURNS trigger LANGUAGE plpgsql %2$s AS $$
@@ -560,4 +559,32 @@ BEGIN
       INSERT INTO digest_progress (relation) VALUES (name);
     END IF;
   END LOOP;
+END $$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION guard_webhook_delivery() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF TG_OP = 'INSERT' AND NEW.outlook_id IS NULL THEN
+    RETURN NULL; -- the release before plans administrative events, too
+  END IF;
+  IF TG_OP = 'DELETE' THEN
+    IF OLD.delivered_at IS NULL AND EXISTS (SELECT FROM webhooks WHERE id = OLD.webhook_id) THEN
+      PERFORM refuse('webhook_deliveries_undelivered', 'what is not delivered is not forgotten');
+    END IF;
+    RETURN OLD;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    IF OLD.delivered_at IS NOT NULL
+       OR (NEW.id, NEW.webhook_id, NEW.position, NEW.outlook_id)
+          IS DISTINCT FROM (OLD.id, OLD.webhook_id, OLD.position, OLD.outlook_id) THEN
+      PERFORM refuse('webhook_deliveries_fixed', 'what was delivered, and what of which event to whom, stays');
+    END IF;
+  END IF;
+  IF (NEW.due_at IS NOT NULL OR NEW.delivered_at IS NOT NULL) AND EXISTS (
+       SELECT FROM webhook_deliveries
+        WHERE webhook_id = NEW.webhook_id AND outlook_id = NEW.outlook_id
+          AND position < NEW.position AND delivered_at IS NULL) THEN
+    PERFORM refuse('webhook_deliveries_order', 'an older event of the outlook is not delivered');
+  END IF;
+  RETURN NEW;
 END $$;

@@ -4,7 +4,6 @@ import {
   boolean,
   check,
   foreignKey,
-  index,
   integer,
   pgSequence,
   pgTable,
@@ -66,7 +65,6 @@ export const openings = pgTable(
       'openings_lengths',
       sql`length(${t.salt}) = 32 and length(${t.commitment}) = 32 and num_nulls(${t.salt}, ${t.content}) <> 1`,
     ),
-    index('openings_of_write').on(t.writeId),
   ],
 );
 
