@@ -118,7 +118,7 @@ BEGIN
   IF NOT is_erasing() OR NEW.salt IS NOT NULL OR
      (NEW.write_id, NEW.number, NEW.relation, NEW.operation, NEW.hashes, cardinality(NEW.keys))
      IS DISTINCT FROM (OLD.write_id, OLD.number, OLD.relation, OLD.operation, OLD.hashes, cardinality(OLD.keys)) OR
-     EXISTS (SELECT FROM unnest(OLD.keys, NEW.keys) AS key (old, new) WHERE new NOT IN (old, 'erased')) THEN
+     EXISTS (SELECT FROM unnest(OLD.keys, NEW.keys) AS key (before, after) WHERE key.after NOT IN (key.before, 'erased')) THEN
     PERFORM refuse('row_digests_append_only', 'UPDATE is refused: only an erasure deletes a salt');
   END IF;
   RETURN NEW;
@@ -132,34 +132,6 @@ BEGIN
     PERFORM refuse('openings_append_only', 'UPDATE is refused: only an erasure deletes a salt and its content');
   END IF;
   RETURN NEW;
-END $$;
---> statement-breakpoint
--- As before, but events and audit entries that are digested again, because a name in them was erased, are not those of the write.
-CREATE OR REPLACE FUNCTION seal_write() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
-SET timezone = 'UTC' SET datestyle = 'ISO' SET extra_float_digits = 1 SET bytea_output = 'hex' AS $$
-DECLARE
-  ids bigint[];
-  entries bigint[];
-  entry audit_entries;
-BEGIN
-  IF EXISTS (SELECT FROM openings WHERE write_id = NEW.write_id) THEN
-    RETURN NULL; -- by open_late_events()
-  END IF;
-  SELECT array_agg(key::bigint) FILTER (WHERE d.relation = 'events' AND d.operation = 'insert'),
-      array_agg(key::bigint) FILTER (WHERE d.relation = 'audit_entries' AND d.operation = 'insert')
-    INTO ids, entries
-    FROM row_digests d, unnest(d.keys) AS key
-   WHERE d.write_id = NEW.write_id AND d.relation IN ('events', 'audit_entries');
-  IF ids IS NULL OR cardinality(entries) = 1 THEN
-    SELECT * INTO entry FROM audit_entries WHERE id = entries[1];
-  END IF;
-  IF ids IS NULL THEN
-    ids := ARRAY[add_administrative_event(NEW.write_id, entry)];
-  END IF;
-  PERFORM set_config('outlook_ledger.write', '', true);
-  PERFORM open_events(ids, NEW.write_id, entry.analyst_id, NULL);
-  RETURN NULL;
 END $$;
 --> statement-breakpoint
 -- The reason that an assessment of a condition has (src/ledger/conditions.ts), with another name.

@@ -108,7 +108,7 @@ async function leaveTraces(): Promise<void> {
     'POST',
     '/v1/keys',
     { name: NAME, role: 'analyst' },
-    { 'idempotency-key': 'a key', authorization: `Bearer ${ledger.keys.admin}` },
+    { 'idempotency-key': 'a-key', authorization: `Bearer ${ledger.keys.admin}` },
   );
   await act('DELETE', '/v1/outlooks/of-zeb/views/me', undefined);
   await act('POST', `/v1/outlooks/of-zeb/conditions/orders-and-spending/assessments`, {
