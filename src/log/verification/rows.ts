@@ -8,7 +8,7 @@ import { DIGESTED_TABLES, type DigestedTable } from './tables.ts';
 /** What the verification of rows counts. */
 export type RowCounts = {
   rows: number;
-  /** Rows whose digest lost its salt when a name was erased: their content can't be checked any more. */
+  /** Rows whose earlier content can't be checked any more, because it held a name that was erased. */
   erased: number;
   /** Rows of before the log, which it has yet to digest. */
   undigested: number;
@@ -25,6 +25,12 @@ type Digest = {
   /** The row's place in its statement, from 0. */
   index: number;
   hash: Buffer;
+};
+type Checking = {
+  faults: RowFaults;
+  counts: RowCounts;
+  /** The writes that erased a name: they digest again, as updates, the rows whose digests lose their salts. */
+  erasures: ReadonlySet<number>;
 };
 /** All digests of one row, the oldest first; at least one. */
 type RowHistory = readonly Digest[];
@@ -51,6 +57,7 @@ export async function verifyRows(
 ): Promise<RowCounts> {
   const counts: RowCounts = { rows: 0, erased: 0, undigested: 0 };
   const undigested = await readUndigested(session);
+  const checking: Checking = { faults, counts, erasures: await readErasures(session) };
   const histories = new Ahead(
     groupsOf(
       readPages<Digest>(session, DIGESTS),
@@ -61,18 +68,18 @@ export async function verifyRows(
     const { relation } = table;
     for await (const rows of readPages<Row>(session, rowsOf(table))) {
       for (const row of rows) {
-        const history = await historyOf(histories, table, row.key, faults);
-        if (history) checkRow(table, row, history, faults, counts);
+        const history = await historyOf(histories, table, row.key, checking);
+        if (history) checkRow(table, row, history, checking);
         else if (undigested.has(relation)) counts.undigested += 1;
         else faults.add(relation, 'was written without an event', row.key);
       }
       counts.rows += rows.length;
       onRows(rows.length);
     }
-    await historyOf(histories, table, null, faults);
+    await historyOf(histories, table, null, checking);
   }
   for (let rest = await histories.next(); rest; rest = await histories.next()) {
-    checkGone(null, rest, faults);
+    checkGone(null, rest, checking);
   }
   return counts;
 }
@@ -86,7 +93,7 @@ async function historyOf(
   histories: Ahead<RowHistory>,
   table: DigestedTable,
   key: string | null,
-  faults: RowFaults,
+  checking: Checking,
 ): Promise<RowHistory | null> {
   for (;;) {
     const history = await histories.peek();
@@ -98,7 +105,7 @@ async function historyOf(
     if (order > 0) return null;
     await histories.next();
     if (order === 0) return history;
-    checkGone(first.relation === table.relation ? table : null, history, faults);
+    checkGone(first.relation === table.relation ? table : null, history, checking);
   }
 }
 
@@ -106,40 +113,59 @@ function checkRow(
   { relation, isAppendOnly }: DigestedTable,
   { key, text }: Row,
   digests: RowHistory,
-  faults: RowFaults,
-  counts: RowCounts,
+  { faults, counts, erasures }: Checking,
 ): void {
   const newest = digests.at(-1) as Digest;
+  const fault = (text: string, { writeId } = newest) => faults.add(relation, text, key, writeId);
   if (newest.operation === 'delete') {
-    faults.add(relation, 'is there although it was deleted', key, newest.writeId);
+    fault('is there although it was deleted');
     return;
   }
-  // A row that never changes is as each of its digests says: another one must not replace the first. Only an erasure, which
-  // takes the salts of those before it, changes such a row.
-  const due = (isAppendOnly ? digests : [newest]).filter(({ salt }) => salt !== null);
-  if (due.length === 0) counts.erased += 1;
-  const changed = due.find((digest, index) => isAppendOnly && index > 0 && isChange(digest));
-  if (changed) faults.add(relation, 'was changed, but never is', key, changed.writeId);
-  else if (!due.every((digest) => hasContent(digest, text))) {
-    faults.add(relation, 'is not as it was written', key, newest.writeId);
+  // An erasure takes salts, and digests the rows again.
+  if (newest.salt === null) {
+    fault('lost the salt of its digest without an erasure');
+    return;
   }
+  if (digests.some(({ salt }) => salt === null)) counts.erased += 1;
+  const changed = digests.find(
+    ({ operation, writeId }) => operation === 'update' && !erasures.has(writeId),
+  );
+  if (isAppendOnly && changed) {
+    fault('was changed, but never is', changed);
+    return;
+  }
+  // A row that never changes is as each of its digests says: another one must not replace the first.
+  const due = (isAppendOnly ? digests : [newest]).filter(({ salt }) => salt !== null);
+  if (!due.every((digest) => hasContent(digest, text))) fault('is not as it was written');
 }
-
-const isChange = ({ operation }: Digest) => operation === 'update' || operation === 'delete';
 
 function hasContent({ salt, index, hash }: Digest, text: string): boolean {
   return salt !== null && rowHashOf(rowSaltOf(salt, index), text).equals(hash);
 }
 
-/** @param table null if the ledger has no such table */
-function checkGone(table: DigestedTable | null, digests: RowHistory, faults: RowFaults): void {
-  const { relation, key, operation, writeId } = digests.at(-1) as Digest;
-  if (table === null)
-    faults.add(relation, 'is of a table that the log does not cover', key, writeId);
-  else if (operation !== 'delete') faults.add(relation, 'is missing', key, writeId);
-  else if (table.isAppendOnly) {
-    faults.add(relation, 'was deleted, but never is', key, writeId);
-  }
+/** @param table null if the log covers no table of that name */
+function checkGone(
+  table: DigestedTable | null,
+  digests: RowHistory,
+  { faults, counts, erasures }: Checking,
+): void {
+  const { relation, key, operation, salt, writeId } = digests.at(-1) as Digest;
+  const fault = (text: string) => faults.add(relation, text, key, writeId);
+  if (table === null) fault('is of a table that the log does not cover');
+  else if (key === ERASED_KEY && salt === null && erasures.size > 0)
+    counts.erased += digests.length;
+  else if (operation !== 'delete') fault('is missing');
+  else if (table.isAppendOnly) fault('was deleted, but never is');
+}
+
+/** In place of a primary key that was erased with its row, because it named a person. */
+const ERASED_KEY = 'erased';
+
+async function readErasures(session: Session): Promise<Set<number>> {
+  const { rows } = await session.query<{ writeId: number }>(
+    `select write_id as "writeId" from row_digests where relation = 'erasures'`,
+  );
+  return new Set(rows.map(({ writeId }) => writeId));
 }
 
 /** The tables with rows of before the log that it has yet to digest. */

@@ -10,6 +10,8 @@ const APPEND_ONLY = [
   'condition_evidence',
   'drawdown_changes',
   'drawdown_labels',
+  'erased_openings',
+  'erasures',
   'events',
   'evidence',
   'evidence_claims',

@@ -14,6 +14,8 @@ type Opening = {
   salt: Buffer | null;
   content: string | null;
   commitment: Buffer;
+  /** What the content said apart from the name that was erased; null if nothing was. */
+  remainder: string | null;
   /** The kind and the time of the event; null if it is missing. */
   kind: string | null;
   at: Date | null;
@@ -23,8 +25,10 @@ type RowsRoot = { count: number; root: string };
 
 const DIGESTS = 'select write_id as "writeId", hashes from row_digests order by write_id, number';
 const OPENINGS = `
-  select o.write_id as "writeId", o.event_id as "eventId", o.salt, o.content, o.commitment, e.kind, e.recorded_at as at
+  select o.write_id as "writeId", o.event_id as "eventId", o.salt, o.content, o.commitment, r.content as remainder,
+      e.kind, e.recorded_at as at
     from openings o left join events e on e.id = o.event_id
+    left join erased_openings r on r.event_id = o.event_id
    order by o.write_id, o.event_id`;
 
 /**
@@ -91,18 +95,22 @@ async function* readRoots(session: Session): AsyncGenerator<RowsRoot & { writeId
 }
 
 function checkOpening(
-  { writeId, eventId, salt, content, commitment, kind, at }: Opening,
+  { writeId, eventId, salt, content, commitment, remainder, kind, at }: Opening,
   rows: RowsRoot | null,
   faults: RowFaults,
 ): void {
   const fault = (text: string) => faults.add('openings', text, String(eventId), writeId);
   if (kind === null) fault('is of an event that is missing');
-  if (salt === null || content === null) return;
-  if (!commitmentOf(salt, content).equals(commitment)) {
+  const text = content ?? remainder;
+  if (text === null) {
+    fault('is gone without an erasure');
+    return;
+  }
+  if (salt !== null && content !== null && !commitmentOf(salt, content).equals(commitment)) {
     fault('is not what the log committed to');
     return;
   }
-  const said = JSON.parse(content) as { at: string; kind: string; rows: RowsRoot };
+  const said = JSON.parse(text) as { at: string; kind: string; rows: RowsRoot };
   if (kind !== null && (said.kind !== kind || said.at !== at?.toISOString())) {
     fault('says something else than its event');
   }
