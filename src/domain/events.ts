@@ -19,6 +19,28 @@ export const EVENT_KINDS = [
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 /**
+ * The kinds of events about keys, names, series and whatever else belongs to no outlook. They have positions and leaves in
+ * the transparency log, and stay out of streams, feeds and webhooks.
+ */
+export const ADMINISTRATIVE_EVENT_KINDS = [
+  'analyst.added',
+  'analyst.erased',
+  'instrument.added',
+  'instrument.changed',
+  'key.issued',
+  'key.revoked',
+  'ledger.digested',
+  'log.generation.started',
+  'observations.recorded',
+  'refusals.recorded',
+  'rows.digested',
+  'series.added',
+  'source.changed',
+  'webhook.changed',
+  'write.recorded',
+] as const;
+
+/**
  * Refers to an event by its position in the order of all events, from 1, and its digest. Position 0 is the start, before
  * all events. The digest is the SHA-256 of the event, in hexadecimal, and empty at the start. It tells the event from
  * another one that the ledger had at that position before it went back to an earlier state.

@@ -3,8 +3,8 @@ import type { Session } from './pool.ts';
 
 // The service's role may read everything and add rows. This file lists what else it may do. Triggers and functions run with
 // its rights, so the lists include columns that only they write; guards decide which of these updates pass. Only
-// sequence_events(), index_author() and refresh_search() have their owner's rights, which they need for event_watermark and
-// for the words of searches.
+// sequence_events(), index_author(), refresh_search(), and the functions that digest rows for the transparency log have their
+// owner's rights, which they need for event_watermark, for the words of searches, and for READ_ONLY.
 
 /** The columns that the service's role may update, by table. Locking a row (FOR UPDATE, …) needs the right to one of them. */
 export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
@@ -12,6 +12,8 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
   events: ['position'],
   idempotency_keys: ['recorded_at'], // for locks only; a trigger refuses every update
   instruments: ['closes_id'],
+  log_generations: ['size', 'root'],
+  log_tiles: ['hashes'],
   observations: ['superseded_at'],
   outlooks: [
     'latest_version',
@@ -66,10 +68,15 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
 export const DELETABLE: readonly string[] = [
   'audit_entries',
   'idempotency_keys',
+  'log_checkpoints',
+  'log_cosignatures',
   'series_sources',
   'webhook_deliveries',
   'webhooks',
 ];
+
+/** The tables to which the service's role adds no rows: functions with their owner's rights do. */
+export const READ_ONLY: readonly string[] = ['digest_progress', 'openings', 'row_digests'];
 
 /** The sequences that statements use by name. Identity columns need no right to theirs. */
 export const USED_SEQUENCES: readonly string[] = ['forecast_sums_id_seq', 'frameworks_id_seq'];
@@ -238,7 +245,8 @@ function neededOn({ kind, name, relation, isGrantable, isUsable }: LedgerObject)
 
 function neededOnTable(table: string): string[] {
   const updates = (UPDATABLE[table] ?? []).map((column) => `update ("${column}")`);
-  return ['select', 'insert', ...updates, ...(DELETABLE.includes(table) ? ['delete'] : [])];
+  const inserts = READ_ONLY.includes(table) ? [] : ['insert'];
+  return ['select', ...inserts, ...updates, ...(DELETABLE.includes(table) ? ['delete'] : [])];
 }
 
 // What the role can do, or any role that it is a member of.

@@ -176,7 +176,8 @@ async function addWebhook({ pool }: TestLedger): Promise<void> {
   await pool.query(
     `with delivered as (
        insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at, attempts, delivered_at)
-       select $1, position, outlook_id, now(), 1, now() from events where position = 1 returning id)
+       select $1, position, outlook_id, now(), 1, now() from events
+        where outlook_id is not null order by position limit 1 returning id)
      insert into webhook_attempts (delivery_id, number, started_at, milliseconds, status)
      select id, 1, now(), 12, 204 from delivered`,
     [WEBHOOK_ID],

@@ -50,6 +50,9 @@ export const SWEPT = [
   'series_sources',
   'event_watermark',
   'search_backlog',
+  'digest_progress',
+  'log_checkpoints',
+  'log_cosignatures',
 ];
 
 export const TABLES = [
@@ -77,6 +80,10 @@ export const TABLES = [
   'resolutions',
   'resolution_contradictions',
   'resolution_evidence',
+  'row_digests',
+  'openings',
+  'log_generations',
+  'log_tiles',
   'forecasters',
   'forecast_sums',
   'forecast_buckets',

@@ -11,7 +11,7 @@ import {
   text,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
-import { EVENT_KINDS, type EventKind } from '../../domain/events.ts';
+import { ADMINISTRATIVE_EVENT_KINDS, EVENT_KINDS } from '../../domain/events.ts';
 import { identity, literals, timestamptz, xid8 } from './columns.ts';
 import { outlookVersions } from './versions.ts';
 
@@ -19,9 +19,10 @@ export const events = pgTable(
   'events',
   {
     id: identity(),
-    kind: text('kind').$type<EventKind>().notNull(),
-    outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
-    version: integer('version').notNull(),
+    kind: text('kind').notNull(),
+    // Both are null in administrative events, which readers of events never see.
+    outlookId: bigint('outlook_id', { mode: 'number' }),
+    version: integer('version'),
     data: jsonb('data').notNull(),
     recordedAt: timestamptz('recorded_at').notNull(),
     // The event's place in the order that readers follow; null until it is assigned.
@@ -35,7 +36,13 @@ export const events = pgTable(
       columns: [t.outlookId, t.version],
       foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
     }),
-    check('events_kind', sql`${t.kind} in (${literals(EVENT_KINDS)})`),
+    check(
+      'events_kind',
+      sql`case when ${t.kind} in (${literals(ADMINISTRATIVE_EVENT_KINDS)})
+          then ${t.outlookId} is null and ${t.version} is null
+        else ${t.outlookId} is not null and ${t.version} is not null
+          and ${t.kind} in (${literals(EVENT_KINDS)}) end`,
+    ),
     uniqueIndex('events_once_a_version')
       .on(t.outlookId, t.version)
       .where(sql`${t.kind} in ('outlook.created', 'outlook.version.published')`),
@@ -43,6 +50,10 @@ export const events = pgTable(
     index('events_placed_of_outlook')
       .on(t.outlookId, t.position)
       .where(sql`${t.position} is not null`),
+    // For the last event that readers follow.
+    uniqueIndex('events_public')
+      .on(t.position)
+      .where(sql`${t.outlookId} is not null`),
     // For sequence_events(), which starts at the watermark below.
     index('events_pending')
       .on(t.transactionId, t.id)
