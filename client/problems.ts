@@ -20,6 +20,7 @@ export const PROBLEM_CODES = [
   'no-change',
   'no-closes',
   'no-pool',
+  'no-signed-log',
   'no-views',
   'no-weights',
   'not-acceptable',

@@ -72,6 +72,12 @@ import { viewRoutes } from './api/views.ts';
 import { type Resolve, resolveName } from './outbound/addresses.ts';
 import { SeriesPuller } from './pulls/puller.ts';
 import { sourceRoutes } from './pulls/routes.ts';
+import { checkpointRoute } from './log/checkpoint-route.ts';
+import { logRoute } from './log/log-route.ts';
+import { tileRoutes } from './log/tile-routes.ts';
+import { Signer, signingState } from './log/signer.ts';
+import type { SigningKey } from './log/signing-key.ts';
+import { TreeBuilder } from './log/tree-builder.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
@@ -93,6 +99,8 @@ export type AppOptions = {
   isTraced?: boolean;
   /** The scheduled backups, whose age is measured; null if there are none. */
   backups?: BackupAge | null;
+  /** The keys that sign the transparency log, the current one first; none unless given. */
+  signingKeys?: readonly SigningKey[];
   /** Resolves the host names of webhooks and sources; by the machine's resolver unless given. */
   resolve?: Resolve;
 };
@@ -159,7 +167,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 /** What the route modules share; each names the parts that it needs. */
 function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedRequests) {
-  const { config, pool, feed, now, resolve = resolveName } = options;
+  const { config, pool, feed, now, resolve = resolveName, signingKeys = [] } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
   const frameworks: FrameworkCache = new SegmentedLru<string, StoredFramework>({
     maxSize: 0.5 * cacheMaxBytes,
@@ -185,6 +193,12 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     settings: config.pulls,
   });
   puller.runWith(app);
+  const { host } = config.transparencyLog;
+  const treeBuilder = new TreeBuilder({ pool, feed, now, log: app.log, host });
+  const signer =
+    signingKeys.length > 0 ? new Signer({ pool, keys: signingKeys, now, log: app.log }) : null;
+  if (signer !== null) treeBuilder.onHead((head) => signer.sign(head));
+  treeBuilder.runWith(app);
   return {
     pool,
     now,
@@ -192,6 +206,10 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     puller,
     dropped,
     requestsAtOnce: config.requestsAtOnce,
+    signer,
+    isSigning: signer !== null,
+    witnesses: [],
+    signingState: () => signingState(pool, signer),
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
@@ -248,6 +266,9 @@ async function mountRoutes(
   await webhookRoutes(api, services);
   auditRoutes(api, services);
   problemRoutes(api);
+  logRoute(api, services);
+  checkpointRoute(api, services);
+  tileRoutes(api, services);
   healthRoutes(api, services);
   serveMetrics(api);
   documentRoute(api);

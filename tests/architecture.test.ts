@@ -60,6 +60,7 @@ const ROOMS = [
   'api',
   'pulls',
   'webhooks',
+  'log',
   'pages',
   'top',
 ];
@@ -77,6 +78,7 @@ const PACKAGES: Record<string, RegExp> = {
   api: /^(?!drizzle-orm|preact)/,
   pulls: /^(?!drizzle-orm|preact)/,
   webhooks: /^(?!drizzle-orm|preact)/,
+  log: /^(?!drizzle-orm|preact)/,
   pages: /^(node:.+|pg|preact(-render-to-string)?|zod|fastify)$/,
   browser: /^$/,
 };
@@ -105,7 +107,8 @@ test.each([
   ['ledger/versions.ts', '../api/versions.ts'],
   ['outbound/exchange.ts', '../http/problems.ts'],
   ['pulls/puller.ts', '../webhooks/dispatcher.ts'],
-  ['webhooks/send.ts', '../pages/layout.tsx'],
+  ['webhooks/send.ts', '../log/tree.ts'],
+  ['log/tree.ts', '../pages/layout.tsx'],
   ['api/versions.ts', '../commands/keys.ts'],
   ['pages/read.ts', '../app.ts'],
   ['browser/live.ts', '../domain/review.ts'],

@@ -8,6 +8,8 @@ import { keyState, ROLES } from '../domain/api-keys.ts';
 import { issuedSubject, keyRequest, revokedSubject } from '../access/key-routes.ts';
 import { newKey } from '../access/key-schemas.ts';
 import { parse } from '../http/validation.ts';
+import type { LogSettings } from '../log-settings.ts';
+import { LOG_KEYS_USAGE, logCommandOf } from './log-keys.ts';
 import { DATABASE_USAGE, print, runCommand, UsageError } from './run-command.ts';
 
 await runCommand({
@@ -16,18 +18,22 @@ await runCommand({
   npm run keys -- list
   npm run keys -- revoke ID
   npm run keys -- look-alikes
+${LOG_KEYS_USAGE}
 
 look-alikes lists the analysts of an earlier release whose name looks like another's. They keep it.
 
+log shows the keys that sign the transparency log, and what they signed last. create makes one, adopt gives one a new state
+file, and new-generation goes on after the ledger went back.
+
 ${DATABASE_USAGE}`,
   read: commandOf,
-  work: async ({ direct }, command) => {
-    await command(direct, new Date());
+  work: async ({ direct }, command, { config }) => {
+    await command(direct, new Date(), config.transparencyLog);
     return true;
   },
 });
 
-type Command = (pool: pg.Pool, now: Date) => Promise<void>;
+type Command = (pool: pg.Pool, now: Date, log: LogSettings) => Promise<void>;
 
 function commandOf(args: string[]): Command {
   const [verb, ...rest] = args;
@@ -40,6 +46,8 @@ function commandOf(args: string[]): Command {
     case 'look-alikes':
       parseArgs({ args: rest, options: {} });
       return listLookAlikes;
+    case 'log':
+      return logCommandOf(rest);
     case 'revoke':
       return revokeCommand(rest);
     default:

@@ -27,6 +27,8 @@ export type Measured = {
   streams: { size: number };
   dropped: DroppedRequests;
   backups: BackupAge | null;
+  /** What signs the transparency log; null if this instance has no key. */
+  signer: { fault: unknown; signed: { size: number } | null } | null;
   webhooks: {
     outcomes: Readonly<Record<string, number>>;
     backlog: { waiting: number; oldestSeconds: number; disabled: number };
@@ -119,6 +121,7 @@ function stateOf({
   backups,
   webhooks,
   puller,
+  signer,
 }: Measured): (Counter | Gauge)[] {
   // Null is no sample.
   const gauge = (name: string, help: string, value: () => number | null) =>
@@ -233,6 +236,16 @@ function stateOf({
       'pull_oldest_success_seconds',
       'Time since the last success of the source whose last success is the oldest, in seconds.',
       () => puller.counts.oldestSuccessSeconds,
+    ),
+    gauge(
+      'log_signing',
+      '1 while the key of this instance signs the transparency log, 0 while it does not. Missing without a key.',
+      () => signer && Number(signer.fault === null),
+    ),
+    gauge(
+      'log_signed_size',
+      'Leaves of the transparency log at the newest checkpoint that this instance signed.',
+      () => signer && (signer.signed?.size ?? 0),
     ),
     gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
     counter('resets', 'How often the ledger went back to an earlier state.', () => feed.resets),

@@ -26,6 +26,13 @@ export const PROBLEMS = {
     meaning: 'Nothing exists at this URL.',
     mend: 'Check the path against /docs, and the names in it against a list, such as GET /v1/outlooks.',
   },
+  'no-signed-log': {
+    status: 404,
+    title: 'The log is not signed',
+    meaning:
+      'A receipt proves a record by a checkpoint of the transparency log that the service has signed. This service has no key that signs its log.',
+    mend: 'Ask the operator of the service to set `LOG_SIGNING_KEY`. GET /v1/log says whether the log is signed.',
+  },
   'method-not-allowed': {
     status: 405,
     title: 'Method not allowed',

@@ -46,6 +46,7 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
     'outcome-contradicted',
     'no-closes',
   ],
+  getCheckpoint: ['no-signed-log'],
   getDrawdown: ['no-closes'],
   getChart: ['no-closes'],
   streamEvents: ['unknown-event', 'too-many-streams'],

@@ -22,6 +22,10 @@ export const TAGS = [
   { name: 'Export', description: 'Everything in one response.' },
   { name: 'Instruments', description: 'The indices, shares and other things that outlooks cover.' },
   {
+    name: 'Log',
+    description: 'A transparency log of all writes, which anybody can check with tools that exist.',
+  },
+  {
     name: 'Keys',
     description: 'API keys and the audit trail, for admins; and whose key you have, for every key.',
   },
