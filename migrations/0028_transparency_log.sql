@@ -346,10 +346,10 @@ BEGIN
 END $$;
 --> statement-breakpoint
 -- Runs once when a transaction commits, after its last write. The setting is emptied, so that a write after SET CONSTRAINTS
--- counts as another one.
+-- counts as another one. Without sequential scans, because a session keeps the plans that it made while the tables were small.
 CREATE FUNCTION seal_write() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
-SET timezone = 'UTC' SET datestyle = 'ISO' SET extra_float_digits = 1 SET bytea_output = 'hex' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   ids bigint[];
   entries bigint[];
