@@ -81,6 +81,7 @@ import { TreeBuilder } from './log/tree-builder.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
+import { receiptRoutes } from './log/receipt-routes.ts';
 import { pageRoutes } from './pages/routes.tsx';
 
 const { version } = JSON.parse(
@@ -222,6 +223,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     findIdentity: identityFinder(pool),
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
+    witnesses: config.transparencyLog.witnesses,
     reviser: reviser(frameworks, now),
     digests: new CurrentDigests(frameworks, feed),
   };
@@ -251,6 +253,7 @@ async function mountRoutes(
   drawdownRoutes(api, services);
   climatologyRoutes(api, services);
   resolutionRoutes(api, services);
+  receiptRoutes(api, services);
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);

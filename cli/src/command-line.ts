@@ -15,6 +15,7 @@ import { showCommand } from './commands/show.ts';
 import { sourceCommand } from './commands/source.ts';
 import { watchCommand } from './commands/watch.ts';
 import { whoamiCommand } from './commands/whoami.ts';
+import { witnessCommand } from './commands/witness.ts';
 import { UsageError } from './errors.ts';
 import { terminalWidth } from './layout.ts';
 import { REPEATABLE, type Yargs } from './options.ts';
@@ -35,6 +36,7 @@ const COMMANDS = [
   analystsCommand,
   whoamiCommand,
   loginCommand,
+  witnessCommand,
 ];
 
 const EPILOGUE = `Exit codes: 0 success, 1 rejected by the service, 2 usage error, 3 no response or a service failure, 4 declined.

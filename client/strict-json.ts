@@ -1,0 +1,40 @@
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+export type JsonObject = { [name: string]: Json };
+
+const MAX_DEPTH = 32;
+const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\]:]/g;
+
+/**
+ * Parses JSON that every reader takes for the same: no name twice in an object, of which readers choose one or another, and
+ * at most 32 levels.
+ * @throws SyntaxError
+ */
+export function parseStrictJson(text: string): Json {
+  const value = JSON.parse(text) as Json;
+  const names: Set<string>[] = [];
+  let last = '';
+  for (const [token] of text.matchAll(TOKEN)) {
+    if (token === '{' || token === '[') names.push(new Set());
+    else if (token === '}' || token === ']') names.pop();
+    else if (token === ':') addName(names.at(-1), JSON.parse(last) as string);
+    else last = token;
+    if (names.length > MAX_DEPTH) throw new SyntaxError(`it has more than ${MAX_DEPTH} levels`);
+  }
+  return value;
+}
+
+function addName(names: Set<string> | undefined, name: string): void {
+  if (names?.has(name)) throw new SyntaxError(`it has ${JSON.stringify(name.slice(0, 100))} twice`);
+  names?.add(name);
+}
+
+/** @throws SyntaxError if the text is not that of a JSON object */
+export function parseStrictObject(text: string): JsonObject {
+  const value = parseStrictJson(text);
+  if (isObject(value)) return value;
+  throw new SyntaxError('it is not an object');
+}
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
