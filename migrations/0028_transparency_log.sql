@@ -196,13 +196,13 @@ $$;
 CREATE FUNCTION row_salt(salt bytea, i bigint) RETURNS bytea
 LANGUAGE sql IMMUTABLE AS $$ SELECT sha256(salt || int8send(i)) $$;
 --> statement-breakpoint
--- The leaf hash (RFC 6962) of a row: of its salt and its text.
+-- The leaf hash (RFC 6962) of a row: of its salt and its text. Stable as convert_to() is, or PostgreSQL would not inline it.
 CREATE FUNCTION row_hash(salt bytea, content text) RETURNS bytea
-LANGUAGE sql IMMUTABLE AS $$ SELECT sha256('\x00'::bytea || salt || convert_to(content, 'UTF8')) $$;
+LANGUAGE sql STABLE AS $$ SELECT sha256('\x00'::bytea || salt || convert_to(content, 'UTF8')) $$;
 --> statement-breakpoint
 -- HMAC-SHA-256 (RFC 2104) with a key of 32 bytes. bit_send() writes the length as 4 bytes before the bits.
 CREATE FUNCTION commitment_of(salt bytea, content text) RETURNS bytea
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql STABLE AS $$
   SELECT sha256(substr(bit_send(('x' || encode(salt, 'hex'))::bit(256) # repeat('01011100', 32)::bit(256)), 5)
     || decode(repeat('5c', 32), 'hex')
     || sha256(substr(bit_send(('x' || encode(salt, 'hex'))::bit(256) # repeat('00110110', 32)::bit(256)), 5)
@@ -257,19 +257,6 @@ LANGUAGE sql STABLE AS $$
     ELSE '' END
 $$;
 --> statement-breakpoint
--- Who wrote what an event says; null if the event does not tell.
-CREATE FUNCTION event_author(event events) RETURNS uuid
-LANGUAGE sql STABLE AS $$
-  SELECT CASE
-    WHEN (event).kind IN ('outlook.created', 'outlook.version.published') THEN (SELECT v.author_id FROM outlook_versions v
-      WHERE v.outlook_id = (event).outlook_id AND v.version = (event).version)
-    WHEN (event).kind = 'evidence.added' THEN (SELECT e.author_id FROM evidence e WHERE e.id = ((event).data->>'id')::uuid)
-    WHEN (event).kind IN ('view.published', 'view.withdrawn') THEN ((event).data->'analyst'->>'id')::uuid
-    WHEN (event).kind IN ('outlook.resolved', 'outlook.reopened') THEN (SELECT r.author_id FROM resolutions r
-      WHERE r.outlook_id = (event).outlook_id AND r.number = ((event).data->>'number')::integer)
-    END
-$$;
---> statement-breakpoint
 -- Opens events: writes what each commits to, in canonical JSON (RFC 8785). `caller` did what has no author of its own.
 CREATE FUNCTION open_events(ids bigint[], write bigint, caller uuid, digested_at timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -293,7 +280,14 @@ BEGIN
           || ',"subject":' || to_json(coalesce(event_subject(e, o.slug), e.data->>'subject')) || ',"v":1}' AS content
         FROM events e
         LEFT JOIN outlooks o ON o.id = e.outlook_id
-        LEFT JOIN analysts a ON a.id = coalesce(event_author(e), caller)
+        LEFT JOIN analysts a ON a.id = coalesce(
+          CASE
+            WHEN e.kind IN ('outlook.created', 'outlook.version.published') THEN (SELECT v.author_id FROM outlook_versions v
+              WHERE v.outlook_id = e.outlook_id AND v.version = e.version)
+            WHEN e.kind = 'evidence.added' THEN (SELECT w.author_id FROM evidence w WHERE w.id = (e.data->>'id')::uuid)
+            WHEN e.kind IN ('view.published', 'view.withdrawn') THEN (e.data->'analyst'->>'id')::uuid
+            WHEN e.kind IN ('outlook.resolved', 'outlook.reopened') THEN (SELECT r.author_id FROM resolutions r
+              WHERE r.outlook_id = e.outlook_id AND r.number = (e.data->>'number')::integer) END, caller)
        WHERE e.id = ANY (ids)
        OFFSET 0 -- so that each content is written once
     ) AS event;
