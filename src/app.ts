@@ -228,7 +228,6 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     findIdentity: identityFinder(pool),
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
-    witnesses: config.transparencyLog.witnesses,
     reviser: reviser(frameworks, now),
     digests: new CurrentDigests(frameworks, feed),
   };
