@@ -350,8 +350,8 @@ DECLARE
   entries bigint[];
   entry audit_entries;
 BEGIN
-  SELECT array_agg(key::bigint) FILTER (WHERE d.relation = 'events'),
-      array_agg(key::bigint) FILTER (WHERE d.relation = 'audit_entries')
+  SELECT array_agg(key::bigint) FILTER (WHERE d.relation = 'events' AND d.operation = 'insert'),
+      array_agg(key::bigint) FILTER (WHERE d.relation = 'audit_entries' AND d.operation = 'insert')
     INTO ids, entries
     FROM row_digests d, unnest(d.keys) AS key
    WHERE d.write_id = NEW.write_id AND d.relation IN ('events', 'audit_entries');

@@ -77,9 +77,8 @@ async function withCosignatures(
 ): Promise<LogJson['witnesses']> {
   const newest = await newestCosignatures(session, generation);
   return witnesses.map(({ name, vkey }) => {
-    const last = newest.get(name);
-    const cosignedAt = last?.cosignedAt.toISOString() ?? null;
-    return { name, vkey, size: last?.size ?? null, cosignedAt };
+    const { size = null, cosignedAt = null } = newest.get(name) ?? {};
+    return { name, vkey, size, cosignedAt: cosignedAt?.toISOString() ?? null };
   });
 }
 
