@@ -37,6 +37,7 @@ const OTHERS: Record<string, Record<string, string>> = {
   '/v1/outlooks/{slug}/conditions/{key}': { key: 'rate-relief' },
   '/v1/outlooks/{slug}/conditions/{key}/assessments': { key: 'domestic-breadth' },
   '/v1/outlooks/{slug}/evidence/{id}': { id: EVIDENCE_ID },
+  '/v1/outlooks/{slug}/evidence/{id}/receipt': { id: EVIDENCE_ID },
   ...Object.fromEntries(
     ['', '/outlooks', '/views', '/track-record'].map((part) => [
       `/v1/analysts/{id}${part}`,
