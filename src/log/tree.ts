@@ -13,8 +13,8 @@ import { inTransaction, type Session } from '../postgres/pool.ts';
 import { type Generation, newestGeneration } from './generations.ts';
 import { openCommitments } from './leaves.ts';
 
-/** How many leaves one transaction appends at most. */
-export const LEAVES_AT_ONCE = 4_096;
+/** How many leaves one transaction appends at most. It ends well within the limit of a statement on a busy machine, even if all need openings. */
+export const LEAVES_AT_ONCE = 1_024;
 
 /**
  * Appends leaves for the events that have positions, at most `most`, in one transaction. Any instance may call it: of
