@@ -170,15 +170,22 @@ test('whoever is killed, the log never forks, and has a leaf for whatever was ac
   const acting = Array.from({ length: 2 }, () => keepActing(origins, over));
   const reading = keepReading(origins, over);
   const all = Promise.all([...writing, ...acting]).catch((error: unknown) => error);
+  const restarting: (Promise<void> | null)[] = [null, null];
+  const restart = async (index: number) => {
+    await services[index]?.ended;
+    services[index] = await startService(settings[index] ?? {});
+    restarting[index] = null;
+  };
+  // An instance is killed once it is up; the other one may be down at the same time.
   for (let kill = 0; kill < KILLS; kill += 1) {
     await delay(randomInt(50, 1_500));
-    const victims = kill % 10 === 9 ? [0, 1] : [kill % 3 === 2 ? 1 : 0];
-    for (const victim of victims) services[victim]?.kill('SIGKILL');
-    for (const victim of victims) {
-      await services[victim]?.ended;
-      services[victim] = await startService(settings[victim] ?? {});
-    }
+    await Promise.race(restarting.map((one) => one ?? Promise.resolve()));
+    const victims = [0, 1].filter((index) => restarting[index] === null);
+    const victim = victims[randomInt(victims.length)] ?? 0;
+    services[victim]?.kill('SIGKILL');
+    restarting[victim] = restart(victim);
   }
+  await Promise.all(restarting);
   await delay(500);
   isOver = true;
   const failure = await all;
