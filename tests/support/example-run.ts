@@ -161,6 +161,7 @@ async function readOutlook(run: Run, evidence: string): Promise<void> {
 async function readReceipts(run: Run, { pool }: TestLedger, evidence: string): Promise<void> {
   await growLog(pool);
   await signLog(pool, newSigner());
+  await run.record('getCheckpoint', { path: { generation: '1' } });
   await run.record('getVersionReceipt', { path: { version: '2' } });
   await run.record('getEvidenceReceipt', { path: { id: evidence } });
   const { subject } = await run.record('getOwnViewReceipt', { as: 'analyst' });
