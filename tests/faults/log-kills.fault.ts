@@ -42,7 +42,7 @@ const services: Service[] = [];
 let target: Target;
 
 beforeAll(async () => {
-  const url = await createDatabase({ empty: true });
+  const url = await createDatabase();
   pool = openDatabase(url, 4);
   key = await createSigningKey(`${newFolder()}/key.pem`, null);
   const shared = { ...databaseSettings(url), LOG_LEVEL: 'warn', LOAD_SAMPLES: 'true' };
@@ -51,7 +51,7 @@ beforeAll(async () => {
     { ...shared, PORT: String(await freePort()), LOG_SIGNING_KEY: key.file },
     { ...shared, PORT: String(await freePort()) },
   ];
-  for (const one of settings) services.push(await startService(one));
+  services.push(...(await Promise.all(settings.map((one) => startService(one)))));
   const { key: apiKey } = await issueKey(
     pool,
     { name: 'Desk', role: 'admin', expiresAt: null },
@@ -59,7 +59,7 @@ beforeAll(async () => {
   );
   target = { origin: services[0]?.origin ?? '', key: apiKey };
   for (const slug of SLUGS) await publish(target, slug);
-});
+}, 600_000);
 afterAll(async () => {
   await cleanUp();
   await pool.end();
