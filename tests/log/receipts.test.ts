@@ -1,3 +1,4 @@
+import { verifyReceipt } from '@outlook-ledger/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Receipt } from '../../src/log/receipts.ts';
 import { checkReceipt } from '../support/check-receipt.ts';
@@ -31,12 +32,26 @@ async function receiptOf(url: string, options: object = {}): Promise<Receipt> {
   return answer.json<Receipt>();
 }
 
-/** Gets a receipt and checks it. */
+const witnesses = [alice.witnessVkey, bob.witnessVkey];
+
+/** Gets a receipt and checks it, by the client too. */
 async function checked(url: string, options: object = {}) {
-  return checkReceipt(await receiptOf(url, options), signer.vkey, [
-    alice.witnessVkey,
-    bob.witnessVkey,
-  ]);
+  const receipt = await receiptOf(url, options);
+  await requireVerified(receipt);
+  return checkReceipt(receipt, signer.vkey, witnesses);
+}
+
+async function requireVerified(receipt: Receipt): Promise<void> {
+  // The client takes a named witness for one whose cosignature is required.
+  const named = witnesses.filter((vkey) => receipt.proof.includes(`— ${vkey.split('+', 1)[0]} `));
+  const verification = await verifyReceipt(JSON.stringify(receipt), {
+    vkey: signer.vkey,
+    witnesses: named.length > 0 ? named : undefined,
+  });
+  expect(verification, JSON.stringify(verification.checks)).toMatchObject({
+    outcome: 'holds',
+    isKeyPinned: true,
+  });
 }
 
 /** How many rows of each table a receipt shows. */
@@ -66,6 +81,7 @@ describe('a signed log', () => {
   test('proves version 1 with its outlook and framework, and the words behind the hashes', async () => {
     const receipt = await receiptOf(`${BASE}/versions/1`);
     const { event, rows, documents, later } = checkReceipt(receipt, signer.vkey);
+    await requireVerified(receipt);
     expect(event).toMatchObject({
       v: 1,
       kind: 'outlook.created',
@@ -370,6 +386,7 @@ test('a ledger of before has receipts that say when their rows were first digest
     await signLog(older.pool, signer);
     const answer = await older.call({ url });
     expect(answer.statusCode, answer.body).toBe(200);
+    await requireVerified(answer.json<Receipt>());
     const { event, rows, later, documents } = checkReceipt(answer.json<Receipt>(), signer.vkey);
     expect(event).toMatchObject({
       kind: 'outlook.created',
