@@ -146,8 +146,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { cache, streams } = services;
   const limiter = new RequestLimiter(config);
   const { backups = null } = options;
-  const measured = { ...services, witnesses: services.cosigning, limiter, backups };
-  const serveMetrics = measure(app, measured, config.metricsAddresses);
+  const serveMetrics = measure(app, { ...services, limiter, backups }, config.metricsAddresses);
   app.addHook('preClose', async () => streams.close());
   // Public reads are answered from the cache before anything else looks at the request.
   if (!config.requireKeyForReads) cache.serve(app);
@@ -203,14 +202,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
   if (signer !== null) treeBuilder.onHead((head) => signer.sign(head));
   treeBuilder.runWith(app);
   const { witnesses } = config.transparencyLog;
-  const cosigning = new Witnesses({
-    pool,
-    witnesses,
-    now,
-    log: app.log,
-    resolve,
-    userAgent,
-  });
+  const cosigning = new Witnesses({ pool, witnesses, now, log: app.log, resolve, userAgent });
   if (signer !== null) cosigning.runWith(app);
   return {
     pool,
@@ -222,7 +214,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     signer,
     isSigning: signer !== null,
     witnesses,
-    cosigning,
+    witnessFaults: cosigning.faults,
     signingState: () => signingState(pool, signer),
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,

@@ -29,8 +29,8 @@ export type Measured = {
   backups: BackupAge | null;
   /** What signs the transparency log; null if this instance has no key. */
   signer: { fault: unknown; signed: { size: number } | null } | null;
-  /** What asks for cosignatures; `faults` has the witnesses that did not give any. */
-  witnesses: { faults: ReadonlyMap<string, string> };
+  /** Why witnesses did not cosign, by their names. */
+  witnessFaults: ReadonlyMap<string, string>;
   webhooks: {
     outcomes: Readonly<Record<string, number>>;
     backlog: { waiting: number; oldestSeconds: number; disabled: number };
@@ -115,7 +115,7 @@ export function measure(
 /** The metrics that are read when they are asked for. */
 function stateOf(measured: Measured): (Counter | Gauge)[] {
   const { pool, cache, limiter, streams, dropped, feed, backups } = measured;
-  const { webhooks, puller, signer, witnesses } = measured;
+  const { webhooks, puller, signer, witnessFaults } = measured;
   // Null is no sample.
   const gauge = (name: string, help: string, value: () => number | null) =>
     new Gauge({
@@ -243,7 +243,7 @@ function stateOf(measured: Measured): (Counter | Gauge)[] {
     gauge(
       'log_witnesses_failing',
       'Witnesses that did not cosign the last checkpoint that this instance sent them. Missing without a key.',
-      () => signer && witnesses.faults.size,
+      () => signer && witnessFaults.size,
     ),
     gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
     counter('resets', 'How often the ledger went back to an earlier state.', () => feed.resets),

@@ -22,7 +22,9 @@ import { newestGeneration } from '../../src/log/generations.ts';
 import { signedNote, type SigningKey } from '../../src/log/signing-key.ts';
 import { extendTree } from '../../src/log/tree.ts';
 import { Witnesses, type WitnessSettings } from '../../src/log/witnesses.ts';
+import { buildApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
+import { ChangeFeed } from '../../src/postgres/change-feed.ts';
 import { cleanUp, shows } from '../support/outlook-command.ts';
 import { newSigner } from '../support/signed-log.ts';
 import {
@@ -239,6 +241,57 @@ describe('the witnesses of a log', () => {
     expect(bodies.map((body) => body.split('\n')[0])).toEqual([`old ${before}`, `old ${known}`]);
     expect(faults()).toEqual({});
     expect((await cosignedBy(signer.name))?.size).toBe(after);
+  });
+});
+
+describe('what the service says of its witnesses', () => {
+  test('GET /v1/log lists them; the newest checkpoint has the cosignatures of its size', async () => {
+    const { entry } = await fakeWitness(cosign);
+    const { witnesses } = submitter(entry);
+    const absent = vkeyOf('witness.example/absent', publicKeyBytes(signer.privateKey), COSIGNATURE);
+    const app = await buildApp({
+      config: readConfig({
+        LOG_WITNESSES: `${entry}, ${absent} https://w.example`,
+        CACHE_MAX_BYTES: '0',
+      }),
+      pool: log.pool,
+      feed: new ChangeFeed(log.pool, () => {}),
+      now: () => new Date(),
+      logger: pino({ level: 'silent' }),
+    });
+    const { size, note } = await growAndSign();
+    const served = async () => (await app.inject({ url: '/log/1/checkpoint' })).body;
+    expect(await served()).toBe(note);
+    await witnesses.submit();
+    const cosignature = await cosignedBy(signer.name);
+    expect(await served()).toBe(`${note}${cosignature?.signature}\n`);
+    const { body } = await app.inject({ url: '/v1/log' });
+    expect((JSON.parse(body) as { witnesses: unknown }).witnesses).toEqual([
+      { name: signer.name, vkey, size, cosignedAt: cosignature?.cosignedAt.toISOString() },
+      { name: 'witness.example/absent', vkey: absent, size: null, cosignedAt: null },
+    ]);
+    const next = await growAndSign();
+    expect(await served()).toBe(next.note);
+    await app.close();
+  });
+
+  test('they cosign while it runs, without being asked', async () => {
+    const { entry, bodies } = await fakeWitness(cosign);
+    const app = await buildApp({
+      config: readConfig({ LOG_WITNESSES: entry }),
+      pool: log.pool,
+      feed: new ChangeFeed(log.pool, () => {}),
+      now: () => new Date(),
+      logger: pino({ level: 'silent' }),
+      signingKeys: [key],
+    });
+    await grow(log, 1);
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    await expect.poll(() => bodies.length).toBeGreaterThan(0);
+    await expect
+      .poll(async () => (await cosignedBy(signer.name))?.size)
+      .toBe((await newestGeneration(log.pool))?.size);
+    await app.close();
   });
 });
 

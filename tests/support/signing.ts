@@ -8,6 +8,7 @@ import { newestGeneration, startFirstGeneration } from '../../src/log/generation
 import { Signer } from '../../src/log/signer.ts';
 import { createSigningKey, type SigningKey } from '../../src/log/signing-key.ts';
 import { extendTree } from '../../src/log/tree.ts';
+import { inTransaction } from '../../src/postgres/pool.ts';
 import { sequenceEvents } from '../../src/postgres/outbox.ts';
 import { createDatabase, openDatabase, serviceUrl } from './database.ts';
 
@@ -37,7 +38,8 @@ let named = 0;
 export async function grow({ pool }: Log, events: number): Promise<void> {
   for (let count = 0; count < events; count += 1) {
     const name = `Desk ${process.pid} ${(named += 1)}`;
-    await issueKey(pool, { name, role: 'feed', expiresAt: null }, new Date());
+    const request = { name, role: 'feed', expiresAt: null } as const;
+    await inTransaction(pool, (session) => issueKey(session, request, new Date()));
   }
   await sequenceEvents(pool);
   await extendTree(pool);
