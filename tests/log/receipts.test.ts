@@ -362,6 +362,27 @@ describe('a signed log', () => {
   });
 });
 
+test('a record has its receipt in the generation of the log that has its leaf', async () => {
+  const { version: before } = await revise(0.41);
+  const size = await sign();
+  const next = newSigner('ledger.example/log/2');
+  await ledger.pool.query(
+    `insert into log_generations (generation, origin, started_at, after_position, previous_size,
+        previous_root, salt, content, commitment)
+      select 2, $1, now(), size, size, root, sha256('s'), '{}', commitment_of(sha256('s'), '{}')
+        from log_generations where generation = 1 and size = $2`,
+    [next.name, size],
+  );
+  const { version: after } = await revise(0.42);
+  await growLog(ledger.pool);
+  await signLog(ledger.pool, next);
+  const receipt = await receiptOf(`${BASE}/versions/${after}`);
+  expect(receipt).toMatchObject({ generation: 2, origin: next.name, vkey: next.vkey });
+  expect(checkReceipt(receipt, next.vkey).rows).toMatchObject([{ row: { bear_bps: '4200' } }]);
+  const earlier = await checked(`${BASE}/versions/${before}`);
+  expect(earlier).toMatchObject({ origin: ORIGIN, size, rows: [{ row: { bear_bps: '4100' } }] });
+});
+
 test('a ledger of before has receipts that say when their rows were first digested', async () => {
   const older = await startLedger();
   try {
