@@ -209,7 +209,6 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     requestsAtOnce: config.requestsAtOnce,
     signer,
     isSigning: signer !== null,
-    witnesses: [],
     signingState: () => signingState(pool, signer),
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
