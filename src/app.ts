@@ -78,6 +78,7 @@ import { tileRoutes } from './log/tile-routes.ts';
 import { Signer, signingState } from './log/signer.ts';
 import type { SigningKey } from './log/signing-key.ts';
 import { TreeBuilder } from './log/tree-builder.ts';
+import { Witnesses } from './log/witnesses.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
@@ -200,6 +201,9 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     signingKeys.length > 0 ? new Signer({ pool, keys: signingKeys, now, log: app.log }) : null;
   if (signer !== null) treeBuilder.onHead((head) => signer.sign(head));
   treeBuilder.runWith(app);
+  const { witnesses } = config.transparencyLog;
+  const cosigning = new Witnesses({ pool, witnesses, now, log: app.log, resolve, userAgent });
+  if (signer !== null) cosigning.runWith(app);
   return {
     pool,
     now,
@@ -209,6 +213,8 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     requestsAtOnce: config.requestsAtOnce,
     signer,
     isSigning: signer !== null,
+    witnesses,
+    witnessFaults: cosigning.faults,
     signingState: () => signingState(pool, signer),
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
@@ -222,7 +228,6 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     findIdentity: identityFinder(pool),
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
-    witnesses: config.transparencyLog.witnesses,
     reviser: reviser(frameworks, now),
     digests: new CurrentDigests(frameworks, feed),
   };

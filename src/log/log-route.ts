@@ -6,6 +6,7 @@ import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import type { Session } from '../postgres/pool.ts';
 import { newestCheckpoint } from './checkpoints.ts';
+import { newestCosignatures } from './cosignatures.ts';
 import { newestGeneration } from './generations.ts';
 import { transparencyLog } from './schemas.ts';
 
@@ -74,20 +75,10 @@ async function withCosignatures(
   generation: number,
   witnesses: LogDeps['witnesses'],
 ): Promise<LogJson['witnesses']> {
-  const { rows } = await session.query<{ witness: string; size: number; cosignedAt: Date }>({
-    name: 'newest-cosignatures',
-    text: `select distinct on (witness) witness, size, cosigned_at as "cosignedAt"
-      from log_cosignatures where generation = $1 order by witness, size desc`,
-    values: [generation],
-  });
+  const newest = await newestCosignatures(session, generation);
   return witnesses.map(({ name, vkey }) => {
-    const last = rows.find(({ witness }) => witness === name);
-    return {
-      name,
-      vkey,
-      size: last?.size ?? null,
-      cosignedAt: last?.cosignedAt.toISOString() ?? null,
-    };
+    const { size = null, cosignedAt = null } = newest.get(name) ?? {};
+    return { name, vkey, size, cosignedAt: cosignedAt?.toISOString() ?? null };
   });
 }
 

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import { consistencyProof } from '../domain/merkle-tree.ts';
 import { parseSignatureLine, verifyCosignature, type Vkey } from '../domain/signed-note.ts';
@@ -64,10 +64,8 @@ class WitnessFault extends Error {
  */
 export class Witnesses {
   readonly #deps: WitnessesDeps;
-  /** What is wrong with each witness; only with those that did not cosign the last checkpoint that they were sent. */
   readonly #faults = new Map<string, string>();
   readonly #stop = new AbortController();
-  #timer: NodeJS.Timeout | null = null;
   #round: Promise<void> | null = null;
   /** By `performance.now()`. */
   #submittedAt = -Infinity;
@@ -78,23 +76,23 @@ export class Witnesses {
     setMaxListeners(0, this.#stop.signal); // every submission under way listens
   }
 
-  /** What is wrong with witnesses, by their names. */
+  /** Why witnesses did not cosign the last checkpoint that they were sent, by their names. */
   get faults(): ReadonlyMap<string, string> {
     return this.#faults;
   }
 
-  /** Submits checkpoints until it is closed. Only the instance that signs them does so. */
-  start(): void {
+  /** Submits checkpoints from when the app listens until it closes, if there are witnesses. */
+  runWith(app: FastifyInstance): void {
     if (this.#deps.witnesses.length === 0) return;
-    this.#timer = setInterval(() => this.#wake(), POLL_EVERY).unref();
-    this.#wake();
-  }
-
-  /** Aborts what is under way. */
-  async close(): Promise<void> {
-    if (this.#timer) clearInterval(this.#timer);
-    this.#stop.abort();
-    await this.#round;
+    let timer: NodeJS.Timeout | undefined;
+    app.addHook('onListen', async () => {
+      timer = setInterval(() => this.#wake(), POLL_EVERY).unref();
+    });
+    app.addHook('preClose', async () => {
+      clearInterval(timer);
+      this.#stop.abort();
+      await this.#round;
+    });
   }
 
   /** Submits the newest checkpoint to each witness that has not cosigned it yet. It throws nothing. */
@@ -119,7 +117,11 @@ export class Witnesses {
       const behind = witnesses.filter((witness) => sizeOf(witness) < checkpoint.size);
       if (behind.length === 0) return;
       this.#submittedAt = performance.now();
-      await Promise.all(behind.map((one) => this.#submitTo(one, checkpoint, sizeOf(one))));
+      const results = await Promise.allSettled(
+        behind.map((one) => this.#submitTo(one, checkpoint, sizeOf(one))),
+      );
+      const failed = results.find((result) => result.status === 'rejected');
+      if (failed) throw failed.reason;
       this.#hasFailed = false;
     } catch (error) {
       // Logged once, not each second while the database is away.
