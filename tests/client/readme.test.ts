@@ -47,7 +47,7 @@ const PRINTED = [
   [expect.stringMatching(/^1 0\.3 ./)],
   [
     'resumed', // `0` is the start of the ledger
-    expect.stringMatching(/^1-[0-9a-f]{8} 1 \{"bear":0\.3,"base":0\.45,"bull":0\.25\}$/),
+    expect.stringMatching(/^\d+-[0-9a-f]{8} 1 \{"bear":0\.3,"base":0\.45,"bull":0\.25\}$/),
   ],
   [
     expect.stringMatching(
