@@ -31,17 +31,17 @@ const RESULTS: Record<ReceiptCheck['result'], string> = {
   skipped: '– not checked',
 };
 
-const part = <Part extends HTMLElement>(id: string): Part => {
-  const found = document.querySelector<Part>(`#${id}`);
+const part = (id: string): HTMLElement => {
+  const found = document.querySelector<HTMLElement>(`#${id}`);
   if (!found) throw new Error(`the page has no #${id}`);
   return found;
 };
 
-const form = part<HTMLFormElement>('verify');
-const file = part<HTMLInputElement>('receipt');
+const form = part('verify') as HTMLFormElement;
+const file = part('receipt') as HTMLInputElement;
 const chosen = part('chosen');
-const vkey = part<HTMLInputElement>('vkey');
-const witnesses = part<HTMLTextAreaElement>('witnesses');
+const vkey = part('vkey') as HTMLInputElement;
+const witnesses = part('witnesses') as HTMLTextAreaElement;
 const result = part('result');
 
 let dropped: File | null = null;

@@ -136,11 +136,13 @@ test('a text of a stranger is text, and can’t reorder others', async () => {
 test('without Ed25519, the signature is said not to be checked', async () => {
   const { page, close } = await shown.open('/verify.html');
   await page.evaluate(() => {
-    const { importKey } = SubtleCrypto.prototype;
-    SubtleCrypto.prototype.importKey = function (this: SubtleCrypto, ...given: unknown[]) {
+    const subtle = crypto.subtle;
+    const importKey = subtle.importKey.bind(subtle) as (...given: unknown[]) => Promise<CryptoKey>;
+    const importOld = async (...given: unknown[]) => {
       if (given[2] === 'Ed25519') throw new DOMException('unrecognized', 'NotSupportedError');
-      return Reflect.apply(importKey, this, given) as Promise<CryptoKey>;
-    } as typeof importKey;
+      return importKey(...given);
+    };
+    Object.defineProperty(subtle, 'importKey', { value: importOld });
   });
   await page.locator('#vkey').fill(log.vkey);
   await choose(page, receipt());

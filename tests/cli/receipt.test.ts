@@ -81,7 +81,10 @@ describe('a saved receipt', () => {
   test('is read by people', async () => {
     const { code, stdout } = await verify(
       inFolder('a version.json'),
-      ...['--vkey', signer.vkey, '--witness', witness.witnessVkey],
+      '--vkey',
+      signer.vkey,
+      '--witness',
+      witness.witnessVkey,
     );
     expect(code).toBe(0);
     const text = stdout.replaceAll(/\s+/g, ' ');
