@@ -8,7 +8,7 @@ import {
 const MAX_BYTES = 64 * 1_048_576;
 
 /** Control and format characters except the joiners, which emoji and some scripts need: they could hide or reorder text. */
-const INVISIBLE = /(?![\u{200c}\u{200d}\n])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u{2028}\u{2029}]/gu;
+const INVISIBLE = /(?![\u{200c}\u{200d}]|\n)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u{2028}\u{2029}]/gu;
 
 const OUTCOMES: Record<ReceiptVerification['outcome'], string> = {
   holds: 'The receipt holds.',

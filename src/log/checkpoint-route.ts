@@ -19,7 +19,7 @@ export function checkpointRoute(api: Api, { pool }: CheckpointDeps): void {
     config: { access: 'public', serves: [TEXT_TYPE] },
     schema: {
       operationId: 'getCheckpoint',
-      tags: ['Log'],
+      tags: ['Transparency log'],
       summary: "Read the log's newest checkpoint",
       description:
         'The size and the root hash of the tree, signed by the log: a checkpoint as c2sp.org/tlog-checkpoint describes it, without extension lines. It is at most a second older than the tree. While the log changes its key, it has the signatures of both; ignore those of keys that you do not know. It also has the cosignatures (c2sp.org/tlog-cosignature) of witnesses that have cosigned this size. A generation that another one followed keeps its last checkpoint. Without a signed checkpoint, the response is 404 (`no-signed-log`).',

@@ -28,7 +28,7 @@ export function logRoute(api: Api, deps: LogDeps): void {
     config: { access: 'public' },
     schema: {
       operationId: 'getLog',
-      tags: ['Log'],
+      tags: ['Transparency log'],
       summary: 'Read the state of the transparency log',
       description:
         'Every write is a leaf of a Merkle tree (RFC 6962), so that nobody can change or delete it unseen, not even the owner of the database. The tree is served as c2sp.org/tlog-tiles describes, under `/log/{generation}`. A new generation starts only after the ledger lost leaves that were signed.',

@@ -14,7 +14,14 @@ const witness = z
       .describe('The size of the newest tree that it cosigned; null if it cosigned none.'),
     cosignedAt: timestamp.nullable().describe('When it did so, by its own clock.'),
   })
-  .meta({ id: 'LogWitness' });
+  .meta({ id: 'LogWitness', description: 'Who cosigns checkpoints of the log.' });
+
+const statement = z
+  .object({
+    event: z.string().describe('Canonical JSON (RFC 8785) that says why the generation started.'),
+    salt: hash.describe('The key of the HMAC-SHA-256 whose result is the commitment of leaf 0.'),
+  })
+  .meta({ id: 'LogStatement', description: 'What started a generation of the log.' });
 
 const generation = z
   .object({
@@ -26,18 +33,11 @@ const generation = z
       .describe(
         'How many leaves of the generation before it this generation still stands by; null for the first one.',
       ),
-    statement: z
-      .object({
-        event: z.string().describe('Canonical JSON (RFC 8785) that says why it started.'),
-        salt: hash.describe(
-          'The key of the HMAC-SHA-256 whose result is the commitment of leaf 0.',
-        ),
-      })
+    statement: statement
       .nullable()
-      .describe('What leaf 0 commits to; null for the first generation, whose leaf 0 is an event.')
-      .meta({ id: 'LogStatement' }),
+      .describe('What leaf 0 commits to; null for the first generation, whose leaf 0 is an event.'),
   })
-  .meta({ id: 'LogGeneration' });
+  .meta({ id: 'LogGeneration', description: 'A generation of the log: a tree of its own.' });
 
 /** The log and its newest tree. */
 export const transparencyLog = z
@@ -64,4 +64,4 @@ export const transparencyLog = z
         'When the rows from before the log were first digested: for them, the log says what they were then. Null if there were none, or they are being digested.',
       ),
   })
-  .meta({ id: 'TransparencyLog' });
+  .meta({ id: 'TransparencyLog', description: 'The log, and its newest tree.' });

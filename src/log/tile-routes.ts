@@ -54,7 +54,7 @@ export function tileRoutes(api: Api, deps: TileDeps): void {
     url: '/log/:generation/tile/:level/:tile',
     schema: {
       operationId: 'getLogTile',
-      tags: ['Log'],
+      tags: ['Transparency log'],
       summary: "Read a tile of the log's tree",
       description: `Hashes of the log's Merkle tree (RFC 6962), from which any proof can be computed. ${OF_PREFIX}`,
       security: [],
@@ -67,7 +67,7 @@ export function tileRoutes(api: Api, deps: TileDeps): void {
     url: '/log/:generation/tile/entries/:tile',
     schema: {
       operationId: 'getLogEntries',
-      tags: ['Log'],
+      tags: ['Transparency log'],
       summary: 'Read entries of the log',
       description: `The entries whose hashes the tile of level 0 with the same number has. Each is the JSON \`{"v":1,"commitment":"…"}\`: the HMAC-SHA-256 of an event under a salt, which its receipt discloses. ${OF_PREFIX}`,
       security: [],

@@ -140,8 +140,11 @@ async function look(session: Session): Promise<{ generation: Generation | null; 
   return { generation, due };
 }
 
-/** @returns whether there may be more */
-async function digestExistingRows(session: Session): Promise<boolean> {
+/**
+ * Digests some of the rows from before the log. The last call writes the event that says that all are digested.
+ * @returns whether there may be more
+ */
+export async function digestExistingRows(session: Session): Promise<boolean> {
   const { rows } = await session.query<{ hasMore: boolean }>({
     name: 'digest-existing-rows',
     text: 'select digest_existing_rows($1) as "hasMore"',

@@ -29,8 +29,7 @@ beforeAll(async () => {
   const added = await send(ledger, 'POST', `/v1/outlooks/${SLUG}/evidence`, item);
   evidence = added.json<{ id: string }>().id;
   const view = { probabilities, rationale: 'Mine.' };
-  const held = await send(ledger, 'PUT', `/v1/outlooks/${SLUG}/views/me`, view);
-  expect([added.statusCode, held.statusCode]).toEqual([201, 201]);
+  await send(ledger, 'PUT', `/v1/outlooks/${SLUG}/views/me`, view);
   await growLog(ledger.pool);
   await signLog(ledger.pool, signer, [{ signer: witness, at: COSIGNED }]);
   // Last, because a service that listens starts a log of its own, unless there is one.

@@ -1,9 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { drizzle } from 'drizzle-orm/node-postgres';
-import { migrate } from 'drizzle-orm/node-postgres/migrator';
+import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
@@ -18,27 +13,11 @@ import { inTransaction } from '../../src/postgres/pool.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { worlds } from '../support/forecast-worlds.ts';
 import { buildSilentApp } from '../support/ledger.ts';
+import { migrateTo } from '../support/migrate-to.ts';
 import { naiveSums } from '../support/naive-sums.ts';
 import { comparable, readTimes, storedSums } from '../support/stored-sums.ts';
 import { readWritten } from '../support/written.ts';
 import { WorldWriter } from '../support/world-writer.ts';
-
-const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
-
-/** Brings an empty database to the schema of an earlier release. */
-async function migrateTo(pool: pg.Pool, release: number): Promise<void> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'outlook-ledger-release-'));
-  try {
-    await cp(MIGRATIONS, folder, { recursive: true });
-    const file = path.join(folder, 'meta/_journal.json');
-    const journal = JSON.parse(await readFile(file, 'utf8')) as { entries: unknown[] };
-    const entries = journal.entries.slice(0, release);
-    await writeFile(file, JSON.stringify({ ...journal, entries }));
-    await migrate(drizzle({ client: pool }), { migrationsFolder: folder });
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
 
 // Two outlooks, one with a second version of other words and numbers.
 const LEDGER = `

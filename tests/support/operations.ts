@@ -26,6 +26,9 @@ const PARAMETERS: Record<string, string> = {
   version: '1',
   symbol: 'RUT',
   code: 'not-found',
+  generation: '1',
+  level: '0',
+  tile: '000.p%2F1',
   id: NO_ID,
 };
 
@@ -34,6 +37,7 @@ const OTHERS: Record<string, Record<string, string>> = {
   '/v1/outlooks/{slug}/conditions/{key}': { key: 'rate-relief' },
   '/v1/outlooks/{slug}/conditions/{key}/assessments': { key: 'domestic-breadth' },
   '/v1/outlooks/{slug}/evidence/{id}': { id: EVIDENCE_ID },
+  '/v1/outlooks/{slug}/evidence/{id}/receipt': { id: EVIDENCE_ID },
   ...Object.fromEntries(
     ['', '/outlooks', '/views', '/track-record'].map((part) => [
       `/v1/analysts/{id}${part}`,

@@ -5,6 +5,7 @@ import { ANALYST_ID, EVIDENCE_ID, WEBHOOK_ID } from './operations.ts';
 import { bandedScenarios } from './banded.ts';
 import type { Outlook } from './chain.ts';
 import { createOutlook } from './requests.ts';
+import { growLog, newSigner, signLog } from './sign-log.ts';
 
 /** Publishes the sample under other slugs, as its analyst. */
 export async function publish(ledger: TestLedger, ...slugs: string[]): Promise<void> {
@@ -99,6 +100,8 @@ export async function fillLedger(ledger: TestLedger): Promise<void> {
   await holdViews(ledger);
   await resolveAnother(ledger);
   await addWebhook(ledger);
+  await growLog(ledger.pool);
+  await signLog(ledger.pool, newSigner());
 }
 
 /** Views of the sample: an analyst's of a known id, and an admin's. */

@@ -72,7 +72,7 @@ export class Recorder {
     const type = String(response.headers['content-type'] ?? '').split(';', 1)[0] ?? '';
     const isJson = /[/+]json$/.test(type);
     const body: unknown = isJson ? response.json() : response.body;
-    if (type.startsWith('image/') || response.body === '') return {};
+    if (IS_BINARY.test(type) || response.body === '') return {};
     const own = (this.recorded[operationId] ??= {});
     own[`${response.statusCode} ${type}`] = this.#settled(shortened(body), '');
     return body as Record<string, unknown>;
@@ -178,6 +178,9 @@ export class Recorder {
     return name;
   }
 }
+
+/** Types whose bodies the document can't show. */
+const IS_BINARY = /^(image\/|application\/octet-stream$)/;
 
 const UNKNOWN: Record<string, string> = {
   slug: 'no-such-outlook',

@@ -22,7 +22,7 @@ export const TAGS = [
   { name: 'Export', description: 'Everything in one response.' },
   { name: 'Instruments', description: 'The indices, shares and other things that outlooks cover.' },
   {
-    name: 'Log',
+    name: 'Transparency log',
     description: 'A transparency log of all writes, which anybody can check with tools that exist.',
   },
   {

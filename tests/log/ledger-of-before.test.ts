@@ -1,0 +1,89 @@
+import { createHmac } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { startFirstGeneration, newestGeneration } from '../../src/log/generations.ts';
+import { digestExistingRows } from '../../src/log/tree-builder.ts';
+import { growTree } from '../../src/log/tree.ts';
+import { migrateToLatest } from '../../src/postgres/migrate.ts';
+import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
+import { buildSilentApp } from '../support/ledger.ts';
+import { migrateTo } from '../support/migrate-to.ts';
+import { naiveRoot } from '../support/naive-log.ts';
+
+// Two versions, evidence whose event lacks a member, and observations.
+const LEDGER = `
+  insert into instruments (symbol, name, kind, created_at) values ('RUT', 'Russell 2000 Index', 'index', now());
+  insert into analysts (name, created_at) values ('Desk', now());
+  insert into outlooks (slug, instrument_id, horizon_from, horizon_to, published_at)
+    values ('one', 1, '2026-03-31', '2027-03-31', now());
+  insert into scenarios (framework_id, name, title, outcome, conditions, direction)
+    select 101, name, 'T', 'O', 'C', 'lower' from unnest(array['bear', 'base', 'bull']) name;
+  insert into frameworks (id, outlook_id, hash, title, summary, risks, positioning, metrics, faqs, "references")
+    values (101, 1, sha256('f'), 'Calm', 'Summary.', '[]', '[]', '[]', '[]', '[]');
+  insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps, bull_bps,
+      author_id, rationale, recorded_at, hash, previous_hash)
+    select 1, version, kind, 101, bear, 5000, 5000 - bear, a.id, 'Why.', now(), sha256(hash::bytea), sha256(previous::bytea)
+      from analysts a, (values (1, 'created', 1000, 'a', null), (2, 'probabilities', 4000, 'b', 'a'))
+        as v (version, kind, bear, hash, previous);
+  insert into events (kind, outlook_id, version, data, recorded_at)
+    select case version when 1 then 'outlook.created' else 'outlook.version.published' end, outlook_id, version, '{}', now()
+      from outlook_versions;
+  insert into events (kind, outlook_id, version, data, recorded_at)
+    select 'evidence.added', 1, 2, '{}', now() from generate_series(1, 300);
+  insert into series (key, name, unit, source, frequency, created_at)
+    values ('close', 'Close', 'index points', 'An exchange', 'daily', now());
+  insert into observations (series_id, date, value, recorded_at)
+    select 1, date '2024-01-01' + n, 100 + n, now() from generate_series(1, 1200) n;
+  select sequence_events()`;
+
+test('a ledger of before the log gets its leaves and its digests, and says when', async () => {
+  const url = await createDatabase({ empty: true });
+  const owner = openDatabase(url, 3);
+  const pool = openDatabase(serviceUrl(url), 3);
+  const app = await buildSilentApp(owner);
+  try {
+    await migrateTo(owner, 27);
+    await owner.query(`begin; ${LEDGER}; commit`);
+    await migrateToLatest(owner);
+    await startFirstGeneration(owner, 'outlooks.example', new Date());
+    await growTree(owner);
+    const early = (await app.inject('/v1/log')).json();
+    expect(early).toMatchObject({ rowsFirstDigestedAt: null });
+    expect(early.size).toBeGreaterThanOrEqual(302);
+    while (await digestExistingRows(owner));
+    await owner.query('select sequence_events()');
+    await growTree(owner);
+
+    const { rows } = await owner.query<{ salt: Buffer; content: string }>(
+      'select salt, content from events join openings on event_id = id order by position',
+    );
+    const entries = rows.map(({ salt, content }) => {
+      const commitment = createHmac('sha256', salt).update(content).digest('base64');
+      return Buffer.from(`{"v":1,"commitment":"${commitment}"}`);
+    });
+    const { size, root } = (await newestGeneration(owner)) ?? expect.fail('no generation');
+    expect([size, root]).toEqual([entries.length, naiveRoot(entries)]);
+    const contents = rows.map(({ content }) => JSON.parse(content) as Record<string, unknown>);
+    expect(contents.slice(0, 302).every(({ late }) => late === true)).toBe(true);
+    expect(contents[0]).toMatchObject({
+      kind: 'outlook.created',
+      subject: '/v1/outlooks/one/versions/1',
+      by: { name: 'Desk' },
+    });
+    expect(contents.filter(({ kind }) => kind === 'ledger.digested')).toHaveLength(1);
+    const { rows: digested } = await owner.query<{ relation: string; rows: number }>(
+      `select relation, sum(cardinality(keys))::int as rows from row_digests
+        where operation = 'found' and relation in ('observations', 'outlook_versions', 'frameworks')
+        group by relation order by relation`,
+    );
+    expect(digested).toEqual([
+      { relation: 'frameworks', rows: 1 },
+      { relation: 'observations', rows: 1200 },
+      { relation: 'outlook_versions', rows: 2 },
+    ]);
+    const { rowsFirstDigestedAt } = (await app.inject('/v1/log')).json();
+    expect(new Date(rowsFirstDigestedAt).getTime()).toBeGreaterThan(Date.now() - 300_000);
+  } finally {
+    await app.close();
+    await Promise.all([owner.end(), pool.end()]);
+  }
+});
