@@ -60,7 +60,7 @@ export type ParsedReceipt = {
 /** In characters. */
 const MAX_LENGTH = 32 * 1_048_576;
 /** Each takes some hundredths of a millisecond to check. */
-const MAX_HASHES = 400_000;
+const MAX_HASHES = 200_000;
 const MAX_WITNESSES = 100;
 const PROOF_HEADER = 'c2sp.org/tlog-proof@v1';
 

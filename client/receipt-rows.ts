@@ -124,7 +124,10 @@ export async function requireDocuments(receipt: ParsedReceipt, main: LedgerRow):
   if (main.row['hash'] !== `\\x${await digestOf(version)}` || !saysTheSame(version.value, main)) {
     throw new ReceiptFault('Its version is not the one whose hash was written.');
   }
-  if (subject !== `/v1/outlooks/${String(slug)}/versions/${main.row['version']}`) {
+  if (
+    typeof slug !== 'string' ||
+    subject !== `/v1/outlooks/${slug}/versions/${main.row['version']}`
+  ) {
     throw new ReceiptFault('Its version is of another outlook.');
   }
   if (framework) await requireFramework(receipt, framework, frameworkHash);
@@ -161,5 +164,7 @@ function saysTheSame(version: HashedDocument['value'], { row }: LedgerRow): bool
       row[`${name}_bps`],
     ]),
   ];
-  return pairs.every(([stated, written]) => String(stated) === written);
+  return pairs.every(([stated, written]) =>
+    typeof stated === 'number' ? `${stated}` === written : stated === written,
+  );
 }

@@ -36,11 +36,15 @@ export function factsOf(main: LedgerRow, framework: JsonObject | null): Fact[] {
 function frameworkFacts(framework: JsonObject | null): { label: string; text: unknown }[] {
   if (!framework) return [];
   const { title, summary, instrument, horizon } = framework;
-  const days = isObject(horizon) && `${String(horizon['from'])} to ${String(horizon['to'])}`;
+  const { from, to } = isObject(horizon) ? horizon : {};
+  const days =
+    typeof from === 'string' && typeof to === 'string'
+      ? `${from} to ${to}, the last day excluded`
+      : null;
   return [
     { label: 'Title', text: title },
     { label: 'Instrument', text: instrument },
-    { label: 'Horizon', text: days && `${days}, the last day excluded` },
+    { label: 'Horizon', text: days },
     { label: 'Summary', text: summary },
   ];
 }

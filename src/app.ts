@@ -82,6 +82,7 @@ import { Witnesses } from './log/witnesses.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
+import { receiptRoutes } from './log/receipt-routes.ts';
 import { pageRoutes } from './pages/routes.tsx';
 
 const { version } = JSON.parse(
@@ -256,6 +257,7 @@ async function mountRoutes(
   drawdownRoutes(api, services);
   climatologyRoutes(api, services);
   resolutionRoutes(api, services);
+  receiptRoutes(api, services);
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);

@@ -19,7 +19,8 @@ export class CurrentDigests {
 
   constructor(frameworks: FrameworkCache, feed: Pick<ChangeFeed, 'follow'>) {
     this.#frameworks = frameworks;
-    feed.follow({ onReset: () => this.#byState.clear() });
+    const clear = () => this.#byState.clear();
+    feed.follow({ onReset: clear, onErased: clear });
   }
 
   /** The digests of locked outlooks, by slug; one query reads all unknown ones. */

@@ -71,6 +71,7 @@ export class EventStreams {
       onEvents: (events) => this.#hear(events),
       onCurrent: () => this.#wakeAll(),
       onReset: () => this.#reset(),
+      onErased: () => void (this.#recent = []),
     });
   }
 
@@ -158,7 +159,7 @@ export class EventStreams {
     if (!isCurrent || !newest || position >= newest.position) return null;
     const first = this.#recent[0]?.position ?? Infinity;
     if (position < first - 1) return this.#nextStored(stream, newest);
-    const start = position - first + 1; // positions have no gaps
+    const start = this.#recent.findLastIndex((event) => event.position <= position) + 1;
     const batch = this.#recent.slice(start, start + BATCH);
     stream.last = batch.at(-1) ?? newest;
     return batch.map((event) => (slug === null || event.slug === slug ? event.text : '')).join('');

@@ -144,7 +144,7 @@ async function startNext(
     if (plan.previous.agreed !== agreed) throw new Error(unconfirmed(plan, agreed));
     await publishLast(session, current, plan, { keys, now });
     await startGeneration(session, plan, now);
-    const summary = `Started generation ${plan.generation} after size ${agreed}`;
+    const summary = `Started generation ${plan.generation} after size ${agreed} of generation ${current.generation}`;
     await audit(session, plan.generation, summary, now);
     return plan;
   });

@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { EventRef } from '../domain/events.ts';
 import { LedgerClient } from './client.ts';
-import { type LedgerEvent, newestEvent, readEvents, sequenceAndCheck } from './outbox.ts';
+import type { Follower } from './follower.ts';
+import { lastErasure, newestEvent, readEventRef, readEvents, sequenceAndCheck } from './outbox.ts';
 
 /** Any name, as long as all releases use the same one. */
 const CHANNEL = 'outlook_ledger_events';
@@ -25,21 +26,6 @@ const RECONNECT_AFTER = { least: 25, most: 250 };
 const REPORT_EVERY = 5_000;
 const BATCH = 500;
 
-export type Follower = {
-  /** Events in the order of their positions, each once. */
-  onEvents: (events: readonly LedgerEvent[]) => void;
-  /** Events come late from now on, until `onCurrent`. */
-  onLost: () => void;
-  /** All events committed so far were handed over; later ones follow within moments of their commit. */
-  onCurrent: () => void;
-  /**
-   * The ledger went back to an earlier state, and has lost what was recorded after it: whatever was derived from
-   * events or rows is void. Called between `onLost` and `onCurrent`. Later events follow the newest one that the ledger has now.
-   * @param lost the event that the ledger no longer has
-   */
-  onReset: (lost: EventRef) => void;
-};
-
 /**
  * Follows the events table on a connection of its own. The table is the truth: a notice, which any instance sends after
  * a commit, only says that there is something to read. The feed also polls the table, and so misses nothing when a
@@ -56,6 +42,7 @@ export class ChangeFeed {
   #socket: Socket | null = null;
   #last: EventRef | null = null;
   #resets = 0;
+  #erasures: number | null = null;
   #isCurrent = false;
   #heardAt = 0;
   #isClosed = false;
@@ -221,9 +208,12 @@ export class ChangeFeed {
   async #readAll(client: LedgerClient): Promise<void> {
     const askedAt = performance.now();
     this.#last ??= await newestEvent(client);
-    const { last, hasGiven } = await sequenceAndCheck(client, this.#last);
+    const { last, hasGiven, erasures } = await sequenceAndCheck(client, this.#last);
     if (this.#client !== client) return;
+    if (erasures !== this.#erasures) return this.#readErased(client, erasures);
     if (!hasGiven || !(await this.#readUpTo(client, last))) {
+      if (this.#client !== client) return;
+      if ((await lastErasure(client)) !== this.#erasures) return this.#readAll(client);
       if (this.#client !== client) return;
       this.#reset();
       this.#last = await newestEvent(client);
@@ -233,6 +223,20 @@ export class ChangeFeed {
     if (this.#isCurrent) return;
     this.#isCurrent = true;
     for (const follower of this.#followers) follower.onCurrent?.();
+  }
+
+  /** Takes over the digest of the last event, which an erasure may have changed, and reads on. */
+  async #readErased(client: LedgerClient, erasures: number): Promise<void> {
+    const position = this.#last?.position ?? 0;
+    const last = await readEventRef(client, position);
+    if (this.#client !== client) return;
+    if (this.#erasures !== null) {
+      this.#markLost();
+      for (const follower of this.#followers) follower.onErased?.();
+    }
+    this.#erasures = erasures;
+    this.#last = last ?? this.#last;
+    await this.#readAll(client);
   }
 
   /** @returns whether the ledger still has the feed's last event; if not, nothing was handed over */

@@ -93,30 +93,41 @@ export async function hasEvent(session: Session, { position, digest }: EventRef)
   return (await readEventRef(session, position))?.digest === digest;
 }
 
+// An erasure of a name changes events and whatever shows the name. Each has an id of its own.
+const ERASURES = '(select coalesce(max(id), 0) from erasures)';
+
+/** Tells the erasures of names so far from those at another time. */
+export async function lastErasure(session: Session): Promise<number> {
+  const { rows } = await session.query<{ last: number }>(`select ${ERASURES} as last`);
+  return rows[0]?.last ?? 0;
+}
+
 // The event at $1 got its position before this statement, which therefore sees it, although the function gives positions to
 // others. It reads no other table, so that a lock on one of them delays no followers.
 const SEQUENCE_AND_READ = {
   name: 'sequence-and-read-event',
-  text: `select sequenced.last, pg_is_in_recovery() as "isStandby", ${COLUMNS}
+  text: `select sequenced.last, pg_is_in_recovery() as "isStandby", ${ERASURES} as erasures, ${COLUMNS}
     from (select sequence_events() as last) sequenced left join events e on e.position = $1`,
 };
 
-type SequenceRow = { last: number | null; isStandby: boolean } & (EventRow | { kind: null });
+type SequenceRow = { last: number | null; isStandby: boolean; erasures: number } & (
+  EventRow | { kind: null }
+);
 
 /**
  * Gives positions to the events committed since the last call.
- * @returns the last position, and whether the ledger still has the given event
+ * @returns the last position, whether the ledger still has the given event, and the {@link lastErasure}
  * @throws Error on a standby: an event that it lacks may only be late
  */
 export async function sequenceAndCheck(
   session: Session,
   { position, digest }: EventRef,
-): Promise<{ last: number; hasGiven: boolean }> {
+): Promise<{ last: number; hasGiven: boolean; erasures: number }> {
   const { rows } = await session.query<SequenceRow>({ ...SEQUENCE_AND_READ, values: [position] });
   const [row] = rows;
   if (!row) throw new Error('the query for new events returned no row');
-  const { last, isStandby, ...event } = row;
+  const { last, isStandby, erasures, ...event } = row;
   if (isStandby) throw new Error('the server is a standby: connect to the primary');
   const hasGiven = position === 0 || (event.kind !== null && digestOf(event) === digest);
-  return { last: last ?? 0, hasGiven };
+  return { last: last ?? 0, hasGiven, erasures };
 }

@@ -75,8 +75,14 @@ export const DELETABLE: readonly string[] = [
   'webhooks',
 ];
 
-/** The tables to which the service's role adds no rows: functions with their owner's rights do. */
-export const READ_ONLY: readonly string[] = ['digest_progress', 'openings', 'row_digests'];
+/** The tables to which the service's role adds no rows: the owner does, or functions with the owner's rights. */
+export const READ_ONLY: readonly string[] = [
+  'digest_progress',
+  'erased_openings',
+  'erasures',
+  'openings',
+  'row_digests',
+];
 
 /** The sequences that statements use by name. Identity columns need no right to theirs. */
 export const USED_SEQUENCES: readonly string[] = ['forecast_sums_id_seq', 'frameworks_id_seq'];

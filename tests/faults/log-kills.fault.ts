@@ -45,7 +45,7 @@ beforeAll(async () => {
   const url = await createDatabase({ empty: true });
   pool = openDatabase(url, 4);
   key = await createSigningKey(`${newFolder()}/key.pem`, null);
-  const shared = { ...databaseSettings(url), LOG_LEVEL: 'warn', DATABASE_POOL_MAX: '5' };
+  const shared = { ...databaseSettings(url), LOG_LEVEL: 'warn', LOAD_SAMPLES: 'true' };
   // Both may write and extend the tree; the first one signs.
   settings = [
     { ...shared, PORT: String(await freePort()), LOG_SIGNING_KEY: key.file },

@@ -80,6 +80,7 @@ const OF_QUERY: Record<string, unknown> = {
   minVersion: 2,
   against: 1,
   version: 2,
+  number: 1,
   instrument: SAMPLE_INSTRUMENT['symbol'],
   minProbability: 0.3,
   maxProbability: 0.5,

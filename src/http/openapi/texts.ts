@@ -102,6 +102,7 @@ export const STATUS_TEXTS: Record<string, string> = {
   406: 'The `Accept` header excludes every available media type.',
   408: 'The request took too long to arrive.',
   409: 'The request conflicts with the current state.',
+  410: 'Erased.',
   412: 'The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag.',
   413: 'The body exceeds the limit: 1 MiB, or 4 MiB for observations.',
   415: 'The content type or the content coding is not supported.',

@@ -4,14 +4,17 @@ import {
   boolean,
   check,
   foreignKey,
+  index,
   integer,
   pgSequence,
   pgTable,
   primaryKey,
   smallint,
   text,
+  uuid,
 } from 'drizzle-orm/pg-core';
-import { bytea, timestamptz } from './columns.ts';
+import { bytea, identity, timestamptz } from './columns.ts';
+import { analysts } from './api-keys.ts';
 import { events } from './events.ts';
 
 export const writesId = pgSequence('writes_id_seq');
@@ -35,6 +38,10 @@ export const rowDigests = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.writeId, t.number] }),
+    // For the receipts of what is older than the log.
+    index('row_digests_found')
+      .using('gin', t.keys)
+      .where(sql`${t.operation} = 'found'`),
     check('row_digests_operation', sql`${t.operation} in ('insert', 'update', 'delete', 'found')`),
     check(
       'row_digests_lengths',
@@ -177,4 +184,28 @@ export const digestProgress = pgTable('digest_progress', {
   relation: text('relation').primaryKey(),
   afterKey: text('after_key'),
   isDone: boolean('is_done').notNull().default(false),
+});
+
+// Who no longer wants to be named. A new row erases the name in the same transaction; only the owner of the tables adds one.
+export const erasures = pgTable('erasures', {
+  id: identity(),
+  analystId: uuid('analyst_id')
+    .notNull()
+    .unique('erasures_analyst_id_unique')
+    .references(() => analysts.id),
+  recordedAt: timestamptz('recorded_at').notNull(),
+  // False only inside that transaction.
+  isDone: boolean('is_done').notNull().default(false),
+});
+
+// The openings that held an erased name.
+export const erasedOpenings = pgTable('erased_openings', {
+  eventId: bigint('event_id', { mode: 'number' })
+    .primaryKey()
+    .references(() => openings.eventId),
+  erasureId: bigint('erasure_id', { mode: 'number' })
+    .notNull()
+    .references(() => erasures.id),
+  // The opening's content without the name.
+  content: text('content').notNull(),
 });

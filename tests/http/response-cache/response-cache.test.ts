@@ -5,7 +5,8 @@ import { SAMPLE_OUTLOOK } from '../../../src/http/openapi/examples.ts';
 import { openSession } from '../../support/plain-sql.ts';
 import { SLUG, startLedger, type TestLedger } from '../../support/ledger.ts';
 import { ResponseCache } from '../../../src/http/response-cache/response-cache.ts';
-import type { ChangeFeed, Follower } from '../../../src/postgres/change-feed.ts';
+import type { ChangeFeed } from '../../../src/postgres/change-feed.ts';
+import type { Follower } from '../../../src/postgres/follower.ts';
 
 const URL = `/v1/outlooks/${SLUG}`;
 const revision = { probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'Why.' };
