@@ -465,6 +465,38 @@ test('a fault names its first row, how many more there are, and the event that w
   ]);
 });
 
+describe('an erased name', () => {
+  const ERASE = `insert into erasures (analyst_id, recorded_at) select id, now() from analysts where name = 'Another desk';
+    set constraints all immediate`;
+  const verifyErased = async (statements: string) => {
+    await session.query('begin');
+    try {
+      await session.query(`${ERASE}; set local session_replication_role = replica; ${statements}`);
+      return await verifyLog(session, null);
+    } finally {
+      await session.query('rollback');
+    }
+  };
+
+  test('is no fault: what was erased is counted', async () => {
+    const log = await verifyErased('');
+    expect(log.sentences).toEqual([]);
+    expect(log.erasedEvents).toBeGreaterThan(0);
+    expect(log.erased).toBeGreaterThan(1);
+  });
+
+  test('hides no rewritten row, and no opening that goes missing', async () => {
+    const log = await verifyErased(
+      `update views set rationale = 'Never said'; update row_digests set salt = null where relation = 'views';
+       update openings set salt = null, content = null where event_id = (select max(event_id) from openings)`,
+    );
+    expect(faultsOf(log)).toEqual([
+      'openings is gone without an erasure',
+      'views lost the salt of its digest without an erasure',
+    ]);
+  });
+});
+
 describe('a ledger that was rewritten consistently, and signed again', () => {
   const REWRITE = `
     update evidence set headline = 'Never said' where number = 1; ${redigest('evidence')}; ${REOPEN}; ${RECOMMIT};
