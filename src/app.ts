@@ -73,12 +73,16 @@ import { type Resolve, resolveName } from './outbound/addresses.ts';
 import { SeriesPuller } from './pulls/puller.ts';
 import { sourceRoutes } from './pulls/routes.ts';
 import { checkpointRoute } from './log/checkpoint-route.ts';
+import { logRoute } from './log/log-route.ts';
+import { tileRoutes } from './log/tile-routes.ts';
 import { Signer, signingState } from './log/signer.ts';
 import type { SigningKey } from './log/signing-key.ts';
 import { TreeBuilder } from './log/tree-builder.ts';
+import { Witnesses } from './log/witnesses.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
+import { receiptRoutes } from './log/receipt-routes.ts';
 import { pageRoutes } from './pages/routes.tsx';
 
 const { version } = JSON.parse(
@@ -197,6 +201,9 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     signingKeys.length > 0 ? new Signer({ pool, keys: signingKeys, now, log: app.log }) : null;
   if (signer !== null) treeBuilder.onHead((head) => signer.sign(head));
   treeBuilder.runWith(app);
+  const { witnesses } = config.transparencyLog;
+  const cosigning = new Witnesses({ pool, witnesses, now, log: app.log, resolve, userAgent });
+  if (signer !== null) cosigning.runWith(app);
   return {
     pool,
     now,
@@ -205,6 +212,9 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     dropped,
     requestsAtOnce: config.requestsAtOnce,
     signer,
+    isSigning: signer !== null,
+    witnesses,
+    witnessFaults: cosigning.faults,
     signingState: () => signingState(pool, signer),
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
@@ -247,6 +257,7 @@ async function mountRoutes(
   drawdownRoutes(api, services);
   climatologyRoutes(api, services);
   resolutionRoutes(api, services);
+  receiptRoutes(api, services);
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);
@@ -262,7 +273,9 @@ async function mountRoutes(
   await webhookRoutes(api, services);
   auditRoutes(api, services);
   problemRoutes(api);
+  logRoute(api, services);
   checkpointRoute(api, services);
+  tileRoutes(api, services);
   healthRoutes(api, services);
   serveMetrics(api);
   documentRoute(api);

@@ -42,7 +42,10 @@ export function logCommandOf([verb, ...rest]: string[]): LogCommand {
       return (pool, _now, settings) => createKey(pool, settings, file);
     }
     case 'adopt': {
-      const { values } = parseArgs({ args: rest, options: { 'replaces-key': { type: 'boolean' } } });
+      const { values } = parseArgs({
+        args: rest,
+        options: { 'replaces-key': { type: 'boolean' } },
+      });
       return (pool, now, settings) =>
         adopt(pool, settings, { now, replacesKey: values['replaces-key'] ?? false });
     }
@@ -58,7 +61,8 @@ export function logCommandOf([verb, ...rest]: string[]): LogCommand {
 
 function sizeOf(text: string | undefined): number | null {
   if (text === undefined) return null;
-  if (!/^\d{1,15}$/.test(text)) throw new UsageError('--agreed takes a size, as new-generation prints it.');
+  if (!/^\d{1,15}$/.test(text))
+    throw new UsageError('--agreed takes a size, as new-generation prints it.');
   return Number(text);
 }
 
@@ -66,7 +70,9 @@ async function showKeys(pool: pg.Pool, _now: Date, settings: LogSettings): Promi
   const log = await requireLog(pool);
   const newest = await newestCheckpoint(pool, log.generation);
   print(`Log: ${log.origin} (generation ${log.generation}), ${log.size} leaves`);
-  print(`Newest checkpoint: ${newest === null ? 'none' : `size ${newest.size}, signed at ${newest.signedAt.toISOString()}`}`);
+  print(
+    `Newest checkpoint: ${newest === null ? 'none' : `size ${newest.size}, signed at ${newest.signedAt.toISOString()}`}`,
+  );
   for (const vkey of newest?.vkeys ?? []) print(`Signed by: ${vkey}`);
   const keys = await readKeys(settings);
   for (const key of keys) {
@@ -75,7 +81,12 @@ async function showKeys(pool: pg.Pool, _now: Date, settings: LogSettings): Promi
     print(`\nKey: ${key.file}`);
     print(`Verifier key to publish: ${vkeyOf(log.origin, key.publicKey)}`);
     if (head !== null) print(`Last signed: ${head.origin}, size ${head.size}`);
-    else print(state ? 'Last signed: nothing yet' : 'Its state file is missing or damaged, so it does not sign: run npm run keys -- log adopt');
+    else
+      print(
+        state
+          ? 'Last signed: nothing yet'
+          : 'Its state file is missing or damaged, so it does not sign: run npm run keys -- log adopt',
+      );
   }
   if (keys.length === 0) print('\nNo key on this machine: LOG_SIGNING_KEY names none.');
 }
@@ -102,7 +113,9 @@ async function adopt(
     const adopted = [];
     for (const key of keys) adopted.push(await adoptCheckpoint(session, log, key, replacesKey));
     if (adopted.every((size) => size === null)) {
-      throw new Error('every key in LOG_SIGNING_KEY has its state file, so there is nothing to adopt');
+      throw new Error(
+        'every key in LOG_SIGNING_KEY has its state file, so there is nothing to adopt',
+      );
     }
     await audit(session, log.generation, 'Adopted a checkpoint for the key that signs', now);
     return adopted;
@@ -131,7 +144,7 @@ async function startNext(
     if (plan.previous.agreed !== agreed) throw new Error(unconfirmed(plan, agreed));
     await publishLast(session, current, plan, { keys, now });
     await startGeneration(session, plan, now);
-    const summary = `Started generation ${plan.generation} after size ${agreed}`;
+    const summary = `Started generation ${plan.generation} after size ${agreed} of generation ${current.generation}`;
     await audit(session, plan.generation, summary, now);
     return plan;
   });
@@ -166,7 +179,8 @@ const readKeys = ({ keyFiles, makesKey }: LogSettings): Promise<SigningKey[]> =>
 
 async function requireKeys(settings: LogSettings): Promise<SigningKey[]> {
   const keys = await readKeys(settings);
-  if (keys.length === 0) throw new Error('there is no key on this machine: LOG_SIGNING_KEY names none');
+  if (keys.length === 0)
+    throw new Error('there is no key on this machine: LOG_SIGNING_KEY names none');
   return keys;
 }
 

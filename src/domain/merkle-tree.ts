@@ -35,15 +35,24 @@ export function rootOf(leafHashes: readonly Hash[]): Hash {
  * @throws RangeError if there is no such leaf
  */
 export function inclusionProofOf(leafHashes: readonly Hash[], index: number): Hash[] {
-  requireLeaf(index, leafHashes.length);
-  const proof: Hash[] = [];
-  let level = leafHashes;
-  for (let at = index; level.length > 1; at = half(at)) {
-    const sibling = level[isOdd(at) ? at - 1 : at + 1];
-    if (sibling) proof.push(sibling);
-    level = parentsOf(level);
+  return inclusionProofsOf(leafHashes, [index])[0] as Hash[];
+}
+
+/** The inclusion proofs of several leaves, for which the tree is hashed once. */
+export function inclusionProofsOf(
+  leafHashes: readonly Hash[],
+  indexes: readonly number[],
+): Hash[][] {
+  for (const index of indexes) requireLeaf(index, leafHashes.length);
+  const paths = indexes.map((index) => ({ at: index, proof: [] as Hash[] }));
+  for (let level = leafHashes; level.length > 1; level = parentsOf(level)) {
+    for (const path of paths) {
+      const sibling = level[isOdd(path.at) ? path.at - 1 : path.at + 1];
+      if (sibling) path.proof.push(sibling);
+      path.at = half(path.at);
+    }
   }
-  return proof;
+  return paths.map(({ proof }) => proof);
 }
 
 /** The nodes above a level. Its last node moves up unchanged if it has no sibling. */

@@ -1,5 +1,8 @@
+import { RECEIPT_PROBLEMS } from './receipt-problems.ts';
+
 /** Each kind of problem: its status, its title, what it means and how to fix the request. */
 export const PROBLEMS = {
+  ...RECEIPT_PROBLEMS,
   'malformed-request': {
     status: 400,
     title: 'The request cannot be parsed',
@@ -25,13 +28,6 @@ export const PROBLEMS = {
     title: 'Not found',
     meaning: 'Nothing exists at this URL.',
     mend: 'Check the path against /docs, and the names in it against a list, such as GET /v1/outlooks.',
-  },
-  'no-signed-log': {
-    status: 404,
-    title: 'The log is not signed',
-    meaning:
-      'A receipt proves a record by a checkpoint of the transparency log that the service has signed. This service has no key that signs its log.',
-    mend: 'Ask the operator of the service to set `LOG_SIGNING_KEY`. GET /v1/log says whether the log is signed.',
   },
   'method-not-allowed': {
     status: 405,

@@ -39,7 +39,9 @@ export async function adoptCheckpoint(
   const read = treeReader(session, generation);
   const text = checkpointText({ origin, size: newest.size, root: newest.root });
   const isExtended =
-    newest.size <= size && (await rootAt(newest.size, read)).equals(newest.root) && newest.note.startsWith(text);
+    newest.size <= size &&
+    (await rootAt(newest.size, read)).equals(newest.root) &&
+    newest.note.startsWith(text);
   if (!isExtended) {
     throw new NotAdoptable(
       'the log does not extend its newest checkpoint: start a new generation with npm run keys -- log new-generation',

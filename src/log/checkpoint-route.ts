@@ -2,7 +2,8 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { newestCheckpoint } from './checkpoints.ts';
+import { type Checkpoint, newestCheckpoint } from './checkpoints.ts';
+import { cosignaturesOf } from './cosignatures.ts';
 
 const TEXT_TYPE = 'text/plain';
 
@@ -21,7 +22,7 @@ export function checkpointRoute(api: Api, { pool }: CheckpointDeps): void {
       tags: ['Log'],
       summary: "Read the log's newest checkpoint",
       description:
-        'The size and the root hash of the tree, signed by the log: a checkpoint as c2sp.org/tlog-checkpoint describes it, without extension lines. It is at most a second older than the tree. While the log changes its key, it has the signatures of both; ignore those of keys that you do not know. A generation that another one followed keeps its last checkpoint. Without a signed checkpoint, the response is 404 (`no-signed-log`).',
+        'The size and the root hash of the tree, signed by the log: a checkpoint as c2sp.org/tlog-checkpoint describes it, without extension lines. It is at most a second older than the tree. While the log changes its key, it has the signatures of both; ignore those of keys that you do not know. It also has the cosignatures (c2sp.org/tlog-cosignature) of witnesses that have cosigned this size. A generation that another one followed keeps its last checkpoint. Without a signed checkpoint, the response is 404 (`no-signed-log`).',
       security: [],
       params: z.strictObject({
         generation: z
@@ -44,9 +45,15 @@ export function checkpointRoute(api: Api, { pool }: CheckpointDeps): void {
       const checkpoint = isNumber ? await newestCheckpoint(pool, Number(generation)) : null;
       if (checkpoint === null) throw await noCheckpoint(pool, generation);
       reply.header('cache-control', `public, max-age=${MAX_AGE}`);
-      return reply.type(`${TEXT_TYPE}; charset=utf-8`).send(checkpoint.note);
+      return reply.type(`${TEXT_TYPE}; charset=utf-8`).send(await cosigned(pool, checkpoint));
     },
   });
+}
+
+/** The note, with the cosignatures that this very checkpoint has: one of a size that passed quickly has none. */
+async function cosigned(pool: pg.Pool, checkpoint: Checkpoint): Promise<string> {
+  const cosignatures = await cosignaturesOf(pool, checkpoint);
+  return [checkpoint.note, ...cosignatures.map(({ signature }) => `${signature}\n`)].join('');
 }
 
 async function noCheckpoint(pool: pg.Pool, generation: string): Promise<Problem> {
@@ -55,9 +62,15 @@ async function noCheckpoint(pool: pg.Pool, generation: string): Promise<Problem>
     [generation],
   );
   if (rows[0]?.isKnown) {
-    return new Problem('no-signed-log', 'This service does not sign its log; GET /v1/log gives its size and root.');
+    return new Problem(
+      'no-signed-log',
+      'This service does not sign its log; GET /v1/log gives its size and root.',
+    );
   }
-  return new Problem('not-found', `The log has no generation "${generation}"; GET /v1/log lists them.`);
+  return new Problem(
+    'not-found',
+    `The log has no generation "${generation}"; GET /v1/log lists them.`,
+  );
 }
 
 const EXAMPLE = `outlooks.example/log/1

@@ -21,6 +21,24 @@ const COLUMNS = `generation, origin, started_at as "startedAt", after_position a
 /** Selects the newest generation. */
 export const NEWEST_GENERATION = `select ${COLUMNS} from log_generations order by generation desc limit 1`;
 
+/**
+ * A generation by its number; null if there is none.
+ * @returns also the size of its newest checkpoint, which is null if it was never signed
+ */
+export async function readGeneration(
+  session: Session,
+  generation: number,
+): Promise<(Generation & { signedSize: number | null }) | null> {
+  const { rows } = await session.query<Generation & { signedSize: number | null }>({
+    name: 'read-log-generation',
+    text: `select ${COLUMNS}, (
+        select max(c.size) from log_checkpoints c where c.generation = $1) as "signedSize"
+      from log_generations where generation = $1`,
+    values: [generation],
+  });
+  return rows[0] ?? null;
+}
+
 /** The newest generation, the only one that grows; null before the first one has started. */
 export async function newestGeneration(session: Session): Promise<Generation | null> {
   const { rows } = await session.query<Generation>({

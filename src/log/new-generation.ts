@@ -6,7 +6,13 @@ import type { Session } from '../postgres/pool.ts';
 import { checkpointsOf, isSignedBy, publishCheckpoint } from './checkpoints.ts';
 import { type Generation, positionOfLeaf } from './generations.ts';
 import { generationIn, originOf } from './origins.ts';
-import { readStateIfAny, replaceState, signedNote, type SigningKey, stateText } from './signing-key.ts';
+import {
+  readStateIfAny,
+  replaceState,
+  signedNote,
+  type SigningKey,
+  stateText,
+} from './signing-key.ts';
 import { treeReader } from './tree.ts';
 
 /** The log that a generation follows, as it was last signed, and how many of its leaves the ledger still has. */

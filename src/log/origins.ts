@@ -8,7 +8,8 @@ import { randomUUID } from 'node:crypto';
  */
 export function originOf(host: string | null, generation: number, before: string | null): string {
   if (host !== null) return `${host}/log/${generation}`;
-  const [, id = randomUUID()] = /^outlook-ledger\.invalid\/([0-9a-f-]{36})\//.exec(before ?? '') ?? [];
+  const [, id = randomUUID()] =
+    /^outlook-ledger\.invalid\/([0-9a-f-]{36})\//.exec(before ?? '') ?? [];
   return `outlook-ledger.invalid/${id}/${generation}`;
 }
 

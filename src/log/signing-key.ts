@@ -51,7 +51,9 @@ export async function readSigningKey(file: string): Promise<SigningKey> {
     throw new Error(`the signing key ${file} is not a private key in PEM without a passphrase`);
   }
   if (privateKey.asymmetricKeyType !== 'ed25519') {
-    throw new Error(`the signing key ${file} is of the type ${privateKey.asymmetricKeyType}, not Ed25519`);
+    throw new Error(
+      `the signing key ${file} is of the type ${privateKey.asymmetricKeyType}, not Ed25519`,
+    );
   }
   return { file, privateKey, publicKey: publicKeyBytes(privateKey) };
 }

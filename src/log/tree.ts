@@ -17,16 +17,16 @@ import { openCommitments } from './leaves.ts';
 export const LEAVES_AT_ONCE = 4_096;
 
 /**
- * Appends leaves for the events that have positions, at most some thousands, in one transaction. Any instance may call it: of
+ * Appends leaves for the events that have positions, at most `most`, in one transaction. Any instance may call it: of
  * several at once, one appends.
  * @returns the generation as it is then; null if it has not started, or another instance is appending
  */
-export async function extendTree(pool: pg.Pool): Promise<Generation | null> {
+export async function extendTree(pool: pg.Pool, most = LEAVES_AT_ONCE): Promise<Generation | null> {
   return inTransaction(pool, async (session) => {
     if (!(await isFirstToLock(session))) return null;
     const generation = await newestGeneration(session);
     if (!generation) return null;
-    const range = { index: generation.size, count: LEAVES_AT_ONCE };
+    const range = { index: generation.size, count: most };
     const commitments = await openCommitments(session, generation, range);
     if (commitments.length === 0) return generation;
     const leafHashes = commitments.map((commitment) => hashLeaf(entryOf(commitment)));
@@ -111,6 +111,16 @@ export function treeReader(session: Session, generation: number): ReadHashes {
     const parts = await read(subtrees.map(tilePartOf));
     return parts.map((hashes) => rootOf(hashesIn(hashes)));
   };
+}
+
+/** The hashes of a tile, of which it has at least `width`. */
+export async function readTile(
+  session: Session,
+  generation: number,
+  { level, number, width }: { level: number; number: number; width: number },
+): Promise<Buffer> {
+  const read = readerOf(session, generation);
+  return (await read([{ level, number, first: 0, count: width }]))[0] as Buffer;
 }
 
 function readerOf(session: Session, generation: number) {

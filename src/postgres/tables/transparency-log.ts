@@ -4,6 +4,7 @@ import {
   boolean,
   check,
   foreignKey,
+  index,
   integer,
   pgSequence,
   pgTable,
@@ -37,6 +38,10 @@ export const rowDigests = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.writeId, t.number] }),
+    // For the receipts of what is older than the log.
+    index('row_digests_found')
+      .using('gin', t.keys)
+      .where(sql`${t.operation} = 'found'`),
     check('row_digests_operation', sql`${t.operation} in ('insert', 'update', 'delete', 'found')`),
     check(
       'row_digests_lengths',
