@@ -477,9 +477,7 @@ test('a ledger of before the log: what is not digested yet is counted, then veri
        where tgname = 'digest' and tgrelid not in ('events'::regclass, 'log_generations'::regclass);
       set local session_replication_role = origin`);
     const before = await verifyLog(session, null);
-    expect(before.sentences).toEqual([
-      expect.stringMatching(/^events: id 1 was written without an event \(and \d+ more\)\.$/),
-    ]);
+    expect(before.sentences).toEqual([]);
     expect(before.undigested).toBeGreaterThan(200);
     await session.query('select open_late_events(1, (select max(position) from events))');
     let isMore = true;
