@@ -121,7 +121,8 @@ export class TreeBuilder {
     const head = extended ?? (due > 0 ? await newestGeneration(pool) : generation);
     for (const follow of this.#followers) await follow(head ?? generation);
     if (!this.#isDigested) this.#isDigested = !(await digestExistingRows(pool));
-    return due > LEAVES_AT_ONCE || !this.#isDigested;
+    // Without the lock there is nothing to do but wait: another instance extends the tree.
+    return (extended !== null && due > LEAVES_AT_ONCE) || !this.#isDigested;
   }
 }
 
