@@ -228,13 +228,13 @@ END $$;
 -- What each event of the log was about, as a path of the API.
 CREATE FUNCTION event_subject(event events, slug text) RETURNS text
 LANGUAGE sql STABLE AS $$
-  SELECT '/v1/outlooks/' || slug || CASE
+  SELECT '/v1/outlooks/' || slug || coalesce(CASE
     WHEN (event).kind IN ('outlook.created', 'outlook.version.published') THEN '/versions/' || (event).version
     WHEN (event).kind = 'evidence.added' THEN '/evidence/' || ((event).data->>'id')
     WHEN (event).kind IN ('view.published', 'view.withdrawn') THEN '/views/' || ((event).data->'analyst'->>'id')
     WHEN (event).kind IN ('outlook.resolved', 'outlook.reopened', 'outlook.resolution.contradicted') THEN '/resolution'
     WHEN (event).kind LIKE 'condition.%' THEN '/conditions/' || ((event).data->>'key')
-    ELSE '' END
+    END, '')
 $$;
 --> statement-breakpoint
 -- Opens events: writes what each commits to, in canonical JSON (RFC 8785). `caller` did what has no author of its own.
@@ -257,7 +257,7 @@ BEGIN
           || ',"kind":"' || e.kind
           || CASE WHEN digested_at IS NULL THEN '"' ELSE '","late":true' END
           || ',"rows":' || rows
-          || ',"subject":' || to_json(coalesce(event_subject(e, o.slug), e.data->>'subject')) || ',"v":1}' AS content
+          || ',"subject":' || to_json(coalesce(event_subject(e, o.slug), e.data->>'subject', '')) || ',"v":1}' AS content
         FROM events e
         LEFT JOIN outlooks o ON o.id = e.outlook_id
         LEFT JOIN analysts a ON a.id = coalesce(

@@ -64,6 +64,10 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   audit_entries: { set: `method = 'GET'`, rule: 'audit_entries_append_only' },
   analyst_skeletons: { set: `hash = sha256(hash)`, rule: 'analyst_skeletons_append_only' },
   version_views: { set: `weight = weight / 2`, rule: 'version_views_append_only' },
+  row_digests: { set: `hashes = sha256(hashes)`, rule: 'row_digests_append_only' },
+  openings: { set: `commitment = sha256(commitment)`, rule: 'openings_append_only' },
+  log_generations: { set: `origin = 'example.com/other'`, rule: 'log_generations_append_only' },
+  log_tiles: { set: `hashes = sha256(hashes)`, rule: 'log_tiles_append_only' },
 };
 
 test('every table of the ledger is named here', async () => {

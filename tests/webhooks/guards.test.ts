@@ -16,8 +16,8 @@ beforeAll(async () => {
   await owner.query(`
     insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at, due_at)
     select '${WEBHOOK_ID}', position, outlook_id, now(),
-      case when position = (select min(position) from events where position > 1 and outlook_id = 1) then now() end
-      from events where outlook_id = 1 and position > 1 order by position limit 2`);
+      case when row_number() over (order by position) = 2 then now() end
+      from events where outlook_id = 1 order by position offset 1 limit 2`);
 });
 afterAll(async () => {
   await owner.end();
