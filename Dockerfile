@@ -4,6 +4,7 @@ COPY package.json package-lock.json ./
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json tsconfig.browser.json ./
 COPY src src
+COPY client/*.ts client/
 RUN npm run build
 
 # Without the embedded PostgreSQL: in a container the database is elsewhere.

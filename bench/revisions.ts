@@ -85,7 +85,7 @@ async function measureGuarded(bench: Bench): Promise<Outcome> {
 }
 
 /** Revises each outlook again and again; a single outlook is shared by all connections. */
-function shotsAt(slugs: readonly string[], key: string): Shot[] {
+export function shotsAt(slugs: readonly string[], key: string): Shot[] {
   const rounds = slugs.length === 1 ? BODIES : 2;
   return Array.from({ length: rounds }, () => slugs.map((slug) => revisionShot(slug, key))).flat();
 }

@@ -4,6 +4,7 @@ import { outlookGrowthCases, versionGrowthCases } from './growth.ts';
 import { latencyCase } from './latency.ts';
 import { Ledgers } from './ledgers.ts';
 import type { FullSpeed, Paced } from './load.ts';
+import { logCostCase } from './log-cost.ts';
 import type { Figures } from './figures.ts';
 import { memoryCase } from './memory.ts';
 import { isWhole, type Options, readOptions, USAGE, UsageError } from './options.ts';
@@ -24,6 +25,7 @@ const CASES: Case[] = [
   ...versionGrowthCases,
   latencyCase,
   ...revisionCases,
+  logCostCase,
   ...storageCases,
   ...observationCases,
   ...recordCases,

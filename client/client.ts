@@ -25,6 +25,32 @@ export {
   type ProblemOf,
   UnexpectedResponseError,
 } from './problems.ts';
+export {
+  type Consistency,
+  type Inclusion,
+  verifyConsistency,
+  verifyInclusion,
+} from './merkle-tree.ts';
+export {
+  type ProvenStatement,
+  RECEIPT_CHECKS,
+  type ReceiptCheck,
+  type ReceiptVerification,
+  type TrustedKeys,
+  verifyReceipt,
+} from './receipt.ts';
+export {
+  type Note,
+  type NoteSignature,
+  parseCheckpointText,
+  parseNote,
+  parseSignatureLine,
+  parseVkey,
+  type TreeHead,
+  verifyCosignature,
+  verifySignature,
+  type Vkey,
+} from './signed-note.ts';
 export type { SubscribeOptions } from './subscribe.ts';
 
 type JsonMediaType = 'application/json' | 'application/problem+json';

@@ -51,10 +51,10 @@ CREATE TABLE log_generations (
   CONSTRAINT log_generations_statement CHECK (
     CASE WHEN generation = 1 THEN after_position = 0 AND num_nonnulls(previous_size, previous_root, salt, content, commitment) = 0
       ELSE generation > 1 AND num_nulls(previous_size, previous_root, salt, content, commitment) = 0 AND
-        after_position BETWEEN 0 AND previous_size AND length(previous_root) = 32 AND length(salt) = 32 AND length(commitment) = 32 END),
+        after_position >= 0 AND previous_size >= 0 AND length(previous_root) = 32 AND length(salt) = 32 AND length(commitment) = 32 END),
   CONSTRAINT log_generations_tree CHECK (size >= 0 AND length(root) = 32),
   -- A line of a checkpoint, and a name of a key.
-  CONSTRAINT log_generations_name CHECK (origin ~ '^[!-*,-~]{1,500}$')
+  CONSTRAINT log_generations_name CHECK (origin ~ '^[!-*,-~]{1,255}$')
 );
 --> statement-breakpoint
 CREATE TABLE log_tiles (
@@ -73,6 +73,7 @@ CREATE TABLE log_checkpoints (
   size bigint NOT NULL,
   root bytea NOT NULL,
   note text NOT NULL,
+  vkeys text[] NOT NULL,
   signed_at timestamp(3) with time zone NOT NULL,
   CONSTRAINT log_checkpoints_generation_size_pk PRIMARY KEY (generation, size),
   CONSTRAINT log_checkpoints_generation FOREIGN KEY (generation) REFERENCES log_generations (generation),
@@ -120,8 +121,9 @@ CREATE FUNCTION guard_generation() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    IF NEW.generation <> 1 + coalesce((SELECT max(generation) FROM log_generations), 0) OR NEW.size <> 0 THEN
-      PERFORM refuse('log_generations_next', 'a generation follows the newest one, and starts with an empty tree');
+    -- A number may be left out: a ledger that went back has forgotten generations whose tiles were served.
+    IF NEW.generation <= (SELECT max(generation) FROM log_generations) OR NEW.size <> 0 THEN
+      PERFORM refuse('log_generations_next', 'a generation comes after the newest one, and starts with an empty tree');
     END IF;
     RETURN NEW;
   END IF;
@@ -145,11 +147,29 @@ BEGIN
   RETURN NEW;
 END $$;
 --> statement-breakpoint
+CREATE FUNCTION guard_checkpoint() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    IF OLD.size >= (SELECT max(size) FROM log_checkpoints c WHERE c.generation = OLD.generation) THEN
+      PERFORM refuse('log_checkpoints_newest', 'DELETE is refused: the newest checkpoint stays');
+    END IF;
+    RETURN OLD;
+  END IF;
+  IF NOT EXISTS (SELECT FROM log_generations g WHERE g.generation = NEW.generation AND g.size >= NEW.size
+      AND g.generation = (SELECT max(generation) FROM log_generations)) THEN
+    PERFORM refuse('log_checkpoints_covered', 'a checkpoint is of the tree of the newest generation');
+  END IF;
+  RETURN NEW;
+END $$;
+--> statement-breakpoint
 CREATE TRIGGER guard_digest BEFORE UPDATE ON row_digests FOR EACH ROW EXECUTE FUNCTION guard_digest();
 --> statement-breakpoint
 CREATE TRIGGER guard_opening BEFORE UPDATE ON openings FOR EACH ROW EXECUTE FUNCTION guard_opening();
 --> statement-breakpoint
 CREATE TRIGGER guard_generation BEFORE INSERT OR UPDATE ON log_generations FOR EACH ROW EXECUTE FUNCTION guard_generation();
+--> statement-breakpoint
+CREATE TRIGGER guard_checkpoint BEFORE INSERT OR DELETE ON log_checkpoints FOR EACH ROW EXECUTE FUNCTION guard_checkpoint();
 --> statement-breakpoint
 CREATE TRIGGER guard_tile BEFORE UPDATE ON log_tiles FOR EACH ROW EXECUTE FUNCTION guard_tile();
 --> statement-breakpoint
@@ -228,6 +248,7 @@ END $$;
 -- What each event of the log was about, as a path of the API.
 CREATE FUNCTION event_subject(event events, slug text) RETURNS text
 LANGUAGE sql STABLE AS $$
+  -- Events of earlier releases may lack members; their openings must not fail for it.
   SELECT '/v1/outlooks/' || slug || coalesce(CASE
     WHEN (event).kind IN ('outlook.created', 'outlook.version.published') THEN '/versions/' || (event).version
     WHEN (event).kind = 'evidence.added' THEN '/evidence/' || ((event).data->>'id')

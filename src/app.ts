@@ -72,9 +72,17 @@ import { viewRoutes } from './api/views.ts';
 import { type Resolve, resolveName } from './outbound/addresses.ts';
 import { SeriesPuller } from './pulls/puller.ts';
 import { sourceRoutes } from './pulls/routes.ts';
+import { checkpointRoute } from './log/checkpoint-route.ts';
+import { logRoute } from './log/log-route.ts';
+import { tileRoutes } from './log/tile-routes.ts';
+import { Signer, signingState } from './log/signer.ts';
+import type { SigningKey } from './log/signing-key.ts';
+import { TreeBuilder } from './log/tree-builder.ts';
+import { Witnesses } from './log/witnesses.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
+import { receiptRoutes } from './log/receipt-routes.ts';
 import { pageRoutes } from './pages/routes.tsx';
 
 const { version } = JSON.parse(
@@ -93,6 +101,8 @@ export type AppOptions = {
   isTraced?: boolean;
   /** The scheduled backups, whose age is measured; null if there are none. */
   backups?: BackupAge | null;
+  /** The keys that sign the transparency log, the current one first; none unless given. */
+  signingKeys?: readonly SigningKey[];
   /** Resolves the host names of webhooks and sources; by the machine's resolver unless given. */
   resolve?: Resolve;
 };
@@ -159,7 +169,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 /** What the route modules share; each names the parts that it needs. */
 function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedRequests) {
-  const { config, pool, feed, now, resolve = resolveName } = options;
+  const { config, pool, feed, now, resolve = resolveName, signingKeys = [] } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
   const frameworks: FrameworkCache = new SegmentedLru<string, StoredFramework>({
     maxSize: 0.5 * cacheMaxBytes,
@@ -185,6 +195,15 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     settings: config.pulls,
   });
   puller.runWith(app);
+  const { host } = config.transparencyLog;
+  const treeBuilder = new TreeBuilder({ pool, feed, now, log: app.log, host });
+  const signer =
+    signingKeys.length > 0 ? new Signer({ pool, keys: signingKeys, now, log: app.log }) : null;
+  if (signer !== null) treeBuilder.onHead((head) => signer.sign(head));
+  treeBuilder.runWith(app);
+  const { witnesses } = config.transparencyLog;
+  const cosigning = new Witnesses({ pool, witnesses, now, log: app.log, resolve, userAgent });
+  if (signer !== null) cosigning.runWith(app);
   return {
     pool,
     now,
@@ -192,6 +211,11 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     puller,
     dropped,
     requestsAtOnce: config.requestsAtOnce,
+    signer,
+    isSigning: signer !== null,
+    witnesses,
+    witnessFaults: cosigning.faults,
+    signingState: () => signingState(pool, signer),
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
@@ -233,6 +257,7 @@ async function mountRoutes(
   drawdownRoutes(api, services);
   climatologyRoutes(api, services);
   resolutionRoutes(api, services);
+  receiptRoutes(api, services);
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);
@@ -248,6 +273,9 @@ async function mountRoutes(
   await webhookRoutes(api, services);
   auditRoutes(api, services);
   problemRoutes(api);
+  logRoute(api, services);
+  checkpointRoute(api, services);
+  tileRoutes(api, services);
   healthRoutes(api, services);
   serveMetrics(api);
   documentRoute(api);

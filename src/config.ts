@@ -6,6 +6,7 @@ import { type Role, ROLES } from './domain/api-keys.ts';
 import type { Issuer } from './access/tokens.ts';
 import { isNetwork } from './http/networks.ts';
 import type { PullSettings } from './pulls/puller.ts';
+import { LOG_ENVIRONMENT, type LogSettings, logSettingsOf } from './log-settings.ts';
 import { PROVIDER_ENVIRONMENT, pullSettingsOf } from './pull-settings.ts';
 
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
@@ -152,6 +153,7 @@ const environment = z.object({
     .refine((backups) => backups >= 1 && backups <= 10_000, { error: 'must be from 1 to 10000' })
     .default(7),
   BACKUP_DIR: z.string().optional(),
+  ...LOG_ENVIRONMENT,
 });
 
 /** The names of all settings, as environment variables. */
@@ -213,6 +215,8 @@ export type Config = DatabaseSettings & {
   pulls: PullSettings;
   /** When the embedded database is backed up; null if it is not. */
   backups: BackupSchedule | null;
+  /** How the ledger's transparency log is named and signed. */
+  transparencyLog: LogSettings;
 };
 
 /**
@@ -256,6 +260,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',
     pulls: pullSettingsOf(settings),
     backups: scheduleOf(settings),
+    transparencyLog: logSettingsOf(settings),
   };
 }
 

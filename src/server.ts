@@ -11,6 +11,7 @@ import { inTransaction } from './postgres/pool.ts';
 import { traceStatements } from './postgres/tracing.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
+import { openSigningKeys } from './log/signing-key.ts';
 import { LOG_SERIALIZERS, withoutSecrets } from './http/logging.ts';
 import { type Backups, startBackups } from './backups.ts';
 import { startMaintenance } from './maintenance.ts';
@@ -64,12 +65,22 @@ async function start(): Promise<void> {
     if (config.loadSamples) await loadSamples(database.pool, now());
     feed.follow({ onReset: (lost) => log.warn({ lost: eventIdOf(lost) }, WENT_BACK) });
     await feed.start();
+    const signingKeys = await openSigningKeys(config.transparencyLog);
     const isTraced = stopTracing !== null;
     if (config.backups) {
       backups = await startBackups({ pool: database.pool, schedule: config.backups, now, log });
     }
     const { pool } = database;
-    const app = await buildApp({ config, pool, feed, now, logger: log, isTraced, backups });
+    const app = await buildApp({
+      config,
+      pool,
+      feed,
+      now,
+      logger: log,
+      isTraced,
+      backups,
+      signingKeys,
+    });
     const { idempotencyHours, auditRefusalsDays } = config;
     const onEvents = () => feed.announce();
     const stopMaintenance = startMaintenance({

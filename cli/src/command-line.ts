@@ -8,6 +8,7 @@ import { historyCommand } from './commands/history.ts';
 import { listCommand } from './commands/list.ts';
 import { loginCommand } from './commands/login.ts';
 import { observationsCommand } from './commands/observations.ts';
+import { receiptCommand } from './commands/receipt.ts';
 import { resolveCommand } from './commands/resolve.ts';
 import { reviseCommand } from './commands/revise.ts';
 import { scoreCommand } from './commands/score.ts';
@@ -15,6 +16,7 @@ import { showCommand } from './commands/show.ts';
 import { sourceCommand } from './commands/source.ts';
 import { watchCommand } from './commands/watch.ts';
 import { whoamiCommand } from './commands/whoami.ts';
+import { witnessCommand } from './commands/witness.ts';
 import { UsageError } from './errors.ts';
 import { terminalWidth } from './layout.ts';
 import { REPEATABLE, type Yargs } from './options.ts';
@@ -32,12 +34,14 @@ const COMMANDS = [
   sourceCommand,
   resolveCommand,
   scoreCommand,
+  receiptCommand,
   analystsCommand,
   whoamiCommand,
   loginCommand,
+  witnessCommand,
 ];
 
-const EPILOGUE = `Exit codes: 0 success, 1 rejected by the service, 2 usage error, 3 no response or a service failure, 4 declined.
+const EPILOGUE = `Exit codes: 0 success, 1 rejected by the service or a receipt that does not hold, 2 usage error, 3 no response or a service failure, 4 declined.
 
 Writes need a key: set OUTLOOK_KEY, or store the key with "outlook login".`;
 

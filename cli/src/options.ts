@@ -10,7 +10,7 @@ export type Yargs = Argv<GlobalOptions>;
 export const SCENARIOS = ['bear', 'base', 'bull'] as const;
 
 /** Options that may be repeated, each time with one value. */
-export const REPEATABLE = ['evidence', 'acknowledge'] as const;
+export const REPEATABLE = ['evidence', 'acknowledge', 'log', 'witness'] as const;
 
 export const slugArgument = {
   type: 'string',

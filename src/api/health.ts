@@ -14,9 +14,20 @@ export type HealthDeps = {
   feed: ChangeFeed;
   /** How many requests the service handles at once. */
   requestsAtOnce: number;
+  /** How the transparency log is signed. */
+  signingState: () => Promise<z.output<typeof signingState>>;
 };
 
 const TAG = 'Service';
+
+const signingState = z.object({
+  state: z
+    .enum(['signing', 'signed-elsewhere', 'unsigned', 'no-state', 'forked', 'failing'])
+    .describe(
+      '`signing`: this instance signs. `signed-elsewhere`: it has no key, and another one signed. `unsigned`: nobody does. Otherwise it has a key and does not sign: the key has no state file (`no-state`), the ledger does not extend what was signed (`forked`), or the last try failed (`failing`). Nothing but signing stops for it.',
+    ),
+  reason: z.string().optional().describe('Why this instance does not sign, and what to do.'),
+});
 
 export function healthRoutes(api: Api, ledger: HealthDeps): void {
   livenessRoute(api);
@@ -107,7 +118,7 @@ function livenessRoute(api: Api): void {
 
 function readinessRoute(
   api: Api,
-  { pool, feed, requestsAtOnce }: HealthDeps,
+  { pool, feed, requestsAtOnce, signingState: readSigningState }: HealthDeps,
   isStorageFull: () => boolean,
 ): void {
   const refuseIfSlotsAreLost = watchSlots(api, requestsAtOnce);
@@ -117,7 +128,7 @@ function readinessRoute(
     const writeFault = await whyWritesFail(pool);
     // The ledger may have gone back since the feed's last read.
     const isCurrent = feed.isCurrent && feed.last !== null && (await hasEvent(pool, feed.last));
-    return { writeFault, isCurrent };
+    return { writeFault, isCurrent, log: await readSigningState() };
   };
   // Anyone may ask, without a limit, so simultaneous requests share one check.
   let pending: ReturnType<typeof ask> | null = null;
@@ -139,6 +150,7 @@ function readinessRoute(
           changeFeed: z.enum(['current', 'away']),
           writes: z.enum(['accepted', 'refused']),
           reason: z.string().optional().describe('Why writes are refused, and what to do.'),
+          log: signingState.describe('How the checkpoints of the transparency log are signed.'),
         }),
         ...problemResponses(422, 503),
       },
@@ -146,7 +158,7 @@ function readinessRoute(
     handler: async (_request, reply) => {
       refuseIfSlotsAreLost();
       pending ??= ask().finally(() => (pending = null));
-      const { writeFault, isCurrent } = await pending;
+      const { writeFault, isCurrent, log } = await pending;
       const reason = writeFault ?? (isStorageFull() ? STORAGE_FULL : null);
       forbidStoring(reply);
       return reply.send({
@@ -154,6 +166,7 @@ function readinessRoute(
         changeFeed: isCurrent && feed.isCurrent ? 'current' : 'away',
         writes: reason === null ? 'accepted' : 'refused',
         ...(reason !== null && { reason }),
+        log,
       });
     },
   });

@@ -9,6 +9,8 @@ import { issuedSubject, keyRequest, revokedSubject } from '../access/key-routes.
 import { newKey } from '../access/key-schemas.ts';
 import { eraseCommand, readEraseRequest } from './erase-name.ts';
 import { parse } from '../http/validation.ts';
+import type { LogSettings } from '../log-settings.ts';
+import { LOG_KEYS_USAGE, logCommandOf } from './log-keys.ts';
 import { DATABASE_USAGE, print, runCommand, UsageError } from './run-command.ts';
 
 await runCommand({
@@ -18,19 +20,24 @@ await runCommand({
   npm run keys -- revoke ID
   npm run keys -- look-alikes
   npm run keys -- erase NAME|ID [--yes]
+${LOG_KEYS_USAGE}
 
 look-alikes lists the analysts of an earlier release whose name looks like another's. They keep it.
 erase erases an analyst's name for good, and revokes their keys. It needs the owner of the tables (DATABASE_MIGRATION_URL).
 
+log shows the keys that sign the transparency log, and what they signed last. create makes one, adopt gives one a new state
+file, and new-generation goes on after the ledger went back.
+
 ${DATABASE_USAGE}`,
   read: commandOf,
-  work: async ({ direct, owner }, command) => {
-    await command(direct, new Date(), owner);
+  work: async ({ direct, owner }, command, { config }) => {
+    await command(direct, new Date(), { owner, log: config.transparencyLog });
     return true;
   },
 });
 
-type Command = (pool: pg.Pool, now: Date, owner: pg.Pool) => Promise<void>;
+type Context = { owner: pg.Pool; log: LogSettings };
+type Command = (pool: pg.Pool, now: Date, context: Context) => Promise<void>;
 
 function commandOf(args: string[]): Command {
   const [verb, ...rest] = args;
@@ -43,9 +50,13 @@ function commandOf(args: string[]): Command {
     case 'look-alikes':
       parseArgs({ args: rest, options: {} });
       return listLookAlikes;
+    case 'log': {
+      const command = logCommandOf(rest);
+      return (pool, now, { log }) => command(pool, now, log);
+    }
     case 'erase': {
       const request = readEraseRequest(rest);
-      return (_, now, owner) => eraseCommand(owner, request, now);
+      return (_, now, { owner }) => eraseCommand(owner, request, now);
     }
     case 'revoke':
       return revokeCommand(rest);

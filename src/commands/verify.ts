@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { readNoted } from '../log/verification/noted.ts';
 import { DATABASE_USAGE, runCommand, UsageError } from './run-command.ts';
 import { type Against, printVerification } from './print-verification.ts';
 
@@ -14,16 +15,25 @@ for every version of a backup (FILE), and names those that the ledger lacks or h
 ${DATABASE_USAGE} The exit status is 1 if a check fails.`,
   read: readAgainst,
   readsOnly: true,
-  work: ({ direct }, against) => printVerification(direct, against),
+  work: async ({ direct }, against) =>
+    printVerification(
+      direct,
+      against && 'file' in against ? await openFile(against.file) : against,
+    ),
 });
 
-function readAgainst(args: string[]): Against | null {
+async function openFile(file: string): Promise<Against> {
+  const checkpoint = await readNoted(file);
+  return checkpoint ? { checkpoint } : { backup: file };
+}
+
+function readAgainst(args: string[]): { hash: string } | { file: string } | null {
   const { values } = parseArgs({ args, options: { against: { type: 'string' } } });
   const { against } = values;
   if (against === undefined) return null;
   if (/^sha256:[0-9a-f]{64}$/.test(against)) return { hash: against };
   if (!against.startsWith('sha256:') && existsSync(against)) return { file: against };
   throw new UsageError(
-    '--against takes the hash of a version (sha256: and 64 hexadecimal digits), or the file of a backup.',
+    '--against takes the hash of a version (sha256: and 64 hexadecimal digits), or the file of a checkpoint, a receipt or a backup.',
   );
 }

@@ -58,6 +58,7 @@ export type DomainErrorCode =
   | 'analyst-not-found'
   | 'view-not-found'
   | 'already-resolved'
+  | 'resolution-not-found'
   | 'resolution-refused'
   | 'reason-required'
   | 'outcome-contradicted'

@@ -71,13 +71,17 @@ export function metricFaults(metric: Partial<Metric>): Fault[] {
 }
 
 /**
- * SHA-256 of the framework together with the outlook's subject, so that the hash chain also covers
- * the horizon and the instrument, which versions do not repeat.
+ * The document whose hash is a framework's: the framework together with the outlook's subject, so that the hash chain also
+ * covers the horizon and the instrument, which versions do not repeat.
  */
-export function hashFramework(framework: Framework, subject: Subject): string {
+export function hashedFramework(framework: Framework, subject: Subject): unknown {
   // By rank, as responses list them, so that clients can recompute the hash whatever order was sent.
   const headwinds = framework.headwinds.toSorted((a, b) => a.rank - b.rank);
-  return hashDocument(withoutEmpty({ ...framework, headwinds, ...subject }));
+  return withoutEmpty({ ...framework, headwinds, ...subject });
+}
+
+export function hashFramework(framework: Framework, subject: Subject): string {
+  return hashDocument(hashedFramework(framework, subject));
 }
 
 // A member that a later release adds is null or empty in all older frameworks. Leaving it out keeps

@@ -24,18 +24,28 @@ export type ChainedVersion = {
   previousHash: string | null;
 };
 
-/** `sha256:` and the hex SHA-256 of the canonical JSON (RFC 8785) of a document. */
-export function hashDocument(document: unknown): string {
+/** The canonical JSON (RFC 8785) of a document. */
+export function canonicalJson(document: unknown): string {
   const canonical = canonicalize(document);
   if (canonical === undefined) throw new TypeError('only a JSON document has a hash');
-  return `sha256:${createHash('sha256').update(canonical).digest('hex')}`;
+  return canonical;
 }
 
-/** The hash of a version: probabilities in basis points, publishedAt to the millisecond in UTC. */
-export function hashVersion(version: ChainedVersion): string {
+/** `sha256:` and the hex SHA-256 of a text in UTF-8. */
+export function hashText(text: string): string {
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
+}
+
+/** `sha256:` and the hex SHA-256 of the canonical JSON (RFC 8785) of a document. */
+export function hashDocument(document: unknown): string {
+  return hashText(canonicalJson(document));
+}
+
+/** The document whose hash is a version's: probabilities in basis points, publishedAt to the millisecond in UTC. */
+export function hashedVersion(version: ChainedVersion): object {
   const { slug, authorId, rationale, kind, frameworkHash, previousHash } = version;
   const { bear, base, bull } = version.probabilities;
-  return hashDocument({
+  return {
     slug,
     version: version.version,
     publishedAt: version.publishedAt.toISOString(),
@@ -45,5 +55,9 @@ export function hashVersion(version: ChainedVersion): string {
     probabilities: { bear, base, bull },
     frameworkHash,
     previousHash,
-  });
+  };
+}
+
+export function hashVersion(version: ChainedVersion): string {
+  return hashDocument(hashedVersion(version));
 }

@@ -37,6 +37,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'analyst-not-found': 'not-found',
   'view-not-found': 'not-found',
   'already-resolved': 'already-resolved',
+  'resolution-not-found': 'not-found',
   'resolution-refused': 'invalid-request',
   'reason-required': 'reason-required',
   'outcome-contradicted': 'outcome-contradicted',

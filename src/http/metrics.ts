@@ -27,6 +27,10 @@ export type Measured = {
   streams: { size: number };
   dropped: DroppedRequests;
   backups: BackupAge | null;
+  /** What signs the transparency log; null if this instance has no key. */
+  signer: { fault: unknown; signed: { size: number } | null } | null;
+  /** Why witnesses did not cosign, by their names. */
+  witnessFaults: ReadonlyMap<string, string>;
   webhooks: {
     outcomes: Readonly<Record<string, number>>;
     backlog: { waiting: number; oldestSeconds: number; disabled: number };
@@ -109,17 +113,9 @@ export function measure(
 }
 
 /** The metrics that are read when they are asked for. */
-function stateOf({
-  pool,
-  cache,
-  limiter,
-  streams,
-  dropped,
-  feed,
-  backups,
-  webhooks,
-  puller,
-}: Measured): (Counter | Gauge)[] {
+function stateOf(measured: Measured): (Counter | Gauge)[] {
+  const { pool, cache, limiter, streams, dropped, feed, backups } = measured;
+  const { webhooks, puller, signer, witnessFaults } = measured;
   // Null is no sample.
   const gauge = (name: string, help: string, value: () => number | null) =>
     new Gauge({
@@ -233,6 +229,21 @@ function stateOf({
       'pull_oldest_success_seconds',
       'Time since the last success of the source whose last success is the oldest, in seconds.',
       () => puller.counts.oldestSuccessSeconds,
+    ),
+    gauge(
+      'log_signing',
+      '1 while the key of this instance signs the transparency log, 0 while it does not. Missing without a key.',
+      () => signer && Number(signer.fault === null),
+    ),
+    gauge(
+      'log_signed_size',
+      'Leaves of the transparency log at the newest checkpoint that this instance signed.',
+      () => signer && (signer.signed?.size ?? 0),
+    ),
+    gauge(
+      'log_witnesses_failing',
+      'Witnesses that did not cosign the last checkpoint that this instance sent them. Missing without a key.',
+      () => signer && witnessFaults.size,
     ),
     gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
     counter('resets', 'How often the ledger went back to an earlier state.', () => feed.resets),

@@ -14,6 +14,7 @@ export const XML_TYPE = 'application/xml' as const;
 export const CSS_TYPE = 'text/css' as const;
 export const JAVASCRIPT_TYPE = 'text/javascript' as const;
 export const NDJSON_TYPE = 'application/x-ndjson' as const;
+export const BINARY_TYPE = 'application/octet-stream' as const;
 export const EVENT_STREAM_TYPE = 'text/event-stream' as const;
 
 /** The media types of reads, each with its Content-Type. */
@@ -30,6 +31,7 @@ export const CONTENT_TYPES = {
   [ATOM_TYPE]: 'application/atom+xml; charset=utf-8',
   [XML_TYPE]: 'application/xml; charset=utf-8',
   [NDJSON_TYPE]: 'application/x-ndjson; charset=utf-8',
+  [BINARY_TYPE]: 'application/octet-stream',
 } as const;
 export type MediaType = keyof typeof CONTENT_TYPES;
 

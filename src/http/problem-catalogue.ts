@@ -1,5 +1,8 @@
+import { RECEIPT_PROBLEMS } from './receipt-problems.ts';
+
 /** Each kind of problem: its status, its title, what it means and how to fix the request. */
 export const PROBLEMS = {
+  ...RECEIPT_PROBLEMS,
   'malformed-request': {
     status: 400,
     title: 'The request cannot be parsed',

@@ -55,12 +55,20 @@ export async function verifyLedger(
 ): Promise<{ versions: number; faults: VersionFault[] }> {
   const verify = async (session: Session) => {
     await session.query('set local statement_timeout = 0');
-    return verifyAll(session);
+    return verifyVersions(session);
   };
   return inTransaction(pool, verify, BEGIN_SNAPSHOT);
 }
 
-async function verifyAll(session: Session): Promise<{ versions: number; faults: VersionFault[] }> {
+/**
+ * As {@link verifyLedger}, in a transaction that sees one snapshot.
+ *
+ * @param onVersions takes the number of versions that were read so far
+ */
+export async function verifyVersions(
+  session: Session,
+  onVersions: (versions: number) => void = () => {},
+): Promise<{ versions: number; faults: VersionFault[] }> {
   // By id, because each row is to be verified: in one transaction an id means one row.
   const frameworks = new LRUCache<number, StoredFramework>({ max: PAGE });
   const faults = new Map<number, VersionFault>();
@@ -82,6 +90,7 @@ async function verifyAll(session: Session): Promise<{ versions: number; faults: 
       before = { outlookId, found };
     }
     versions += rows.length;
+    onVersions(versions);
     if (rows.length < PAGE) break;
   }
   for (const { outlook_id: id, ...fault } of await otherFaults(session)) {

@@ -31,6 +31,13 @@ const ASSETS: Record<string, { type: MediaType; file: URL | string }> = {
   'linked-points.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/linked-points.js') },
 };
 
+/** The text of an asset that a page has inline. */
+export function assetText(name: string): string {
+  const asset = ASSETS[name];
+  if (!asset) throw new Error(`there is no asset ${name}`);
+  return readFileSync(asset.file, 'utf8');
+}
+
 type Asset = { type: MediaType; body: Buffer };
 
 /**

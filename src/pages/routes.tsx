@@ -28,6 +28,7 @@ import { headOf, OutlookPage } from './outlook-page.tsx';
 import { ProblemPage } from './problem-page.tsx';
 import { listPageQuery, momentOf, outlookPageQuery } from './queries.ts';
 import { readOutlookPage } from './read.ts';
+import { verifyPageRoute } from './verify-page.tsx';
 
 export type PageDeps = {
   pool: pg.Pool;
@@ -47,6 +48,7 @@ export function pageRoutes(api: Api, ledger: PageDeps): void {
   answerProblemsAsPages(api, place);
   listRoute(api, ledger, place);
   outlookRoute(api, ledger, place);
+  verifyPageRoute(api, ledger);
   redirectRoutes(api);
 }
 

@@ -1,5 +1,6 @@
 import { expect, vi } from 'vitest';
 import type { TestLedger } from './ledger.ts';
+import { growLog, newSigner, signLog } from './sign-log.ts';
 import { Receiver } from './receiver.ts';
 import { type Recorded, Recorder } from './recorder.ts';
 
@@ -22,11 +23,12 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   await readOutlook(recorder, evidence);
   await useAnalysts(recorder);
   await useKeys(recorder);
+  await readReceipts(recorder, ledger, evidence);
   // While the service listens, it delivers to webhooks, and asks sources whenever their time has come.
   const origin = await ledger.app.listen({ port: 0, host: '127.0.0.1' });
   await useWebhooks(recorder, ledger);
   await readStreams(recorder, origin);
-  await resolve(recorder);
+  await resolve(recorder, ledger);
   await exportLedger(recorder, ledger);
   return recorder.recorded;
 }
@@ -155,6 +157,17 @@ async function readOutlook(run: Run, evidence: string): Promise<void> {
   }
 }
 
+/** Receipts need a signed log: it is signed here as by the instance that holds its key. */
+async function readReceipts(run: Run, { pool }: TestLedger, evidence: string): Promise<void> {
+  await growLog(pool);
+  await signLog(pool, newSigner());
+  await run.record('getVersionReceipt', { path: { version: '2' } });
+  await run.record('getEvidenceReceipt', { path: { id: evidence } });
+  const { subject } = await run.record('getOwnViewReceipt', { as: 'analyst' });
+  const analyst = String(subject).split('/').at(-1) ?? '';
+  await run.record('getViewReceipt', { path: { analyst } });
+}
+
 async function useAnalysts(run: Run): Promise<void> {
   const me = await run.record('getMe', { as: 'analyst' });
   const analyst = (me['analyst'] ?? me) as { id: string };
@@ -226,9 +239,12 @@ async function readStreams(run: Run, origin: string): Promise<void> {
   }
 }
 
-async function resolve(run: Run): Promise<void> {
+async function resolve(run: Run, { pool }: TestLedger): Promise<void> {
   await run.record('resolveOutlook', { body: 'early' });
   await run.record('getResolution');
+  await growLog(pool);
+  await signLog(pool, newSigner());
+  await run.record('getResolutionReceipt');
   await run.record('getScores');
   await run.record('getTrackRecord');
   await run.record('getInstrumentTrackRecord');

@@ -150,6 +150,8 @@ export class Recorder {
     if (typeof value === 'number' && member === 'milliseconds') return 12;
     if (typeof value !== 'string') return value;
     if (member === 'nextPullAt') return value.replace(/T.*/, 'T14:32:00.000Z'); // a little at random
+    if (member === 'vkey') return VKEY;
+    if (value.startsWith('c2sp.org/tlog-proof@v1\n')) return PROOF;
     if (/cursor/i.test(member)) return 'WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd';
     return value
       .replace(RECEIVER, 'https://hooks.desk.example/ledger')
@@ -167,6 +169,8 @@ export class Recorder {
     else if (text.startsWith('olk_'))
       name = `olk_${digest.toString('base64url')}`.slice(0, text.length);
     else if (text.startsWith('whsec_')) name = `whsec_${digest.toString('base64')}`;
+    else if (text.length === 44) name = digest.toString('base64');
+    else if (text.length === 64) name = hex;
     else if (text.length === 36)
       name = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
     else if (text.includes('-')) name = `${text.split('-', 1)[0]}-${name}`;
@@ -191,9 +195,22 @@ const RECEIVER = /http:\/\/127\.0\.0\.1:\d+\/hook/g;
 /** How long a delivery took, in JSON within CSV. */
 const TAKEN = /(?<member>""milliseconds"":)\d+/g;
 
+/** A proof as receipts have it. How many leaves there are differs from run to run. */
+const PROOF = `c2sp.org/tlog-proof@v1
+index 1
+wjHDzZ2oVZbyL9jIGZ2uWCDLyoKyDqHEnh2XoIAMFlo=
+
+ledger.example/log/1
+2
+3hb+ymkfvtPmb3oW5NX0wTVeaUyiUj1I/Az8nuLkrFs=
+
+— ledger.example/log/1 kp/VxBBxJ8pONkb9swXffh7fem2Mbmuyy9Cou+71dJbIwDL7kIjAX//IQFaCCgi0PqHvWjx1+59HkEPzZhJqgO0ofA0=
+`;
+const VKEY = 'ledger.example/log/1+929fd5c4+AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8';
+
 /** UUIDs, hashes, keys, secrets and the ids of events. */
 const RANDOM =
-  /sha256:[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|olk_[\w-]{4,43}|whsec_[\w+/]+=*|\b\d+-[0-9a-f]{8}\b/g;
+  /sha256:[0-9a-f]{64}|[0-9a-f]{64}|[A-Za-z0-9+/]{43}=|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|olk_[\w-]{4,43}|whsec_[\w+/]+=*|\b\d+-[0-9a-f]{8}\b/g;
 
 /** Lists with their first entries and long texts with their beginning: enough to see what they are. */
 function shortened(value: unknown): unknown {

@@ -64,6 +64,10 @@ const OF_PATH: Record<string, { description: string; example: unknown }> = {
   'series/{key}': { description: 'The key of the series.', example: 'us-10y-yield' },
   'keys/{id}': { description: 'The id of the key, which is not the key itself.', example: uuid },
   'webhooks/{id}': { description: 'The id of the webhook.', example: uuid },
+  'log/{generation}': { description: 'The generation of the log.', example: 1 },
+  'tile/{level}': { description: 'The level of the tile.', example: 0 },
+  '{level}/{tile}': { description: 'The tile.', example: 'x001/067.p/8' },
+  'entries/{tile}': { description: 'The bundle.', example: 'x001/067' },
   'problems/{code}': {
     description: 'The last part of the `type` of a problem.',
     example: 'probability-sum',
@@ -76,6 +80,7 @@ const OF_QUERY: Record<string, unknown> = {
   minVersion: 2,
   against: 1,
   version: 2,
+  number: 1,
   instrument: SAMPLE_INSTRUMENT['symbol'],
   minProbability: 0.3,
   maxProbability: 0.5,

@@ -22,6 +22,8 @@ const OF_EVERY_OPERATION: Record<string, readonly ProblemCode[]> = {
 
 const REVISION = ['no-change', 'outlook-closed', 'horizon-ended', 'condition-unanswered'] as const;
 
+const RECEIPT = ['no-signed-log', 'record-altered', 'opening-erased', 'receipt-not-ready'] as const;
+
 /** The problems of single operations besides those above. */
 const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
   createOutlook: ['slug-taken', 'probability-sum'],
@@ -46,8 +48,14 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
     'outcome-contradicted',
     'no-closes',
   ],
+  getCheckpoint: ['no-signed-log'],
   getDrawdown: ['no-closes'],
   getChart: ['no-closes'],
+  ...Object.fromEntries(
+    ['getVersionReceipt', 'getResolutionReceipt', 'getEvidenceReceipt', 'getViewReceipt', 'getOwnViewReceipt'].map(
+      (operation) => [operation, RECEIPT],
+    ),
+  ),
   streamEvents: ['unknown-event', 'too-many-streams'],
   streamOutlookEvents: ['unknown-event', 'too-many-streams'],
 };

@@ -203,6 +203,7 @@ function headersOf(status: string, content: Record<string, Media>, operation: Co
   const { operationId, method, isList, isUnlimited } = operation;
   const isStream = EVENT_STREAM_TYPE in content;
   const isVersion = VERSIONS.test(operationId);
+  const isReceipt = operationId.endsWith('Receipt');
   // The item that the outlook has already.
   const isImported = status === '200' && operationId === 'addEvidence';
   // The body of a POST with the status 200 is not a representation of its URL.
@@ -213,7 +214,9 @@ function headersOf(status: string, content: Record<string, Media>, operation: Co
     ...(hasETag && !isStream && { ETag: header('ETag') }),
     ...((status === '201' || isImported) && { Location: header('Location') }),
     ...((isList || isVersion) && { Link: header('Link') }),
-    ...((CSV_TYPE in content || NDJSON_TYPE in content) && { 'Content-Disposition': header('ContentDisposition') }),
+    ...((CSV_TYPE in content || NDJSON_TYPE in content || isReceipt) && {
+      'Content-Disposition': header('ContentDisposition'),
+    }),
     ...(method === 'get' &&
       !isStream && { Age: header('Age'), 'Cache-Status': header('CacheStatus') }),
   };

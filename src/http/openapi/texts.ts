@@ -22,6 +22,10 @@ export const TAGS = [
   { name: 'Export', description: 'Everything in one response.' },
   { name: 'Instruments', description: 'The indices, shares and other things that outlooks cover.' },
   {
+    name: 'Log',
+    description: 'A transparency log of all writes, which anybody can check with tools that exist.',
+  },
+  {
     name: 'Keys',
     description: 'API keys and the audit trail, for admins; and whose key you have, for every key.',
   },
@@ -98,6 +102,7 @@ export const STATUS_TEXTS: Record<string, string> = {
   406: 'The `Accept` header excludes every available media type.',
   408: 'The request took too long to arrive.',
   409: 'The request conflicts with the current state.',
+  410: 'Erased.',
   412: 'The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag.',
   413: 'The body exceeds the limit: 1 MiB, or 4 MiB for observations.',
   415: 'The content type or the content coding is not supported.',

@@ -32,8 +32,8 @@ export const hasExpired = ({ expiresAt }: CacheEntry): boolean =>
  */
 export function resourceOf(request: FastifyRequest): string {
   const params = request.params as Record<string, unknown>;
-  const path = (request.routeOptions.url ?? '').replace(/:(\w+)/g, (_, name: string) =>
-    encodeURIComponent(String(params[name])),
+  const path = (request.routeOptions.url ?? '').replace(/:(\w+)|\*/g, (rest, name?: string) =>
+    encodeURIComponent(String(params[name ?? rest])),
   );
   const query = Object.entries(request.query as object)
     .filter(([, value]) => value !== undefined)

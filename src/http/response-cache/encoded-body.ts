@@ -32,6 +32,10 @@ export type ResponseDraft = {
   headers?: Readonly<Record<string, string>>;
   /** How long it may be cached, in milliseconds, if events do not report everything that makes it stale. */
   maxAge?: number;
+  /** Whether it is open to everyone, even where reads need a key. */
+  isOpen?: boolean;
+  /** Whether compression would save nothing, as with hashes. Pictures count without saying so. */
+  isIncompressible?: boolean;
   /** Whether the cache leaves it out, because hardly anyone will ask for it again. */
   skipsCache?: boolean;
 };
@@ -48,6 +52,8 @@ export type EncodedBody = {
 export type CachedResponse = {
   readonly digest: string;
   readonly type: string;
+  /** Whether it is sent uncompressed to all who take that. */
+  readonly isIncompressible: boolean;
   /** Fields of a 200 only. */
   readonly contentFields: readonly string[];
   /** Fields of a 200 and of a 304. */
@@ -65,10 +71,11 @@ export const WORTH_COMPRESSING = 1_024;
 /** Encodes a draft into the bytes and header fields that are sent. */
 export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedResponse {
   const { body, freshness, type = JSON_TYPE, link, linkMayChange, headers = {} } = draft;
+  const isKeyed = requiresKey && !draft.isOpen;
   const vary = [
     ...(draft.hasAlternatives ? ['Accept'] : []),
     'Accept-Encoding',
-    requiresKey ? 'Authorization' : 'Origin',
+    isKeyed ? 'Authorization' : 'Origin',
   ];
   const linkFields = link === undefined ? [] : ['link', link];
   const everyResponse: Record<string, string> = { ...RESPONSE_HEADERS.every };
@@ -80,7 +87,7 @@ export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedR
   contentFields.push(...Object.entries(everyResponse).flat());
   const fields = [
     'cache-control',
-    cacheControlOf(freshness, requiresKey),
+    cacheControlOf(freshness, isKeyed),
     'vary',
     vary.join(', '),
     ...(linkMayChange ? linkFields : []),
@@ -89,6 +96,7 @@ export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedR
   const response = {
     digest: draft.digest ?? digestOf(bytes),
     type: CONTENT_TYPES[type],
+    isIncompressible: draft.isIncompressible ?? type === PNG_TYPE,
     contentFields,
     fields,
   };
@@ -157,10 +165,13 @@ export async function bodyOf(
   return bodies[coding];
 }
 
-function codingOf({ bodies, type }: CachedResponse, preference: CodingPreference): Coding {
+function codingOf(
+  { bodies, isIncompressible }: CachedResponse,
+  preference: CodingPreference,
+): Coding {
   if (preference.refusesIdentity) return preference.coding;
   const isSmall = bodies.identity.bytes.length < WORTH_COMPRESSING;
-  return isSmall || type === PNG_TYPE ? 'identity' : preference.coding; // PNG is compressed already
+  return isSmall || isIncompressible ? 'identity' : preference.coding;
 }
 
 const brotli = promisify<Buffer, object, Buffer>(brotliCompress);

@@ -50,6 +50,12 @@ export const events = pgTable(
     index('events_placed_of_outlook')
       .on(t.outlookId, t.position)
       .where(sql`${t.position} is not null`),
+    // For receipts: the event of an item of evidence, a view or a resolution among an outlook's many revisions.
+    index('events_of_records')
+      .on(t.outlookId, t.kind)
+      .where(
+        sql`${t.kind} in ('evidence.added', 'view.published', 'view.withdrawn', 'outlook.resolved', 'outlook.reopened')`,
+      ),
     // For the last event that readers follow.
     uniqueIndex('events_public')
       .on(t.position)

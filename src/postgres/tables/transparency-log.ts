@@ -4,6 +4,7 @@ import {
   boolean,
   check,
   foreignKey,
+  index,
   integer,
   pgSequence,
   pgTable,
@@ -37,6 +38,10 @@ export const rowDigests = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.writeId, t.number] }),
+    // For the receipts of what is older than the log.
+    index('row_digests_found')
+      .using('gin', t.keys)
+      .where(sql`${t.operation} = 'found'`),
     check('row_digests_operation', sql`${t.operation} in ('insert', 'update', 'delete', 'found')`),
     check(
       'row_digests_lengths',
@@ -96,12 +101,12 @@ export const logGenerations = pgTable(
           and num_nonnulls(${t.previousSize}, ${t.previousRoot}, ${t.salt}, ${t.content}, ${t.commitment}) = 0
         else ${t.generation} > 1
           and num_nulls(${t.previousSize}, ${t.previousRoot}, ${t.salt}, ${t.content}, ${t.commitment}) = 0
-          and ${t.afterPosition} between 0 and ${t.previousSize} and length(${t.previousRoot}) = 32
+          and ${t.afterPosition} >= 0 and ${t.previousSize} >= 0 and length(${t.previousRoot}) = 32
           and length(${t.salt}) = 32 and length(${t.commitment}) = 32 end`,
     ),
     check('log_generations_tree', sql`${t.size} >= 0 and length(${t.root}) = 32`),
     // A line of a checkpoint, and a name of a key: without spaces and `+`.
-    check('log_generations_name', sql`${t.origin} ~ '^[!-*,-~]{1,500}$'`),
+    check('log_generations_name', sql`${t.origin} ~ '^[!-*,-~]{1,255}$'`),
   ],
 );
 
@@ -138,6 +143,8 @@ export const logCheckpoints = pgTable(
     root: bytea('root').notNull(),
     // With the signatures of the log.
     note: text('note').notNull(),
+    // The verifier keys of those, the current one first.
+    vkeys: text('vkeys').array().notNull(),
     signedAt: timestamptz('signed_at').notNull(),
   },
   (t) => [

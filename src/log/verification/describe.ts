@@ -1,0 +1,39 @@
+import type { Session } from '../../postgres/pool.ts';
+import type { RowFault } from './faults.ts';
+
+/** A sentence about a fault: the table, the first row, what is wrong with it, how many more there are, and its event. */
+export async function describeFault(session: Session, fault: RowFault): Promise<string> {
+  const { relation, key, count } = fault;
+  const more = count === 1 ? '' : ` (and ${count - 1} more)`;
+  const event = fault.writeId === null ? null : await readEvent(session, fault.writeId);
+  const source = event === null ? '' : ` It was written with ${event}.`;
+  return `${relation}: ${await labelOf(session, relation, key)} ${fault.fault}${more}.${source}`;
+}
+
+/** A primary key with the names of its columns, such as `outlook_id 3, version 2`. */
+async function labelOf(session: Session, relation: string, key: string): Promise<string> {
+  const { rows } = await session.query<{ name: string }>(
+    'select k.name from to_regclass($1) as r (relation), key_columns(r.relation) as k order by k.number',
+    [`public.${relation}`],
+  );
+  const values = rows.length > 1 ? key.split(',') : [key];
+  return values.map((value, at) => (rows[at] ? `${rows[at].name} ${value}` : value)).join(', ');
+}
+
+/** The first event of a write: its position, and what the log says that it is about. */
+async function readEvent(session: Session, writeId: number): Promise<string | null> {
+  const { rows } = await session.query<{
+    id: number;
+    position: number | null;
+    kind: string;
+    subject: string | null;
+  }>(
+    `select e.id, e.position, e.kind, o.content::json->>'subject' as subject
+       from openings o join events e on e.id = o.event_id where o.write_id = $1 order by e.id limit 1`,
+    [writeId],
+  );
+  if (!rows[0]) return null;
+  const { position, kind, subject } = rows[0];
+  const place = position === null ? 'an event without a position yet' : `event ${position}`;
+  return `${place} (${kind}${subject === null ? '' : ` of ${subject}`})`;
+}

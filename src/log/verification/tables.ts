@@ -1,0 +1,53 @@
+/** A table whose rows the log digests. Rows of an append-only one never change and are never deleted. */
+export type DigestedTable = { relation: string; isAppendOnly: boolean; condition?: string };
+
+const APPEND_ONLY = [
+  'analyst_identities',
+  'analysts',
+  'condition_answers',
+  'condition_changes',
+  'condition_comparisons',
+  'condition_evidence',
+  'drawdown_changes',
+  'drawdown_labels',
+  'erased_openings',
+  'erasures',
+  'events',
+  'evidence',
+  'evidence_claims',
+  'forecast_buckets',
+  'forecast_leads',
+  'forecast_sums',
+  'forecasters',
+  'frameworks',
+  'headwinds',
+  'invalidation_conditions',
+  'log_generations',
+  'observations',
+  'outlook_versions',
+  'outlooks',
+  'resolution_contradictions',
+  'resolution_evidence',
+  'resolutions',
+  'scenarios',
+  'series',
+  'version_evidence',
+  'version_views',
+  'views',
+];
+const CHANGING = ['api_keys', 'instruments', 'series_sources', 'webhooks'];
+
+/**
+ * All of them, sorted by name. The list is the verification's own: a database's owner could drop the triggers and functions of
+ * a table.
+ */
+export const DIGESTED_TABLES: readonly DigestedTable[] = [
+  ...APPEND_ONLY.map((relation) => ({ relation, isAppendOnly: true })),
+  ...CHANGING.map((relation) => ({ relation, isAppendOnly: false })),
+  {
+    relation: 'audit_entries',
+    isAppendOnly: true,
+    // Refusals of unknown callers are deleted some days later.
+    condition: `kind = 'write' or analyst_id is not null or credential is not null`,
+  },
+].toSorted((a, b) => (a.relation < b.relation ? -1 : 1));

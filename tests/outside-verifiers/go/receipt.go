@@ -1,0 +1,137 @@
+package main
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// More than any tile, bundle, checkpoint or receipt of these tests has.
+const largest = 64 << 20
+
+func readAll(from io.Reader) ([]byte, error) {
+	read, err := io.ReadAll(io.LimitReader(from, largest+1))
+	if err == nil && len(read) > largest {
+		err = errors.New("too large")
+	}
+	return read, err
+}
+
+type receipt struct {
+	Subject string `json:"subject"`
+	Event   string `json:"event"`
+	Salt    []byte `json:"salt"`
+	Proof   string `json:"proof"`
+	Rows    []struct {
+		Index int64    `json:"index"`
+		Salt  []byte   `json:"salt"`
+		Text  string   `json:"text"`
+		Proof [][]byte `json:"proof"`
+	} `json:"rows"`
+}
+
+type event struct {
+	Kind    string `json:"kind"`
+	Subject string `json:"subject"`
+	Rows    struct {
+		Count int64  `json:"count"`
+		Root  []byte `json:"root"`
+	} `json:"rows"`
+}
+
+// judgeReceipt opens the commitment, and verifies the inclusion of its entry and of each row that the receipt shows.
+func judgeReceipt(file, vkey string, witnesses []string) (any, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var shown receipt
+	if err := json.Unmarshal(text, &shown); err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, shown.Salt)
+	mac.Write([]byte(shown.Event))
+	entry := fmt.Sprintf(`{"v":1,"commitment":"%s"}`, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	policy, err := policyOf(vkey, witnesses)
+	if err != nil {
+		return nil, err
+	}
+	if err := torchwood.VerifyProof(policy, tlog.RecordHash([]byte(entry)), []byte(shown.Proof)); err != nil {
+		return nil, err
+	}
+	var opened event
+	if err := json.Unmarshal([]byte(shown.Event), &opened); err != nil {
+		return nil, err
+	}
+	for _, row := range shown.Rows {
+		hash := tlog.RecordHash(append(append([]byte{}, row.Salt...), row.Text...))
+		var proof tlog.RecordProof
+		for _, one := range row.Proof {
+			if len(one) != tlog.HashSize {
+				return nil, errors.New("a hash of a row's proof has not 32 bytes")
+			}
+			proof = append(proof, tlog.Hash(one))
+		}
+		if len(opened.Rows.Root) != tlog.HashSize {
+			return nil, errors.New("the root of the rows has not 32 bytes")
+		}
+		if err := tlog.CheckRecord(proof, opened.Rows.Count, tlog.Hash(opened.Rows.Root), row.Index, hash); err != nil {
+			return nil, fmt.Errorf("row %d: %w", row.Index, err)
+		}
+	}
+	return map[string]any{
+		"kind": opened.Kind, "subject": opened.Subject, "rows": len(shown.Rows), "witnesses": len(witnesses),
+	}, nil
+}
+
+func policyOf(vkey string, witnesses []string) (torchwood.Policy, error) {
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, err
+	}
+	policies := []torchwood.Policy{torchwood.SingleVerifierPolicy(verifier), torchwood.OriginPolicy(verifier.Name())}
+	for _, witness := range witnesses {
+		cosigner, err := torchwood.NewCosignatureVerifier(witness)
+		if err != nil {
+			return nil, fmt.Errorf("witness %s: %w", witness, err)
+		}
+		policies = append(policies, torchwood.SingleVerifierPolicy(cosigner))
+	}
+	return torchwood.ThresholdPolicy(len(policies), policies...), nil
+}
+
+// judgeCosigned opens a checkpoint by the log's key and a witness's, and says when the witness cosigned.
+func judgeCosigned(file, vkey, witness string) (any, error) {
+	signed, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	cosigner, err := torchwood.NewCosignatureVerifier(witness)
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err := openCheckpoint(signed, vkey, cosigner)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := note.Open(signed, note.VerifierList(cosigner))
+	if err != nil {
+		return nil, err
+	}
+	seconds, err := torchwood.CosignatureTimestamp(opened.Sigs[0])
+	if err != nil {
+		return nil, err
+	}
+	name, _, _ := strings.Cut(witness, "+")
+	return map[string]any{"size": checkpoint.N, "witness": name, "seconds": seconds}, nil
+}
