@@ -124,7 +124,7 @@ const ACTS: [string, Content['kind'], string, string | null, () => Promise<unkno
     'webhook.changed',
     '/v1/webhooks/',
     'admin desk',
-    () => send('PATCH', `/v1/webhooks/${hook.id}`, 'admin', { enabled: false }),
+    () => send('PATCH', `/v1/webhooks/${hook.id}`, 'admin', { url: 'https://hooks.example/y' }),
   ],
   [
     'the end of it',
