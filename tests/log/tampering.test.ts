@@ -389,8 +389,8 @@ const tamperings: Record<string, Tampering[]> = {
     ],
     [
       'the order of two events',
-      `update events set position = -1 where position = 5; update events set position = 5 where position = 6;
-       update events set position = 6 where position = -1`,
+      `update events set log_position = -1 where coalesce(log_position, position) = 5; update events set log_position = 5 where coalesce(log_position, position) = 6;
+       update events set log_position = 6 where log_position = -1`,
       ['events is not what its leaf in the log says'],
     ],
     [
@@ -455,7 +455,7 @@ describe.each(Object.keys(tamperings))('%s', (kind) => {
 
 test('a fault names its first row, how many more there are, and the event that wrote it', async () => {
   const { rows } = await ledger.pool.query<{ id: string; position: number }>(
-    `select v.id, e.position from evidence v join events e on e.data->>'id' = v.id::text order by v.id::text collate "C"`,
+    `select v.id, coalesce(e.log_position, e.position) as position from evidence v join events e on e.data->>'id' = v.id::text order by v.id::text collate "C"`,
   );
   const { sentences } = await verifyAfter(`update evidence set headline = 'Never said'`);
   expect(sentences).toEqual([
@@ -536,7 +536,7 @@ describe('a ledger that was rewritten consistently, and signed again', () => {
   /** Rebuilds the only tile, and signs the new tree. */
   async function signAgain(): Promise<TreeHead> {
     const { rows } = await session.query<{ commitment: Buffer }>(
-      'select commitment from openings o join events e on e.id = o.event_id where e.position <= (select size from log_generations) order by e.position',
+      'select commitment from openings o join events e on e.id = o.event_id where coalesce(e.log_position, e.position) <= (select size from log_generations) order by coalesce(e.log_position, e.position)',
     );
     const leaves = rows.map(({ commitment }) => hashLeaf(entryOf(commitment)));
     const head = { origin: ORIGIN, size: leaves.length, root: rootOf(leaves) };
