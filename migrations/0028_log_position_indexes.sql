@@ -1,4 +1,4 @@
--- Runs with the release of migration 0018 and later.
+-- Runs with the release of migration 0026 and later.
 -- Runs outside a transaction.
 DROP INDEX CONCURRENTLY IF EXISTS public.events_in_log;
 --> statement-breakpoint

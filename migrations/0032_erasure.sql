@@ -1,4 +1,4 @@
--- Runs with the release of migration 0018 and later.
+-- Runs with the release of migration 0026 and later.
 -- Erases the name of an analyst. A row in erasures, which only the owner of the tables may add, does all of it: the name is
 -- replaced wherever the ledger stores it, and openings and digests that hold it lose their salts. What the openings said beside
 -- the name moves to erased_openings, whose rows have a leaf of their own.

@@ -1,4 +1,4 @@
--- Runs with the release of migration 0018 and later.
+-- Runs with the release of migration 0026 and later.
 -- The forecasts that a resolution scores, apart from what sums them up: `npm run verify` derives them again.
 CREATE FUNCTION forecasts_of(outlook outlooks, resolution resolutions) RETURNS TABLE (
   source text, analyst_id uuid, bear_bps bigint, base_bps bigint, bull_bps bigint, from_ms bigint, to_ms bigint, w float8,
