@@ -54,13 +54,13 @@ test(`verify reads ${EVENTS} events in minutes, and its memory stays flat`, asyn
 async function verify(url: string) {
   const program = run('commands/verify.js', [], databaseSettings(url));
   let peak = 0;
-  let isRunning = true;
-  const ended = program.ended.finally(() => (isRunning = false));
-  while (isRunning) {
-    peak = Math.max(peak, residentOf(program.pid) ?? 0);
-    await Promise.race([ended, delay(100)]);
-  }
-  const { code } = await ended;
+  const isRunning = (pid: number) => {
+    const now = residentOf(pid);
+    peak = Math.max(peak, now ?? 0);
+    return now !== null;
+  };
+  while (isRunning(program.pid)) await Promise.race([program.ended, delay(100)]);
+  const { code } = await program.ended;
   console.info(`${program.stderr()}${program.stdout()}peak memory of the process: ${peak} MiB`);
   return { code, stdout: program.stdout(), peak };
 }
@@ -68,7 +68,8 @@ async function verify(url: string) {
 function residentOf(pid: number): number | null {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    return Math.round(Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024);
+    const [, kilobytes] = /VmHWM:\s+(\d+) kB/.exec(status) ?? [];
+    return kilobytes === undefined ? null : Math.round(Number(kilobytes) / 1024);
   } catch {
     return null; // it has ended
   }
