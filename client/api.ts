@@ -568,6 +568,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/outlooks/{slug}/versions/{version}/receipt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the receipt of a version
+         * @description Proves a version without this service, also years later: what was published, by whom, when, and that a signed checkpoint of the transparency log covers it. With cosignatures of witnesses it proves since when it has been on record. The receipt of a version that published a framework has its rows as well. A receipt that you saved stays valid; a later one may have more cosignatures.
+         */
+        get: operations["getVersionReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/resolution/receipt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the receipt of a resolution
+         * @description Proves a resolution, or a reopening, with the evidence that it cites. See the receipt of a version.
+         */
+        get: operations["getResolutionReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/evidence/{id}/receipt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the receipt of an item of evidence
+         * @description Proves an item of evidence with its claims. See the receipt of a version.
+         */
+        get: operations["getEvidenceReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/views/{analyst}/receipt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the receipt of an analyst's view
+         * @description Proves a version of an analyst's view, or its withdrawal. See the receipt of a version.
+         */
+        get: operations["getViewReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/views/me/receipt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the receipt of your own view
+         * @description Proves a version of the view of the analyst whom the key belongs to. See the receipt of a version.
+         */
+        get: operations["getOwnViewReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/outlooks/{slug}/expected-outcome": {
         parameters: {
             query?: never;
@@ -1243,6 +1343,86 @@ export interface paths {
          * @description What the `type` of a problem means and how to fix the request.
          */
         get: operations["getProblemType"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the state of the transparency log
+         * @description Every write is a leaf of a Merkle tree (RFC 6962), so that nobody can change or delete it unseen, not even the owner of the database. The tree is served as c2sp.org/tlog-tiles describes, under `/log/{generation}`. A new generation starts only after the ledger lost leaves that were signed.
+         */
+        get: operations["getLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/log/{generation}/checkpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the log's newest checkpoint
+         * @description The size and the root hash of the tree, signed by the log: a checkpoint as c2sp.org/tlog-checkpoint describes it, without extension lines. It is at most a second older than the tree. While the log changes its key, it has the signatures of both; ignore those of keys that you do not know. It also has the cosignatures (c2sp.org/tlog-cosignature) of witnesses that have cosigned this size. A generation that another one followed keeps its last checkpoint. Without a signed checkpoint, the response is 404 (`no-signed-log`).
+         */
+        get: operations["getCheckpoint"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/log/{generation}/tile/{level}/{tile}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a tile of the log's tree
+         * @description Hashes of the log's Merkle tree (RFC 6962), from which any proof can be computed. Full tiles never change. A tile that is not full yet has a width from 1 to 255, and a wider one begins with the same bytes; ask for the width that a checkpoint leads to. Whatever the newest checkpoint does not cover is a 404.
+         */
+        get: operations["getLogTile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/log/{generation}/tile/entries/{tile}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read entries of the log
+         * @description The entries whose hashes the tile of level 0 with the same number has. Each is the JSON `{"v":1,"commitment":"…"}`: the HMAC-SHA-256 of an event under a salt, which its receipt discloses. Full tiles never change. A tile that is not full yet has a width from 1 to 255, and a wider one begins with the same bytes; ask for the width that a checkpoint leads to. Whatever the newest checkpoint does not cover is a 404.
+         */
+        get: operations["getLogEntries"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3077,6 +3257,40 @@ export interface components {
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
         };
+        /** @description A generation of the log: a tree of its own. */
+        LogGeneration: {
+            /** Format: int32 */
+            generation: number;
+            /** @description The origin of its checkpoints. It never changes. */
+            origin: string;
+            /** Format: date-time */
+            startedAt: string;
+            /** @description How many leaves of the generation before it this generation still stands by; null for the first one. */
+            agreedSize: number | null;
+            /** @description What leaf 0 commits to; null for the first generation, whose leaf 0 is an event. */
+            statement: components["schemas"]["LogStatement"] | null;
+        };
+        /** @description What started a generation of the log. */
+        LogStatement: {
+            /** @description Canonical JSON (RFC 8785) that says why the generation started. */
+            event: string;
+            /**
+             * Format: base64
+             * @description The key of the HMAC-SHA-256 whose result is the commitment of leaf 0.
+             */
+            salt: string;
+        };
+        /** @description Who cosigns checkpoints of the log. */
+        LogWitness: {
+            /** @description The name of its key. */
+            name: string;
+            /** @description Its verifier key (c2sp.org/tlog-cosignature). */
+            vkey: string;
+            /** @description The size of the newest tree that it cosigned; null if it cosigned none. */
+            size: number | null;
+            /** @description When it did so, by its own clock. */
+            cosignedAt: string | null;
+        };
         /** @description Who sent the request. */
         Me: {
             /** @description The author of what is written with this key or token. */
@@ -3851,6 +4065,74 @@ export interface components {
              * @description Days without a new value. 0 if the server said that the file is the same.
              */
             unchanged: number;
+        };
+        /** @description Proves a record offline, without the service: what was written, by whom and when, and that a signed checkpoint of the transparency log covers it. */
+        Receipt: {
+            /**
+             * Format: int32
+             * @description The version of the format, 1.
+             */
+            v: number;
+            /**
+             * @description The path of the record, as the event names it.
+             * @example /v1/outlooks/russell-2000-downside/versions/2
+             */
+            subject: string;
+            /** @description The name of the log, as the first line of its checkpoints has it. */
+            origin: string;
+            /**
+             * Format: int32
+             * @description The generation of the log, under /log/{generation}/.
+             */
+            generation: number;
+            /** @description What the entry commits to, as canonical JSON (RFC 8785): what was done (`kind`, `subject`), by whom (`by`), when (`at`), and the root over the rows that were written (`rows`). Hash this text as it is. */
+            event: string;
+            /** @description The key of the commitment, 32 bytes in base64. The commitment is the HMAC-SHA-256 of `event` in UTF-8 under this key, and the entry of the log is `{"v":1,"commitment":"<base64>"}`. */
+            salt: string;
+            rows: components["schemas"]["ReceiptRow"][];
+            /** @description The proof that the log has the entry (c2sp.org/tlog-proof@v1): its index, its inclusion proof, and a checkpoint with the signature of the log and those of its witnesses. */
+            proof: string;
+            /** @description Empty, unless the record is older than the log. Its rows were then digested later than they were written, and these entries say when. */
+            laterEntries: components["schemas"]["ReceiptEntry"][];
+            /** @description Of a version, the texts that its hashes are of; otherwise empty. */
+            documents: components["schemas"]["ReceiptDocument"][];
+            /** @description The log's verifier key (c2sp.org/signed-note), as this service names it. Verify with a key that you noted earlier or got from elsewhere. */
+            vkey: string;
+            /** @description The verifier keys of the witnesses that the service asks for cosignatures. */
+            witnesses: string[];
+            /** @description The names of those that have not cosigned the checkpoint. */
+            missingWitnesses: string[];
+        };
+        /** @description The words behind a hash of the version. */
+        ReceiptDocument: {
+            /** @enum {string} */
+            of: "version" | "framework";
+            /** @description Canonical JSON (RFC 8785). Its SHA-256 is the `hash` of the version, or the `frameworkHash` that the version has. */
+            json: string;
+        };
+        /** @description An entry of the log that vouches for rows of the record, although another act wrote them. It is verified as the receipt itself is. */
+        ReceiptEntry: {
+            /** @description What the entry commits to, as canonical JSON (RFC 8785): what was done (`kind`, `subject`), by whom (`by`), when (`at`), and the root over the rows that were written (`rows`). Hash this text as it is. */
+            event: string;
+            /** @description The key of the commitment, 32 bytes in base64. The commitment is the HMAC-SHA-256 of `event` in UTF-8 under this key, and the entry of the log is `{"v":1,"commitment":"<base64>"}`. */
+            salt: string;
+            rows: components["schemas"]["ReceiptRow"][];
+            /** @description The proof that the log has the entry (c2sp.org/tlog-proof@v1): its index, its inclusion proof, and a checkpoint with the signature of the log and those of its witnesses. */
+            proof: string;
+        };
+        /** @description A row that the act wrote. */
+        ReceiptRow: {
+            /**
+             * Format: int32
+             * @description The place of the row among all rows that the transaction wrote, from 0.
+             */
+            index: number;
+            /** @description The salt of this row, 32 bytes in base64. */
+            salt: string;
+            /** @description The row as canonical JSON (RFC 8785): `{"row": {…}, "table": "…"}`. Values are texts as PostgreSQL writes them, in UTC; columns without a value are left out. */
+            text: string;
+            /** @description The inclusion proof of the row (RFC 9162, section 2.1.3) in the tree with the root and the count that `event` gives in `rows`. The leaf hash is the SHA-256 of a zero byte, the salt and the text in UTF-8. */
+            proof: string[];
         };
         /** @description The result of sending observations. */
         Recorded: {
@@ -4807,6 +5089,38 @@ export interface components {
             /** @description The lead times at which a forecast was current, from 1 down to 0. */
             leadTimes: components["schemas"]["LeadTime"][];
         };
+        /** @description The log, and its newest tree. */
+        TransparencyLog: {
+            /**
+             * Format: int32
+             * @description The newest generation, the only one that grows.
+             */
+            generation: number;
+            /** @description The origin of its checkpoints. */
+            origin: string;
+            /**
+             * Format: int32
+             * @description How many leaves the tree has: of the newest checkpoint, if the log is signed.
+             */
+            size: number;
+            /**
+             * Format: base64
+             * @description The root of the tree of that size.
+             */
+            root: string;
+            /** @description Whether there is a signed checkpoint. */
+            signed: boolean;
+            /** @description Where the newest checkpoint is. */
+            checkpoint: string | null;
+            /** @description The verifier key of the newest checkpoint. Compare it with one that you have from elsewhere: whoever controls this service controls this answer. */
+            vkey: string | null;
+            /** @description Who cosigns checkpoints of this log. */
+            witnesses: components["schemas"]["LogWitness"][];
+            /** @description All generations, oldest first. */
+            generations: components["schemas"]["LogGeneration"][];
+            /** @description When the rows from before the log were first digested: for them, the log says what they were then. Null if there were none, or they are being digested. */
+            rowsFirstDigestedAt: string | null;
+        };
         /** @description A version as a list item. */
         VersionEntry: {
             /** Format: int32 */
@@ -5439,6 +5753,9 @@ export type Jump = components['schemas']['Jump'];
 export type Key = components['schemas']['Key'];
 export type KeyInput = components['schemas']['KeyInput'];
 export type LeadTime = components['schemas']['LeadTime'];
+export type LogGeneration = components['schemas']['LogGeneration'];
+export type LogStatement = components['schemas']['LogStatement'];
+export type LogWitness = components['schemas']['LogWitness'];
 export type Me = components['schemas']['Me'];
 export type MeanScore = components['schemas']['MeanScore'];
 export type Metric = components['schemas']['Metric'];
@@ -5483,6 +5800,10 @@ export type PublishedConsensus = components['schemas']['PublishedConsensus'];
 export type PublishedView = components['schemas']['PublishedView'];
 export type PullFailure = components['schemas']['PullFailure'];
 export type PullSuccess = components['schemas']['PullSuccess'];
+export type Receipt = components['schemas']['Receipt'];
+export type ReceiptDocument = components['schemas']['ReceiptDocument'];
+export type ReceiptEntry = components['schemas']['ReceiptEntry'];
+export type ReceiptRow = components['schemas']['ReceiptRow'];
 export type Recorded = components['schemas']['Recorded'];
 export type RecordedOutcome = components['schemas']['RecordedOutcome'];
 export type Reference = components['schemas']['Reference'];
@@ -5532,6 +5853,7 @@ export type ThresholdChance = components['schemas']['ThresholdChance'];
 export type Ticker = components['schemas']['Ticker'];
 export type TickerInput = components['schemas']['TickerInput'];
 export type TrackRecord = components['schemas']['TrackRecord'];
+export type TransparencyLog = components['schemas']['TransparencyLog'];
 export type VersionEntry = components['schemas']['VersionEntry'];
 export type VersionEventData = components['schemas']['VersionEventData'];
 export type VersionScores = components['schemas']['VersionScores'];
@@ -5654,13 +5976,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "publishedAt": "2026-11-23T16:01:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:c96534d88fcd8a89c55e0d2845a202ccbd23f8c28d49f71701e4c2771db1e736",
+                     *       "hash": "sha256:0d75ff644e016da1d0d027fbcacde5c9adddf8b4c554d0a91fe773763d30f0b0",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -5690,9 +6012,9 @@ export interface operations {
                      *         "number": 1,
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
-                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "knownAt": "2026-11-23T16:09:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
-                     *         "resolvedAt": "2026-11-23T15:44:00.000Z"
+                     *         "resolvedAt": "2026-11-23T16:09:00.000Z"
                      *       },
                      *       "continues": null,
                      *       "continuedBy": null,
@@ -5875,7 +6197,7 @@ export interface operations {
                     /**
                      * @example # Russell 2000: the case for more downside
                      *
-                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 14:44 UTC by admin desk.*
+                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 15:01 UTC by admin desk.*
                      *
                      *     ![Bear 38%, Base 40%, Bull 22%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4\&format=png\&scale=2)
                      *
@@ -6071,7 +6393,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:01:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -6116,7 +6438,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 1,
-                     *           "publishedAt": "2026-11-23T14:35:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:52:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -6149,8 +6471,8 @@ export interface operations {
                     };
                     /**
                      * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt
-                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,
-                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:35:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
+                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T15:01:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,
+                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:52:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
                      */
                     "text/csv": string;
                 };
@@ -6242,7 +6564,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 1,
-                     *       "publishedAt": "2026-11-23T14:35:00.000Z",
+                     *       "publishedAt": "2026-11-23T14:52:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -6538,7 +6860,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:01:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -6856,13 +7178,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T15:36:00.000Z",
+                     *       "publishedAt": "2026-11-23T16:01:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:c96534d88fcd8a89c55e0d2845a202ccbd23f8c28d49f71701e4c2771db1e736",
+                     *       "hash": "sha256:0d75ff644e016da1d0d027fbcacde5c9adddf8b4c554d0a91fe773763d30f0b0",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -7182,7 +7504,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 3,
-                     *       "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *       "publishedAt": "2026-11-23T14:51:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -7495,7 +7817,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:01:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -7518,7 +7840,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 3,
-                     *           "publishedAt": "2026-11-23T14:34:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:51:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -7550,8 +7872,8 @@ export interface operations {
                     };
                     /**
                      * @example version,publishedAt,author.id,author.name,rationale,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull
-                     *     4,2026-11-23T14:44:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22
-                     *     3,2026-11-23T14:34:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
+                     *     4,2026-11-23T15:01:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22
+                     *     3,2026-11-23T14:51:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
                      */
                     "text/csv": string;
                 };
@@ -7999,7 +8321,7 @@ export interface operations {
                      *       },
                      *       "to": {
                      *         "version": 2,
-                     *         "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *         "publishedAt": "2026-11-23T14:50:00.000Z",
                      *         "author": {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
@@ -8194,7 +8516,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:50:00.000Z",
                      *           "bear": 0.35,
                      *           "base": 0.4,
                      *           "bull": 0.25
@@ -8206,9 +8528,9 @@ export interface operations {
                     /**
                      * @example version,publishedAt,bear,base,bull
                      *     1,2026-11-20T16:00:00.000Z,0.3,0.45,0.25
-                     *     2,2026-11-23T14:33:00.000Z,0.35,0.4,0.25
-                     *     3,2026-11-23T14:34:00.000Z,0.35,0.4,0.25
-                     *     4,2026-11-23T14:44:00.000Z,0.38,0.4,0.22
+                     *     2,2026-11-23T14:50:00.000Z,0.35,0.4,0.25
+                     *     3,2026-11-23T14:51:00.000Z,0.35,0.4,0.25
+                     *     4,2026-11-23T15:01:00.000Z,0.38,0.4,0.22
                      */
                     "text/csv": string;
                 };
@@ -8510,11 +8832,11 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "addedAt": "2026-11-23T14:31:00.000Z",
+                     *           "addedAt": "2026-11-23T14:48:00.000Z",
                      *           "moved": [
                      *             {
                      *               "version": 2,
-                     *               "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *               "publishedAt": "2026-11-23T14:50:00.000Z",
                      *               "deltas": {
                      *                 "bear": 0.05,
                      *                 "base": -0.05,
@@ -8540,7 +8862,7 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "addedAt": "2026-11-23T14:29:00.000Z",
+                     *           "addedAt": "2026-11-23T14:46:00.000Z",
                      *           "moved": []
                      *         }
                      *       ],
@@ -8556,8 +8878,8 @@ export interface operations {
                      * @example id,headline,summary,publisher,url,publishedAt,sentiment.score,sentiment.label,sentiment.scale.min,sentiment.scale.max,sentiment.provider,tickers,claims,corrects,correctedBy,duplicateOf,addedBy.id,addedBy.name,addedAt,moved
                      *     fd0fe62c-d20e-4923-a737-ebc8ddf03e8f,"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.
                      *
-                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:31:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T14:33:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
-                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,Retail sales rose more than expected,Demand at home held up in the month.,A newspaper,https://news.example/retail-sales,2026-11-17T13:30:00.000Z,,,,,,,,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:29:00.000Z,
+                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:48:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T14:50:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
+                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,Retail sales rose more than expected,Demand at home held up in the month.,A newspaper,https://news.example/retail-sales,2026-11-17T13:30:00.000Z,,,,,,,,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:46:00.000Z,
                      */
                     "text/csv": string;
                 };
@@ -8668,7 +8990,7 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:29:00.000Z",
+                     *       "addedAt": "2026-11-23T14:46:00.000Z",
                      *       "moved": []
                      *     }
                      */
@@ -8739,7 +9061,7 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:31:00.000Z",
+                     *       "addedAt": "2026-11-23T14:48:00.000Z",
                      *       "moved": []
                      *     }
                      */
@@ -8894,11 +9216,11 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:31:00.000Z",
+                     *       "addedAt": "2026-11-23T14:48:00.000Z",
                      *       "moved": [
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:50:00.000Z",
                      *           "deltas": {
                      *             "bear": 0.05,
                      *             "base": -0.05,
@@ -9023,7 +9345,7 @@ export interface operations {
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:54:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -9042,7 +9364,7 @@ export interface operations {
                     };
                     /**
                      * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:54:00.000Z,0.38,0.4,0.22,held,Spreads came in.
                      */
                     "text/csv": string;
                 };
@@ -9143,7 +9465,7 @@ export interface operations {
                      *       },
                      *       "version": 2,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:54:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -9242,7 +9564,7 @@ export interface operations {
                      *       },
                      *       "version": 2,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:54:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -9273,7 +9595,7 @@ export interface operations {
                      *       },
                      *       "version": 1,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *       "recordedAt": "2026-11-23T14:53:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.4,
                      *         "base": 0.4,
@@ -9369,7 +9691,7 @@ export interface operations {
                      *       },
                      *       "version": 3,
                      *       "kind": "withdrawn",
-                     *       "recordedAt": "2026-11-23T14:45:00.000Z",
+                     *       "recordedAt": "2026-11-23T15:02:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -9499,7 +9821,7 @@ export interface operations {
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:54:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -9514,7 +9836,7 @@ export interface operations {
                      *           },
                      *           "version": 1,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:36:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:53:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.4,
                      *             "base": 0.4,
@@ -9533,8 +9855,8 @@ export interface operations {
                     };
                     /**
                      * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:37:00.000Z,0.38,0.4,0.22,held,Spreads came in.
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T14:36:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:54:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T14:53:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
                      */
                     "text/csv": string;
                 };
@@ -9981,7 +10303,7 @@ export interface operations {
                      *           },
                      *           "version": 3,
                      *           "kind": "withdrawn",
-                     *           "recordedAt": "2026-11-23T14:45:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:02:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -10000,7 +10322,7 @@ export interface operations {
                     };
                     /**
                      * @example slug,title,analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,3,2026-11-23T14:45:00.000Z,0.38,0.4,0.22,withdrawn,
+                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,3,2026-11-23T15:02:00.000Z,0.38,0.4,0.22,withdrawn,
                      */
                     "text/csv": string;
                 };
@@ -10149,7 +10471,7 @@ export interface operations {
                      *             "name": "analyst desk"
                      *           },
                      *           "version": 2,
-                     *           "recordedAt": "2026-11-23T14:37:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:54:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -10286,7 +10608,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 4,
-                     *       "publishedAt": "2026-11-23T14:44:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:01:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -10625,7 +10947,7 @@ export interface operations {
                      *               }
                      *             ],
                      *             "version": 4,
-                     *             "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *             "recordedAt": "2026-11-23T15:03:00.000Z",
                      *             "assessment": null,
                      *             "answer": null
                      *           }
@@ -10644,10 +10966,10 @@ export interface operations {
                     "application/json": components["schemas"]["Conditions"];
                     /**
                      * @example key,invalidates,statement,rule,state,lastChange.state,lastChange.cause,lastChange.reason,lastChange.day,lastChange.observations,lastChange.version,lastChange.recordedAt,lastChange.assessment.author.id,lastChange.assessment.author.name,lastChange.assessment.rationale,lastChange.assessment.overrideReason,lastChange.assessment.evidence,lastChange.answer.version,lastChange.answer.way,lastChange.answer.reason
-                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T14:46:00.000Z,,,,,,,,
+                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T15:03:00.000Z,,,,,,,,
                      *     domestic-breadth,bear,"Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",,untriggered,,,,,,,,,,,,,,,
                      *     financing-access,bear,"Financing conditions improve and smaller companies gain better access to funds, which weakens the bear case substantially.","{""all"":[{""series"":""us-high-yield-spread"",""operator"":""lt"",""threshold"":3,""forObservations"":5,""judgedOn"":null},{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.75,""forObservations"":1,""judgedOn"":null}]}",untriggered,,,,,,,,,,,,,,,
-                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T14:47:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
+                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T15:04:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
                      *     earnings-revisions,bear,"Earnings revisions improve, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     balance-sheet-repair,bear,"Further evidence appears that fragile balance sheets are mending, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     persistently-high-rates,bull,"Rates stay high for longer without letting up; if this worsens meaningfully, probability weight moves away from bull and base.","{""series"":""us-30y-yield"",""operator"":""gte"",""threshold"":5,""forObservations"":20,""judgedOn"":null}",untriggered,,,,,,,,,,,,,,,
@@ -10788,7 +11110,7 @@ export interface operations {
                      *           }
                      *         ],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *         "recordedAt": "2026-11-23T15:03:00.000Z",
                      *         "assessment": null,
                      *         "answer": null
                      *       },
@@ -10806,7 +11128,7 @@ export interface operations {
                      *             }
                      *           ],
                      *           "version": 4,
-                     *           "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:03:00.000Z",
                      *           "assessment": null,
                      *           "answer": null
                      *         }
@@ -10922,7 +11244,7 @@ export interface operations {
                      *         "day": null,
                      *         "observations": [],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T14:47:00.000Z",
+                     *         "recordedAt": "2026-11-23T15:04:00.000Z",
                      *         "assessment": {
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
@@ -11330,13 +11652,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 2,
-                     *       "publishedAt": "2026-11-23T15:51:00.000Z",
+                     *       "publishedAt": "2026-11-23T16:17:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "The desk no longer covers small caps.",
-                     *       "hash": "sha256:9e0ff7dad0786d2e591780865fa143708c431c53fcd52d9699a690e7623402b7",
+                     *       "hash": "sha256:c94c838e9739d2eff6ac119b200388531f3dc62be597d7ea8d9650725851b575",
                      *       "previousHash": "sha256:6836906b65d74e2725afd49c59a2513485ec6c44cac2f17d9a85dcab9b9810b3",
                      *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
                      *       "change": {
@@ -11631,7 +11953,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "knownAt": "2026-11-23T16:09:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -11639,7 +11961,7 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "resolvedAt": "2026-11-23T16:09:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -11742,7 +12064,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T15:44:00.000Z",
+                     *         "knownAt": "2026-11-23T16:09:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -11750,7 +12072,7 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T15:44:00.000Z",
+                     *         "resolvedAt": "2026-11-23T16:09:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -11810,6 +12132,842 @@ export interface operations {
             500: components["responses"]["InternalError"];
             501: components["responses"]["NotImplemented"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    getVersionReceipt: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
+                slug: string;
+                /**
+                 * @description The number of the version, from 1.
+                 * @example 1
+                 */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "v": 1,
+                     *       "generation": 1,
+                     *       "origin": "ledger.example/log/1",
+                     *       "subject": "/v1/outlooks/russell-2000-downside/versions/2",
+                     *       "event": "{\"at\":\"2026-11-23T14:50:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
+                     *       "salt": "054wrj9dBQV4ECzTZzKp3T21ZgnjEQqxTYxsOe+Beuk=",
+                     *       "rows": [
+                     *         {
+                     *           "index": 1,
+                     *           "salt": "yWU02I/NionFXg0oRaICzL0j+MKNSfcXAeTCdx2x5zY=",
+                     *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"base_bps\":\"4000\",\"bear_bps\":\"3500\",\"bull_bps\":\"2500\",\"framework_id\":\"1\",\"hash\":\"\\\\x99e1f101b995e315dd5c8a6337eeecf13bee42a94610811ce0bb9b6f1b65fb6d\",\"kind\":\"probabilities\",\"outlook_id\":\"1\",\"previous_hash\":\"\\\\x8137c680d763d7ba75fbffd7a6e59fca3ee656c1699c8e2ec9bd93d1954ad54a\",\"rationale\":\"Long-term Treasury yields jumped; financing pressure on small caps rises with them.\",\"recorded_at\":\"2026-11-23 14:50:00+00\",\"version\":\"2\"},\"table\":\"outlook_versions\" …",
+                     *           "proof": [
+                     *             "5iP4ED7RouoX1bTHHjzQHMCxsLL3bbHO7pnDIdSlfTs=",
+                     *             "HuH3cQNm/gI3UfDJZTojJmHzDu5A4roNEaXwWRawOig="
+                     *           ]
+                     *         },
+                     *         {
+                     *           "index": 3,
+                     *           "salt": "LYyHpatP9XeERQ4XNlsb1dm/bbFP0OTxJrOTw6BhRkc=",
+                     *           "text": "{\"row\":{\"evidence_id\":\"fd0fe62c-d20e-4923-a737-ebc8ddf03e8f\",\"outlook_id\":\"1\",\"position\":\"1\",\"version\":\"2\"},\"table\":\"version_evidence\"}",
+                     *           "proof": [
+                     *             "ng/32tB4bS5ZF4CGX6FDcIxDHFP81S2WmaaQ52I0Arc=",
+                     *             "iqFOS+ZSJ+gf88AcKaSKBsiUSmWRLSQnI+1P/6Hzvgo="
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "proof": "c2sp.org/tlog-proof@v1\nindex 1\nwjHDzZ2oVZbyL9jIGZ2uWCDLyoKyDqHEnh2XoIAMFlo=\n\nledger.example/log/1\n2\n3hb+ymkfvtPmb3oW5NX0wTVeaUyiUj1I/Az8nuLkrFs=\n\n— ledger.example/log/1 kp/VxBBxJ8pONkb9swXffh7fem2Mbmuyy9Cou+71dJbIwDL7kIjAX//IQFaCCgi0PqHvWjx1+59HkEPzZhJqgO0ofA0=\n",
+                     *       "laterEntries": [],
+                     *       "documents": [
+                     *         {
+                     *           "of": "version",
+                     *           "json": "{\"authorId\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"frameworkHash\":\"sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4\",\"kind\":\"probabilities\",\"previousHash\":\"sha256:1fe700bc3cb6885eb37de560ff2965c688bc3b0aee78780187a585fb0c45ec71\",\"probabilities\":{\"base\":4000,\"bear\":3500,\"bull\":2500},\"publishedAt\":\"2026-11-23T14:50:00.000Z\",\"rationale\":\"Long-term Treasury yields jumped; financing pressure on small caps rises with them.\",\"slug\":\"russell-2000-downside\",\"version\":2 …"
+                     *         },
+                     *         {
+                     *           "of": "framework",
+                     *           "json": "{\"disclaimer\":\"This outlook is published for information and research only and is not financial advice fitted to anyone's personal circumstances. Its scenario …"
+                     *         }
+                     *       ],
+                     *       "vkey": "ledger.example/log/1+929fd5c4+AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8",
+                     *       "witnesses": [],
+                     *       "missingWitnesses": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Erased. */
+            410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getResolutionReceipt: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The number of the resolution; the newest unless given.
+                 * @example 1
+                 */
+                number?: number;
+            };
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "v": 1,
+                     *       "generation": 1,
+                     *       "origin": "ledger.example/log/1",
+                     *       "subject": "/v1/outlooks/russell-2000-downside/resolution",
+                     *       "event": "{\"at\":\"2026-11-23T16:09:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
+                     *       "salt": "MzIrXUpHylC7UgQ+E+UnEZs6bBXia0rgmJNGDFHlMz4=",
+                     *       "rows": [
+                     *         {
+                     *           "index": 21,
+                     *           "salt": "S4/vdceMdcLOalg8zECsTBGa9/gMhYPttGs96wjC3Z8=",
+                     *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"known_at\":\"2026-11-23 16:09:00+00\",\"number\":\"1\",\"outcome\":\"bear\",\"outlook_id\":\"1\",\"reason\":\"The fund …",
+                     *           "proof": [
+                     *             "r57FyVQ+cCfsq1/fsnmHaadfa1cJRulZkVEaCaP9I4Q=",
+                     *             "r1yxdZbU7ZGNG7yNBbX/sslpPuG13j/MbDno4cgjeGg="
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "proof": "c2sp.org/tlog-proof@v1\nindex 1\nwjHDzZ2oVZbyL9jIGZ2uWCDLyoKyDqHEnh2XoIAMFlo=\n\nledger.example/log/1\n2\n3hb+ymkfvtPmb3oW5NX0wTVeaUyiUj1I/Az8nuLkrFs=\n\n— ledger.example/log/1 kp/VxBBxJ8pONkb9swXffh7fem2Mbmuyy9Cou+71dJbIwDL7kIjAX//IQFaCCgi0PqHvWjx1+59HkEPzZhJqgO0ofA0=\n",
+                     *       "laterEntries": [],
+                     *       "documents": [],
+                     *       "vkey": "ledger.example/log/1+929fd5c4+AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8",
+                     *       "witnesses": [],
+                     *       "missingWitnesses": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Erased. */
+            410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getEvidenceReceipt: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
+                slug: string;
+                /**
+                 * @description The id of the item of evidence.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "v": 1,
+                     *       "generation": 1,
+                     *       "origin": "ledger.example/log/1",
+                     *       "subject": "/v1/outlooks/russell-2000-downside/evidence/fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
+                     *       "event": "{\"at\":\"2026-11-23T14:48:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
+                     *       "salt": "mcPWBhQf+DUx+lGzRrWW4H2MfErUS0va006VnQQ6M1E=",
+                     *       "rows": [
+                     *         {
+                     *           "index": 1,
+                     *           "salt": "jb5hypZ7T9ysUEleG01WalvuMbsaFr1O8H4U+XYkv2M=",
+                     *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"headline\":\"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields …",
+                     *           "proof": [
+                     *             "8QsEI8iwJ8BS7/b7gU73nvNczUXO4Lbu+Pq1fHVvuJM=",
+                     *             "7WRJrrqAJgElOE24KoB2D2IL0gqvAda13jv4fKXJovo="
+                     *           ]
+                     *         },
+                     *         {
+                     *           "index": 2,
+                     *           "salt": "SIdlzupfOWkwV4il9bF4MqY3lZGW6NYKca906WG7jU8=",
+                     *           "text": "{\"row\":{\"effect\":\"supports\",\"evidence_id\":\"fd0fe62c-d20e-4923-a737-ebc8ddf03e8f\",\"horizon\":\"days\",\"position\":\"1\",\"statement\":\"Rising long yields reach indebted …",
+                     *           "proof": [
+                     *             "P8deYLEikKdB5r6HYSE/jdScg7IOFghMaeL9ghaM5bU=",
+                     *             "7Ayb9UwXZys/w3BLz3QPQSEvefZmdRXefdA9rsxlXJU="
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "proof": "c2sp.org/tlog-proof@v1\nindex 1\nwjHDzZ2oVZbyL9jIGZ2uWCDLyoKyDqHEnh2XoIAMFlo=\n\nledger.example/log/1\n2\n3hb+ymkfvtPmb3oW5NX0wTVeaUyiUj1I/Az8nuLkrFs=\n\n— ledger.example/log/1 kp/VxBBxJ8pONkb9swXffh7fem2Mbmuyy9Cou+71dJbIwDL7kIjAX//IQFaCCgi0PqHvWjx1+59HkEPzZhJqgO0ofA0=\n",
+                     *       "laterEntries": [],
+                     *       "documents": [],
+                     *       "vkey": "ledger.example/log/1+929fd5c4+AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8",
+                     *       "witnesses": [],
+                     *       "missingWitnesses": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Erased. */
+            410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getViewReceipt: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The version of the view; the newest unless given.
+                 * @example 2
+                 */
+                version?: number;
+            };
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
+                slug: string;
+                /**
+                 * @description The id of the analyst.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                analyst: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "v": 1,
+                     *       "generation": 1,
+                     *       "origin": "ledger.example/log/1",
+                     *       "subject": "/v1/outlooks/russell-2000-downside/views/fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *       "event": "{\"at\":\"2026-11-23T15:02:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
+                     *       "salt": "0Cdj1b1ssKybgilx4/JJ5qNfQdungQc7xuULCE3NlIA=",
+                     *       "rows": [
+                     *         {
+                     *           "index": 1,
+                     *           "salt": "A8GeUUCyPdkXe8KBmWLPR1kCeE5EXVRGmrXZEBxuYDk=",
+                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"3800\",\"bull_bps\":\"2200\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 15:02:00+00\",\"version\":\"3\"},\"table\":\"views\" …",
+                     *           "proof": [
+                     *             "5dQSFV8G9ZtRl0PXYT2xlAsXDtfJmcGW0WOeWd0NfaI=",
+                     *             "Z/nRmaxS4kgBtLAbut6Cin+w6VCdckop7CYwvlS2zn0="
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "proof": "c2sp.org/tlog-proof@v1\nindex 1\nwjHDzZ2oVZbyL9jIGZ2uWCDLyoKyDqHEnh2XoIAMFlo=\n\nledger.example/log/1\n2\n3hb+ymkfvtPmb3oW5NX0wTVeaUyiUj1I/Az8nuLkrFs=\n\n— ledger.example/log/1 kp/VxBBxJ8pONkb9swXffh7fem2Mbmuyy9Cou+71dJbIwDL7kIjAX//IQFaCCgi0PqHvWjx1+59HkEPzZhJqgO0ofA0=\n",
+                     *       "laterEntries": [],
+                     *       "documents": [],
+                     *       "vkey": "ledger.example/log/1+929fd5c4+AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8",
+                     *       "witnesses": [],
+                     *       "missingWitnesses": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Erased. */
+            410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getOwnViewReceipt: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The version of the view; the newest unless given.
+                 * @example 2
+                 */
+                version?: number;
+            };
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "v": 1,
+                     *       "generation": 1,
+                     *       "origin": "ledger.example/log/1",
+                     *       "subject": "/v1/outlooks/russell-2000-downside/views/fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *       "event": "{\"at\":\"2026-11-23T15:02:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
+                     *       "salt": "0Cdj1b1ssKybgilx4/JJ5qNfQdungQc7xuULCE3NlIA=",
+                     *       "rows": [
+                     *         {
+                     *           "index": 1,
+                     *           "salt": "A8GeUUCyPdkXe8KBmWLPR1kCeE5EXVRGmrXZEBxuYDk=",
+                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"3800\",\"bull_bps\":\"2200\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 15:02:00+00\",\"version\":\"3\"},\"table\":\"views\" …",
+                     *           "proof": [
+                     *             "5dQSFV8G9ZtRl0PXYT2xlAsXDtfJmcGW0WOeWd0NfaI=",
+                     *             "Z/nRmaxS4kgBtLAbut6Cin+w6VCdckop7CYwvlS2zn0="
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "proof": "c2sp.org/tlog-proof@v1\nindex 1\nwjHDzZ2oVZbyL9jIGZ2uWCDLyoKyDqHEnh2XoIAMFlo=\n\nledger.example/log/1\n2\n3hb+ymkfvtPmb3oW5NX0wTVeaUyiUj1I/Az8nuLkrFs=\n\n— ledger.example/log/1 kp/VxBBxJ8pONkb9swXffh7fem2Mbmuyy9Cou+71dJbIwDL7kIjAX//IQFaCCgi0PqHvWjx1+59HkEPzZhJqgO0ofA0=\n",
+                     *       "laterEntries": [],
+                     *       "documents": [],
+                     *       "vkey": "ledger.example/log/1+929fd5c4+AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8",
+                     *       "witnesses": [],
+                     *       "missingWitnesses": []
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Receipt"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Erased. */
+            410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     getExpectedOutcome: {
@@ -12007,7 +13165,7 @@ export interface operations {
                      *       "resolution": {
                      *         "number": 1,
                      *         "outcome": "bear",
-                     *         "knownAt": "2026-11-23T15:44:00.000Z"
+                     *         "knownAt": "2026-11-23T16:09:00.000Z"
                      *       },
                      *       "reference": {
                      *         "name": "uniform",
@@ -12018,25 +13176,25 @@ export interface operations {
                      *         }
                      *       },
                      *       "outlook": {
-                     *         "coverage": 0.008188736681887366,
-                     *         "skillCoverage": 0.008188736681887366,
+                     *         "coverage": 0.008236301369863013,
+                     *         "skillCoverage": 0.008236301369863013,
                      *         "timeWeighted": {
-                     *           "brier": 0.006161678082191781,
-                     *           "logarithmic": 0.009828805109697249,
-                     *           "rankedProbability": 0.0045091999619482495
+                     *           "brier": 0.006195120624048706,
+                     *           "logarithmic": 0.009882473697755915,
+                     *           "rankedProbability": 0.004533657534246576
                      *         },
                      *         "mean": {
-                     *           "brier": 0.7524577137546469,
-                     *           "logarithmic": 1.2002834492697199,
-                     *           "rankedProbability": 0.5506588057620818
+                     *           "brier": 0.7521726495726496,
+                     *           "logarithmic": 1.199867908417766,
+                     *           "rankedProbability": 0.5504482328482329
                      *         },
                      *         "skill": {
-                     *           "brier": -0.12868657063197025,
-                     *           "logarithmic": -0.09254507859626257,
-                     *           "rankedProbability": 0.008814149628252789
+                     *           "brier": -0.12825897435897435,
+                     *           "logarithmic": -0.09216683701254819,
+                     *           "rankedProbability": 0.009193180873180874
                      *         },
                      *         "missing": [],
-                     *         "attainableCoverage": 0.6511111111111111
+                     *         "attainableCoverage": 0.6511586757990867
                      *       },
                      *       "versions": [
                      *         {
@@ -12047,7 +13205,7 @@ export interface operations {
                      *             "base": 0.45,
                      *             "bull": 0.25
                      *           },
-                     *           "share": 0.008053652968036529,
+                     *           "share": 0.008085996955859969,
                      *           "outcome": "bear",
                      *           "scores": {
                      *             "brier": 0.755,
@@ -12063,7 +13221,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:33:00.000Z",
+                     *           "publishedAt": "2026-11-23T14:50:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.35,
                      *             "base": 0.4,
@@ -12226,13 +13384,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008188736682,
+                     *       "nEffective": 0.00823630137,
                      *       "clusters": 1,
-                     *       "coverage": 0.008188736682,
-                     *       "attainableCoverage": 0.651111111111,
+                     *       "coverage": 0.00823630137,
+                     *       "attainableCoverage": 0.651158675799,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008188736682
+                     *         "nEffective": 0.00823630137
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12244,12 +13402,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.301383691384,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.00213946848,
                      *               "high": 1
                      *             }
                      *           }
@@ -12259,13 +13417,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.449175185874,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.449087549088,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.99786053152
                      *             }
                      *           }
                      *         ],
@@ -12274,13 +13432,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.249528759529,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.99786053152
                      *             }
                      *           }
                      *         ],
@@ -12289,25 +13447,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.249528759529,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.99786053152
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.301383691384,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.00213946848,
                      *               "high": 1
                      *             }
                      *           }
@@ -12315,46 +13473,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488261303487,
+                     *           "reliability": 0.488064746665,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000094063613
+                     *           "withinBuckets": 0.000104969205
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201758347605,
+                     *           "reliability": 0.201679626745,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000040560388
+                     *           "withinBuckets": 0.000044789979
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062291067098,
+                     *           "reliability": 0.062264601832,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000012371564
+                     *           "withinBuckets": 0.000013915147
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752310718189,
+                     *           "reliability": 0.752008975242,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000146995565
+                     *           "withinBuckets": 0.000163674331
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752457713755,
+                     *           "mean": 0.752172649573,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.20028344927,
+                     *           "mean": 1.199867908418,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550658805762,
+                     *           "mean": 0.550448232848,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -12500,13 +13658,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008188736682,
+                     *       "nEffective": 0.00823630137,
                      *       "clusters": 1,
-                     *       "coverage": 0.008188736682,
-                     *       "attainableCoverage": 0.651111111111,
+                     *       "coverage": 0.00823630137,
+                     *       "attainableCoverage": 0.651158675799,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008188736682
+                     *         "nEffective": 0.00823630137
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12518,12 +13676,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.301383691384,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.00213946848,
                      *               "high": 1
                      *             }
                      *           }
@@ -12533,13 +13691,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.449175185874,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.449087549088,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.99786053152
                      *             }
                      *           }
                      *         ],
@@ -12548,13 +13706,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.249528759529,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.99786053152
                      *             }
                      *           }
                      *         ],
@@ -12563,25 +13721,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.249581784387,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.249528759529,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997872860681
+                     *               "high": 0.99786053152
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008188736682,
-                     *             "nEffective": 0.008188736682,
-                     *             "predictedMean": 0.30124302974,
+                     *             "weight": 0.00823630137,
+                     *             "nEffective": 0.00823630137,
+                     *             "predictedMean": 0.301383691384,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002127139319,
+                     *               "low": 0.00213946848,
                      *               "high": 1
                      *             }
                      *           }
@@ -12589,46 +13747,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488261303487,
+                     *           "reliability": 0.488064746665,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000094063613
+                     *           "withinBuckets": 0.000104969205
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201758347605,
+                     *           "reliability": 0.201679626745,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000040560388
+                     *           "withinBuckets": 0.000044789979
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062291067098,
+                     *           "reliability": 0.062264601832,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000012371564
+                     *           "withinBuckets": 0.000013915147
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752310718189,
+                     *           "reliability": 0.752008975242,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000146995565
+                     *           "withinBuckets": 0.000163674331
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752457713755,
+                     *           "mean": 0.752172649573,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.20028344927,
+                     *           "mean": 1.199867908418,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550658805762,
+                     *           "mean": 0.550448232848,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -12796,13 +13954,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.000135083714,
+                     *       "nEffective": 0.000150304414,
                      *       "clusters": 1,
-                     *       "coverage": 0.000135083714,
-                     *       "attainableCoverage": 0.651111111111,
+                     *       "coverage": 0.000150304414,
+                     *       "attainableCoverage": 0.651158675799,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.000135083714
+                     *         "nEffective": 0.000150304414
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -12814,12 +13972,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.375352112676,
+                     *             "weight": 0.000150304414,
+                     *             "nEffective": 0.000150304414,
+                     *             "predictedMean": 0.37582278481,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000035163455,
+                     *               "low": 0.000039125379,
                      *               "high": 1
                      *             }
                      *           }
@@ -12829,13 +13987,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
+                     *             "weight": 0.000150304414,
+                     *             "nEffective": 0.000150304414,
                      *             "predictedMean": 0.4,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964836545
+                     *               "high": 0.999960874621
                      *             }
                      *           }
                      *         ],
@@ -12844,13 +14002,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.224647887324,
+                     *             "weight": 0.000150304414,
+                     *             "nEffective": 0.000150304414,
+                     *             "predictedMean": 0.22417721519,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964836545
+                     *               "high": 0.999960874621
                      *             }
                      *           }
                      *         ],
@@ -12859,25 +14017,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.224647887324,
+                     *             "weight": 0.000150304414,
+                     *             "nEffective": 0.000150304414,
+                     *             "predictedMean": 0.22417721519,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999964836545
+                     *               "high": 0.999960874621
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000135083714,
-                     *             "nEffective": 0.000135083714,
-                     *             "predictedMean": 0.375352112676,
+                     *             "weight": 0.000150304414,
+                     *             "nEffective": 0.000150304414,
+                     *             "predictedMean": 0.37582278481,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000035163455,
+                     *               "low": 0.000039125379,
                      *               "high": 1
                      *             }
                      *           }
@@ -12885,10 +14043,10 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.390184983138,
+                     *           "reliability": 0.389597195962,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117833763
+                     *           "withinBuckets": 0.000107867329
                      *         },
                      *         "base": {
                      *           "reliability": 0.16,
@@ -12897,34 +14055,34 @@ export interface operations {
                      *           "withinBuckets": 0
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.050466673279,
+                     *           "reliability": 0.05025542381,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000117833763
+                     *           "withinBuckets": 0.000107867329
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.600651656417,
+                     *           "reliability": 0.599852619772,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000235667526
+                     *           "withinBuckets": 0.000215734658
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.600887323944,
+                     *           "mean": 0.60006835443,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 0.980325140073,
+                     *           "mean": 0.9790349007,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.440887323944,
+                     *           "mean": 0.44006835443,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -13029,11 +14187,11 @@ export interface operations {
                      * @example retry: 1000
                      *     event: stream.opened
                      *     data: {"position":1,"resumed":true}
-                     *     id: 1-1ee1f771
+                     *     id: 1-eec7357c
                      *
                      *     event: evidence.added
-                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
-                     *     id: 2-2d8c87a5
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:46:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     id: 2-7139f219
                      */
                     "text/event-stream": string;
                 };
@@ -13113,11 +14271,11 @@ export interface operations {
                      * @example retry: 1000
                      *     event: stream.opened
                      *     data: {"position":1,"resumed":true}
-                     *     id: 1-1ee1f771
+                     *     id: 1-eec7357c
                      *
                      *     event: evidence.added
-                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:29:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
-                     *     id: 2-2d8c87a5
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:46:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     id: 2-7139f219
                      */
                     "text/event-stream": string;
                 };
@@ -13383,7 +14541,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "date_published": "2026-11-23T15:01:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13396,7 +14554,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
                      *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
-                     *           "date_published": "2026-11-23T14:35:00.000Z",
+                     *           "date_published": "2026-11-23T14:52:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13421,7 +14579,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "date_published": "2026-11-23T15:01:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13434,7 +14592,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
                      *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
-                     *           "date_published": "2026-11-23T14:35:00.000Z",
+                     *           "date_published": "2026-11-23T14:52:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13536,7 +14694,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "date_published": "2026-11-23T15:01:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13549,7 +14707,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
                      *           "content_text": "Says which spread we watch.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
-                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "date_published": "2026-11-23T14:51:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13574,7 +14732,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T14:44:00.000Z",
+                     *           "date_published": "2026-11-23T15:01:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -13587,7 +14745,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
                      *           "content_text": "Says which spread we watch.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
-                     *           "date_published": "2026-11-23T14:34:00.000Z",
+                     *           "date_published": "2026-11-23T14:51:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -14425,7 +15583,7 @@ export interface operations {
                      *           "value": 4.71,
                      *           "provenance": "sourced",
                      *           "note": null,
-                     *           "recordedAt": "2026-11-23T14:23:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:40:00.000Z",
                      *           "supersededAt": null
                      *         },
                      *         {
@@ -14433,7 +15591,7 @@ export interface operations {
                      *           "value": 4.6,
                      *           "provenance": "sourced",
                      *           "note": null,
-                     *           "recordedAt": "2026-11-23T14:23:00.000Z",
+                     *           "recordedAt": "2026-11-23T14:40:00.000Z",
                      *           "supersededAt": null
                      *         }
                      *       ],
@@ -14447,8 +15605,8 @@ export interface operations {
                     };
                     /**
                      * @example date,value,provenance,note,recordedAt,supersededAt
-                     *     2026-11-16,4.71,sourced,,2026-11-23T14:23:00.000Z,
-                     *     2026-11-17,4.6,sourced,,2026-11-23T14:23:00.000Z,
+                     *     2026-11-16,4.71,sourced,,2026-11-23T14:40:00.000Z,
+                     *     2026-11-17,4.6,sourced,,2026-11-23T14:40:00.000Z,
                      */
                     "text/csv": string;
                 };
@@ -14586,7 +15744,7 @@ export interface operations {
                      *       "retracted": 0,
                      *       "unchanged": 0,
                      *       "skipped": 0,
-                     *       "recordedAt": "2026-11-23T14:46:00.000Z",
+                     *       "recordedAt": "2026-11-23T15:03:00.000Z",
                      *       "preview": null
                      *     }
                      */
@@ -14679,7 +15837,7 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example {"type":"export","format":1,"position":"24-8aa14e4b","startedAt":"2026-11-23T15:51:00.000Z","types":["outlook","framework","version","contradiction","resolution","conditionChange","drawdownChange","view","evidence","instrument","observation","series"]}
+                     * @example {"type":"export","format":1,"position":"24-5b2ea185","startedAt":"2026-11-23T16:17:00.000Z","types":["outlook","framework","version","contradiction","resolution","conditionChange","drawdownChange","view","evidence","instrument","observation","series"]}
                      *     {"type":"outlook","slug":"russell-2000-downside","instrument":"RUT","horizon":{"from":"2026-03-31","to":"2027-03-31"},"status":"resolved","latestVersion":5,"reviewReasons":[],"horizonEndedAt":null,"continues":null,"continuedBy":null}
                      *     {"type":"end","records":35}
                      */
@@ -14769,7 +15927,7 @@ export interface operations {
                      *       "url": null,
                      *       "file": null,
                      *       "everyMinutes": 720,
-                     *       "setAt": "2026-11-23T14:27:00.000Z",
+                     *       "setAt": "2026-11-23T14:44:00.000Z",
                      *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
@@ -14866,7 +16024,7 @@ export interface operations {
                      *       "url": null,
                      *       "file": null,
                      *       "everyMinutes": 720,
-                     *       "setAt": "2026-11-23T14:27:00.000Z",
+                     *       "setAt": "2026-11-23T14:44:00.000Z",
                      *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
@@ -14895,7 +16053,7 @@ export interface operations {
                      *       "url": null,
                      *       "file": null,
                      *       "everyMinutes": 1440,
-                     *       "setAt": "2026-11-23T14:26:00.000Z",
+                     *       "setAt": "2026-11-23T14:43:00.000Z",
                      *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
@@ -15068,7 +16226,7 @@ export interface operations {
                      *           },
                      *           "name": "Small-cap desk",
                      *           "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
-                     *           "createdAt": "2026-11-23T15:26:00.000Z",
+                     *           "createdAt": "2026-11-23T15:43:00.000Z",
                      *           "expiresAt": "2027-11-20T00:00:00.000Z",
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
@@ -15084,7 +16242,7 @@ export interface operations {
                      *           },
                      *           "name": "Rates desk",
                      *           "analystId": "1e598f2d-c193-4e93-ae2d-1761ab84204a",
-                     *           "createdAt": "2026-11-23T15:25:00.000Z",
+                     *           "createdAt": "2026-11-23T15:42:00.000Z",
                      *           "expiresAt": null,
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
@@ -15100,8 +16258,8 @@ export interface operations {
                     };
                     /**
                      * @example id,name,analystId,role,hint,createdAt,expiresAt,revokedAt,lastUsedAt,issuedBy.id,issuedBy.name,issuedWith
-                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,Small-cap desk,1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37,analyst,olk_de_X,2026-11-23T15:26:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
-                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Rates desk,1e598f2d-c193-4e93-ae2d-1761ab84204a,feed,olk_zdC9,2026-11-23T15:25:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
+                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,Small-cap desk,1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37,analyst,olk_de_X,2026-11-23T15:43:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
+                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Rates desk,1e598f2d-c193-4e93-ae2d-1761ab84204a,feed,olk_zdC9,2026-11-23T15:42:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
                      */
                     "text/csv": string;
                 };
@@ -15187,7 +16345,7 @@ export interface operations {
                      *       },
                      *       "name": "Small-cap desk",
                      *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
-                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "createdAt": "2026-11-23T15:43:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null,
@@ -15287,7 +16445,7 @@ export interface operations {
                      *       },
                      *       "name": "Small-cap desk",
                      *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
-                     *       "createdAt": "2026-11-23T15:26:00.000Z",
+                     *       "createdAt": "2026-11-23T15:43:00.000Z",
                      *       "expiresAt": "2027-11-20T00:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null
@@ -15467,7 +16625,7 @@ export interface operations {
                      *         "hint": "olk_txqd",
                      *         "createdAt": "2026-11-20T16:00:00.000Z",
                      *         "expiresAt": null,
-                     *         "lastUsedAt": "2026-11-23T15:17:00.000Z"
+                     *         "lastUsedAt": "2026-11-23T15:34:00.000Z"
                      *       },
                      *       "token": null
                      *     }
@@ -15564,15 +16722,15 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *           "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
                      *           "url": "https://hooks.desk.example/ledger",
                      *           "kinds": null,
                      *           "outlook": null,
                      *           "description": null,
-                     *           "createdAt": "2026-11-23T15:33:00.000Z",
+                     *           "createdAt": "2026-11-23T15:58:00.000Z",
                      *           "failingSince": null,
                      *           "disabled": null,
-                     *           "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *           "previousSecretUntil": "2026-11-24T16:04:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -15585,7 +16743,7 @@ export interface operations {
                     };
                     /**
                      * @example id,url,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
-                     *     5ed6ae2d-317f-4296-a18b-6aa7f59158f9,https://hooks.desk.example/ledger,,,,2026-11-23T15:33:00.000Z,,,,2026-11-24T15:39:00.000Z
+                     *     e01316cf-a1a6-4ae6-a1ac-e4e0183d8391,https://hooks.desk.example/ledger,,,,2026-11-23T15:58:00.000Z,,,,2026-11-24T16:04:00.000Z
                      */
                     "text/csv": string;
                 };
@@ -15661,16 +16819,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:58:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null,
-                     *       "secret": "whsec_054wrj9dBQV4ECzTZzKp3T21ZgnjEQqxTYxsOe+Beuk="
+                     *       "secret": "whsec_pIG/v0sGQPKAFhQE9k9KAxcImb8a2VJkVvAVWNAhDlA="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -15756,15 +16914,15 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:58:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z"
+                     *       "previousSecretUntil": "2026-11-24T16:04:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Webhook"];
@@ -15920,12 +17078,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:58:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null
@@ -16018,16 +17176,16 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
                      *       "url": "https://hooks.desk.example/ledger",
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:33:00.000Z",
+                     *       "createdAt": "2026-11-23T15:58:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T15:39:00.000Z",
-                     *       "secret": "whsec_5iP4ED7RouoX1bTHHjzQHMCxsLL3bbHO7pnDIdSlfTs="
+                     *       "previousSecretUntil": "2026-11-24T16:04:00.000Z",
+                     *       "secret": "whsec_Wg/ZB9V5ASqGi/Ztqrwi4ZTSJ/6+GE1DK6ujc8AVt3U="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -16142,18 +17300,18 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "99e1f101-b995-4315-ad5c-8a6337eeecf1",
+                     *           "id": "3492588c-0a45-4ba5-ae3e-6784d52040b4",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.version.published",
                      *           "event": 20,
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
-                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "plannedAt": "2026-11-23T16:01:00.000Z",
+                     *           "deliveredAt": "2026-11-23T16:01:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "startedAt": "2026-11-23T16:01:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -16161,18 +17319,18 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "id": "8137c680-d763-47ba-a5fb-ffd7a6e59fca",
+                     *           "id": "125ea5cb-195d-4442-a7d1-c0bc5dc6b87e",
                      *           "slug": "russell-2000-downside",
                      *           "kind": "outlook.state.changed",
                      *           "event": 19,
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T15:36:00.000Z",
-                     *           "deliveredAt": "2026-11-23T15:36:00.000Z",
+                     *           "plannedAt": "2026-11-23T16:01:00.000Z",
+                     *           "deliveredAt": "2026-11-23T16:01:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T15:36:00.000Z",
+                     *               "startedAt": "2026-11-23T16:01:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -16190,8 +17348,8 @@ export interface operations {
                     };
                     /**
                      * @example id,event,kind,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
-                     *     99e1f101-b995-4315-ad5c-8a6337eeecf1,20,outlook.version.published,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
-                     *     8137c680-d763-47ba-a5fb-ffd7a6e59fca,19,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T15:36:00.000Z,2026-11-23T15:36:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T15:36:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     3492588c-0a45-4ba5-ae3e-6784d52040b4,20,outlook.version.published,russell-2000-downside,delivered,2026-11-23T16:01:00.000Z,2026-11-23T16:01:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T16:01:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     125ea5cb-195d-4442-a7d1-c0bc5dc6b87e,19,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T16:01:00.000Z,2026-11-23T16:01:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T16:01:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
                      */
                     "text/csv": string;
                 };
@@ -16402,7 +17560,7 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:30:00.000Z"
+                     *           "recordedAt": "2026-11-23T15:47:00.000Z"
                      *         },
                      *         {
                      *           "id": 22,
@@ -16423,7 +17581,7 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:26:00.000Z"
+                     *           "recordedAt": "2026-11-23T15:43:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": "WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd"
@@ -16436,8 +17594,8 @@ export interface operations {
                     };
                     /**
                      * @example id,recordedAt,kind,analyst.id,analyst.name,role,credential,method,path,status,subject,summary,problem,detail,address,requestId,times
-                     *     23,2026-11-23T15:30:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,DELETE,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,204,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,3bc60057-2920-4c23-a175-e7a1c8214cc7,1
-                     *     22,2026-11-23T15:26:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,POST,/v1/keys,201,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,1ce33119-d657-4517-ae9e-85a8ebff868d,1
+                     *     23,2026-11-23T15:47:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,DELETE,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,204,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,3bc60057-2920-4c23-a175-e7a1c8214cc7,1
+                     *     22,2026-11-23T15:43:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,POST,/v1/keys,201,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,1ce33119-d657-4517-ae9e-85a8ebff868d,1
                      */
                     "text/csv": string;
                 };
@@ -16517,18 +17675,18 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "type": "/problems/malformed-request",
-                     *           "status": 400,
-                     *           "title": "The request cannot be parsed",
-                     *           "meaning": "The body is not valid JSON, the URL is malformed, or a header is missing, invalid or repeated. No field was validated.",
-                     *           "mend": "Fix the syntax at the place that `detail` names, and send the request again."
+                     *           "type": "/problems/no-signed-log",
+                     *           "status": 404,
+                     *           "title": "The log is not signed",
+                     *           "meaning": "A receipt proves a record by a checkpoint of the transparency log that the service has signed. This service has no key that signs its log.",
+                     *           "mend": "Ask the operator of the service to set `LOG_SIGNING_KEY`. GET /v1/log says whether the log is signed."
                      *         },
                      *         {
-                     *           "type": "/problems/unauthorized",
-                     *           "status": 401,
-                     *           "title": "A valid key is required",
-                     *           "meaning": "The request carries no API key and no token, or one that is unknown, expired or revoked.",
-                     *           "mend": "Send `Authorization: Bearer olk_…` with a valid key. An admin issues keys with POST /v1/keys. If the service trusts an identity provider, a token from it works …"
+                     *           "type": "/problems/record-altered",
+                     *           "status": 409,
+                     *           "title": "The record is not as it was written",
+                     *           "meaning": "A row of the record does not have the hash that the ledger noted when it was written, so no receipt can prove it.",
+                     *           "mend": "Tell the operator of the service, whom `npm run verify` names the rows that were changed. A receipt that you saved earlier proves what was written."
                      *         }
                      *       ]
                      *     }
@@ -16622,6 +17780,388 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["ProblemType"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getLog: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "generation": 1,
+                     *       "origin": "ledger.example/log/1",
+                     *       "size": 41,
+                     *       "root": "XtauLTF/wpbRi2qn9ZFY+ekQk2oai/fyQBHLtb3jZN8=",
+                     *       "signed": true,
+                     *       "checkpoint": "/log/1/checkpoint",
+                     *       "vkey": "ledger.example/log/1+929fd5c4+AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8",
+                     *       "witnesses": [],
+                     *       "generations": [
+                     *         {
+                     *           "generation": 1,
+                     *           "origin": "ledger.example/log/1",
+                     *           "startedAt": "2026-11-27T21:00:17.283Z",
+                     *           "agreedSize": null,
+                     *           "statement": null
+                     *         }
+                     *       ],
+                     *       "rowsFirstDigestedAt": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["TransparencyLog"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getCheckpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The generation of the log. GET /v1/log lists them.
+                 * @example 1
+                 */
+                generation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example ledger.example/log/1
+                     *     2
+                     *     3hb+ymkfvtPmb3oW5NX0wTVeaUyiUj1I/Az8nuLkrFs=
+                     *
+                     *     — ledger.example/log/1 kp/VxBBxJ8pONkb9swXffh7fem2Mbmuyy9Cou+71dJbIwDL7kIjAX//IQFaCCgi0PqHvWjx1+59HkEPzZhJqgO0ofA0=
+                     */
+                    "text/plain": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getLogTile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The generation of the log. GET /v1/log lists them.
+                 * @example 1
+                 */
+                generation: string;
+                /**
+                 * @description The level of the tile, from 0 to 63. Level 0 has the leaf hashes.
+                 * @example 0
+                 */
+                level: string;
+                /**
+                 * @description The number of the tile, three digits a segment, all but the last with `x`: tile 1067 is `x001/067`. A partial tile has its width behind: `x001/067.p/8`. The slashes are slashes, or `%2F`.
+                 * @example x001/067.p/8
+                 */
+                tile: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getLogEntries: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The generation of the log. GET /v1/log lists them.
+                 * @example 1
+                 */
+                generation: string;
+                /**
+                 * @description The number of the tile, three digits a segment, all but the last with `x`: tile 1067 is `x001/067`. A partial tile has its width behind: `x001/067.p/8`. The slashes are slashes, or `%2F`.
+                 * @example x001/067
+                 */
+                tile: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
@@ -16780,7 +18320,10 @@ export interface operations {
                      * @example {
                      *       "status": "ready",
                      *       "changeFeed": "current",
-                     *       "writes": "accepted"
+                     *       "writes": "accepted",
+                     *       "log": {
+                     *         "state": "unsigned"
+                     *       }
                      *     }
                      */
                     "application/json": {
@@ -16792,6 +18335,16 @@ export interface operations {
                         writes: "accepted" | "refused";
                         /** @description Why writes are refused, and what to do. */
                         reason?: string;
+                        /** @description How the checkpoints of the transparency log are signed. */
+                        log: {
+                            /**
+                             * @description `signing`: this instance signs. `signed-elsewhere`: it has no key, and another one signed. `unsigned`: nobody does. Otherwise it has a key and does not sign: the key has no state file (`no-state`), the ledger does not extend what was signed (`forked`), or the last try failed (`failing`). Nothing but signing stops for it.
+                             * @enum {string}
+                             */
+                            state: "signing" | "signed-elsewhere" | "unsigned" | "no-state" | "forked" | "failing";
+                            /** @description Why this instance does not sign, and what to do. */
+                            reason?: string;
+                        };
                     };
                 };
             };

@@ -22,7 +22,18 @@ CREATE OR REPLACE FUNCTION public.refuse_change()
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+DECLARE
+  erasable text[] := CASE TG_TABLE_NAME
+    WHEN 'analysts' THEN '{name}'
+    WHEN 'audit_entries' THEN '{credential,detail,summary}'
+    WHEN 'condition_changes' THEN '{reason}' END;
 BEGIN
+  IF TG_OP = 'UPDATE' AND erasable <> '{}' AND is_erasing() AND to_jsonb(NEW) - erasable = to_jsonb(OLD) - erasable THEN
+    RETURN NEW;
+  END IF;
+  IF TG_OP = 'DELETE' AND TG_TABLE_NAME IN ('analyst_identities', 'analyst_skeletons') AND is_erasing() THEN
+    RETURN OLD;
+  END IF;
   PERFORM refuse(TG_TABLE_NAME || '_append_only', TG_OP || ' is refused: rows are only ever added');
   RETURN NULL;
 END $function$;
@@ -65,9 +76,33 @@ CREATE TABLE analysts (
 
 CREATE UNIQUE INDEX analysts_by_name ON analysts USING btree (name COLLATE "C");
 
+CREATE OR REPLACE FUNCTION public.digest_analysts()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::analysts) AS key, row_text(ROW(written.*)::analysts) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('analysts', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON analysts FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON analysts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON analysts FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON analysts REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_analysts();
 
 -- analyst_identities ------------------------------------------------------------------------------
 
@@ -82,9 +117,33 @@ CREATE TABLE analyst_identities (
 
 CREATE INDEX analyst_identities_of_analyst ON analyst_identities USING btree (analyst_id);
 
+CREATE OR REPLACE FUNCTION public.digest_analyst_identities()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::analyst_identities) AS key, row_text(ROW(written.*)::analyst_identities) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('analyst_identities', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON analyst_identities FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON analyst_identities FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON analyst_identities FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON analyst_identities REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_analyst_identities();
 
 -- analyst_skeletons -------------------------------------------------------------------------------
 
@@ -128,15 +187,56 @@ CREATE TABLE api_keys (
 
 CREATE INDEX api_keys_newest ON api_keys USING btree (created_at, id);
 
+CREATE OR REPLACE FUNCTION public.digest_api_keys()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::api_keys) AS key, row_text(ROW(written.*)::api_keys) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('api_keys', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_changed_api_keys()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  changed api_keys := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+  PERFORM append_digest('api_keys', lower(TG_OP), ARRAY[row_key(changed)], salt, row_hash(row_salt(salt, 0), row_text(changed)));
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_api_key()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  IF (NEW.id, NEW.analyst_id, NEW.role, NEW.hash, NEW.hint, NEW.created_at, NEW.expires_at, NEW.issued_by, NEW.issued_with)
-     IS DISTINCT FROM (OLD.id, OLD.analyst_id, OLD.role, OLD.hash, OLD.hint, OLD.created_at, OLD.expires_at,
-       OLD.issued_by, OLD.issued_with) THEN
+  IF (NEW.id, NEW.analyst_id, NEW.role, NEW.hash, NEW.hint, NEW.created_at, NEW.expires_at, NEW.issued_by)
+     IS DISTINCT FROM (OLD.id, OLD.analyst_id, OLD.role, OLD.hash, OLD.hint, OLD.created_at, OLD.expires_at, OLD.issued_by)
+     OR NEW.issued_with IS DISTINCT FROM OLD.issued_with AND NOT is_erasing() THEN
     PERFORM refuse('api_keys_fixed', 'a key keeps what it was issued with');
   END IF;
   IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at THEN
@@ -147,6 +247,9 @@ END $function$;
 
 CREATE TRIGGER append_only BEFORE DELETE ON api_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON api_keys REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_api_keys();
+CREATE TRIGGER digest_delete AFTER DELETE ON api_keys FOR EACH ROW EXECUTE FUNCTION digest_changed_api_keys();
+CREATE TRIGGER digest_update AFTER UPDATE ON api_keys FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_api_keys();
 CREATE TRIGGER guard_api_key BEFORE UPDATE ON api_keys FOR EACH ROW EXECUTE FUNCTION guard_api_key();
 
 -- audit_entries -----------------------------------------------------------------------------------
@@ -186,6 +289,29 @@ CREATE INDEX audit_entries_of_subject ON audit_entries USING btree (subject, id)
 CREATE INDEX audit_entries_of_unknown_callers ON audit_entries USING btree (recorded_at) WHERE kind = 'refusal'::text AND credential IS NULL AND analyst_id IS NULL;
 CREATE INDEX audit_entries_refusals ON audit_entries USING btree (id) WHERE kind = 'refusal'::text;
 
+CREATE OR REPLACE FUNCTION public.digest_audit_entries()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::audit_entries) AS key, row_text(ROW(written.*)::audit_entries) AS content FROM written WHERE kind = 'write' OR analyst_id IS NOT NULL OR credential IS NOT NULL) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('audit_entries', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_audit_deletion()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -204,6 +330,118 @@ END $function$;
 CREATE TRIGGER append_only BEFORE DELETE ON audit_entries FOR EACH ROW EXECUTE FUNCTION guard_audit_deletion();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audit_entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON audit_entries FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON audit_entries REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_audit_entries();
+
+-- digest_progress ---------------------------------------------------------------------------------
+
+CREATE TABLE digest_progress (
+  relation text NOT NULL,
+  after_key text,
+  is_done boolean DEFAULT false NOT NULL,
+  CONSTRAINT digest_progress_pkey PRIMARY KEY (relation)
+);
+
+-- erasures ----------------------------------------------------------------------------------------
+
+CREATE TABLE erasures (
+  id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+  analyst_id uuid NOT NULL,
+  recorded_at timestamp(3) with time zone NOT NULL,
+  is_done boolean DEFAULT false NOT NULL,
+  CONSTRAINT erasures_pkey PRIMARY KEY (id),
+  CONSTRAINT erasures_analyst_id_unique UNIQUE (analyst_id),
+  CONSTRAINT erasures_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id)
+);
+
+CREATE OR REPLACE FUNCTION public.digest_erasures()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::erasures) AS key, row_text(ROW(written.*)::erasures) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('erasures', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.erase_name()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  old_name text;
+  new_name text := 'Erased analyst ' || left(NEW.analyst_id::text, 8);
+  assessed bigint[];
+  changed text[];
+BEGIN
+  -- Waits for writes of this analyst that are in progress.
+  SELECT name INTO old_name FROM analysts WHERE id = NEW.analyst_id FOR UPDATE;
+  IF EXISTS (SELECT FROM analysts WHERE name = new_name) THEN
+    new_name := 'Erased analyst ' || NEW.analyst_id;
+  END IF;
+  UPDATE analysts SET name = new_name WHERE id = NEW.analyst_id;
+  PERFORM erase_digests('analysts', ARRAY[NEW.analyst_id::text]);
+  WITH written AS (
+    UPDATE condition_changes SET reason = reason_by(reason, old_name, new_name)
+     WHERE author_id = NEW.analyst_id AND reason_by(reason, old_name, new_name) <> reason
+    RETURNING id, outlook_id
+  )
+  SELECT array_agg(id::text), array_agg(DISTINCT outlook_id) INTO changed, assessed FROM written;
+  PERFORM erase_digests('condition_changes', changed);
+  WITH written AS (
+    UPDATE events e SET data = event_data_by(data, NEW.analyst_id, old_name, new_name)
+     WHERE (kind IN ('view.published', 'view.withdrawn') OR outlook_id = ANY (assessed))
+       AND event_data_by(data, NEW.analyst_id, old_name, new_name) <> data
+    RETURNING id
+  )
+  SELECT array_agg(id::text) INTO changed FROM written;
+  PERFORM erase_digests('events', changed);
+  PERFORM refresh_conditions(assessed);
+  PERFORM erase_access(NEW, old_name, new_name);
+  PERFORM erase_openings(NEW, old_name);
+  UPDATE frameworks SET search = ''
+   WHERE search <> '' AND outlook_id IN (
+     SELECT outlook_id FROM forecasters WHERE analyst_id = NEW.analyst_id AND source = 'version'
+     UNION ALL
+     SELECT outlook_id FROM outlook_versions WHERE author_id = NEW.analyst_id AND kind = 'withdrawn');
+  INSERT INTO events (kind, data, recorded_at)
+  VALUES ('analyst.erased', jsonb_build_object('subject', '/v1/analysts/' || NEW.analyst_id), NEW.recorded_at);
+  UPDATE erasures SET is_done = true WHERE id = NEW.id;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_erasure()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF TG_OP = 'INSERT' AND NEW.is_done
+     OR TG_OP = 'UPDATE' AND (pg_trigger_depth() = 1 OR OLD.is_done OR NOT NEW.is_done OR
+       (NEW.id, NEW.analyst_id, NEW.recorded_at) IS DISTINCT FROM (OLD.id, OLD.analyst_id, OLD.recorded_at)) THEN
+    PERFORM refuse('erasures_append_only', TG_OP || ' is refused: rows are only ever added');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON erasures FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON erasures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON erasures REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_erasures();
+CREATE TRIGGER erase_name AFTER INSERT ON erasures FOR EACH ROW EXECUTE FUNCTION erase_name();
+CREATE TRIGGER guard_erasure BEFORE INSERT OR UPDATE ON erasures FOR EACH ROW EXECUTE FUNCTION guard_erasure();
 
 -- event_watermark ---------------------------------------------------------------------------------
 
@@ -226,7 +464,7 @@ DECLARE
 BEGIN
   IF NEW.transaction_id < sequenced OR NEW.transaction_id > pg_snapshot_xmin(pg_current_snapshot()) OR EXISTS (
        SELECT FROM events
-        WHERE position IS NULL AND transaction_id >= sequenced AND transaction_id < NEW.transaction_id) THEN
+        WHERE position IS NULL AND log_position IS NULL AND transaction_id >= sequenced AND transaction_id < NEW.transaction_id) THEN
     PERFORM refuse('event_watermark_sequenced', 'an event of an older transaction may have no position yet');
   END IF;
   RETURN NEW;
@@ -257,6 +495,229 @@ CREATE INDEX idempotency_keys_oldest ON idempotency_keys USING btree (recorded_a
 
 CREATE TRIGGER append_only_update BEFORE UPDATE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+-- log_generations ---------------------------------------------------------------------------------
+
+CREATE TABLE log_generations (
+  generation integer NOT NULL,
+  origin text NOT NULL,
+  started_at timestamp(3) with time zone NOT NULL,
+  after_position bigint NOT NULL,
+  previous_size bigint,
+  previous_root bytea,
+  salt bytea,
+  content text,
+  commitment bytea,
+  size bigint DEFAULT 0 NOT NULL,
+  root bytea DEFAULT sha256('\x'::bytea) NOT NULL,
+  CONSTRAINT log_generations_pkey PRIMARY KEY (generation),
+  CONSTRAINT log_generations_origin_unique UNIQUE (origin),
+  CONSTRAINT log_generations_name CHECK (origin ~ '^[!-*,-~]{1,255}$'::text),
+  CONSTRAINT log_generations_statement CHECK (
+CASE
+    WHEN generation = 1 THEN after_position = 0 AND num_nonnulls(previous_size, previous_root, salt, content, commitment) = 0
+    ELSE generation > 1 AND num_nulls(previous_size, previous_root, salt, content, commitment) = 0 AND after_position >= 0 AND previous_size >= 0 AND length(previous_root) = 32 AND length(salt) = 32 AND length(commitment) = 32
+END),
+  CONSTRAINT log_generations_tree CHECK (size >= 0 AND length(root) = 32)
+);
+
+CREATE OR REPLACE FUNCTION public.digest_log_generations()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::log_generations) AS key, row_text(ROW(written.*)::log_generations) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('log_generations', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_generation()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    -- A number may be left out: a ledger that went back has forgotten generations whose tiles were served.
+    IF NEW.generation <= (SELECT max(generation) FROM log_generations) OR NEW.size <> 0 THEN
+      PERFORM refuse('log_generations_next', 'a generation comes after the newest one, and starts with an empty tree');
+    END IF;
+    RETURN NEW;
+  END IF;
+  IF NEW.size < OLD.size OR (NEW.size = OLD.size AND NEW.root <> OLD.root) OR
+     (NEW.generation, NEW.origin, NEW.started_at, NEW.after_position, NEW.previous_size, NEW.previous_root, NEW.salt, NEW.content,
+       NEW.commitment) IS DISTINCT FROM
+     (OLD.generation, OLD.origin, OLD.started_at, OLD.after_position, OLD.previous_size, OLD.previous_root, OLD.salt, OLD.content,
+       OLD.commitment) THEN
+    PERFORM refuse('log_generations_append_only', 'UPDATE is refused: a tree only grows');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON log_generations FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON log_generations FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON log_generations REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_log_generations();
+CREATE TRIGGER guard_generation BEFORE INSERT OR UPDATE ON log_generations FOR EACH ROW EXECUTE FUNCTION guard_generation();
+
+-- log_checkpoints ---------------------------------------------------------------------------------
+
+CREATE TABLE log_checkpoints (
+  generation integer NOT NULL,
+  size bigint NOT NULL,
+  root bytea NOT NULL,
+  note text NOT NULL,
+  vkeys text[] NOT NULL,
+  signed_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT log_checkpoints_generation_size_pk PRIMARY KEY (generation, size),
+  CONSTRAINT log_checkpoints_generation FOREIGN KEY (generation) REFERENCES log_generations(generation),
+  CONSTRAINT log_checkpoints_tree CHECK (size >= 0 AND length(root) = 32)
+);
+
+CREATE OR REPLACE FUNCTION public.guard_checkpoint()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    IF OLD.size >= (SELECT max(size) FROM log_checkpoints c WHERE c.generation = OLD.generation) THEN
+      PERFORM refuse('log_checkpoints_newest', 'DELETE is refused: the newest checkpoint stays');
+    END IF;
+    RETURN OLD;
+  END IF;
+  IF NOT EXISTS (SELECT FROM log_generations g WHERE g.generation = NEW.generation AND g.size >= NEW.size
+      AND g.generation = (SELECT max(generation) FROM log_generations)) THEN
+    PERFORM refuse('log_checkpoints_covered', 'a checkpoint is of the tree of the newest generation');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only_update BEFORE UPDATE ON log_checkpoints FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER guard_checkpoint BEFORE INSERT OR DELETE ON log_checkpoints FOR EACH ROW EXECUTE FUNCTION guard_checkpoint();
+
+-- log_cosignatures --------------------------------------------------------------------------------
+
+CREATE TABLE log_cosignatures (
+  generation integer NOT NULL,
+  size bigint NOT NULL,
+  witness text NOT NULL,
+  signature text NOT NULL,
+  cosigned_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT log_cosignatures_generation_size_witness_pk PRIMARY KEY (generation, size, witness),
+  CONSTRAINT log_cosignatures_checkpoint FOREIGN KEY (generation, size) REFERENCES log_checkpoints(generation, size)
+);
+
+CREATE TRIGGER append_only_update BEFORE UPDATE ON log_cosignatures FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- log_tiles ---------------------------------------------------------------------------------------
+
+CREATE TABLE log_tiles (
+  generation integer NOT NULL,
+  level smallint NOT NULL,
+  number bigint NOT NULL,
+  hashes bytea STORAGE EXTERNAL NOT NULL,
+  CONSTRAINT log_tiles_generation_level_number_pk PRIMARY KEY (generation, level, number),
+  CONSTRAINT log_tiles_generation FOREIGN KEY (generation) REFERENCES log_generations(generation),
+  CONSTRAINT log_tiles_place CHECK (level >= 0 AND level <= 63 AND number >= 0),
+  CONSTRAINT log_tiles_width CHECK (length(hashes) >= 32 AND length(hashes) <= 8192 AND (length(hashes) % 32) = 0)
+);
+
+CREATE OR REPLACE FUNCTION public.guard_tile()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF (NEW.generation, NEW.level, NEW.number) IS DISTINCT FROM (OLD.generation, OLD.level, OLD.number) OR
+     substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes THEN
+    PERFORM refuse('log_tiles_append_only', 'UPDATE is refused: a tile only grows');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON log_tiles FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON log_tiles FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER guard_tile BEFORE UPDATE ON log_tiles FOR EACH ROW EXECUTE FUNCTION guard_tile();
+
+-- row_digests -------------------------------------------------------------------------------------
+
+CREATE TABLE row_digests (
+  write_id bigint NOT NULL,
+  number integer NOT NULL,
+  relation text NOT NULL,
+  operation text NOT NULL,
+  keys text[] NOT NULL,
+  salt bytea,
+  hashes bytea NOT NULL,
+  CONSTRAINT row_digests_write_id_number_pk PRIMARY KEY (write_id, number),
+  CONSTRAINT row_digests_lengths CHECK (length(salt) = 32 AND cardinality(keys) > 0 AND length(hashes) = (32 * cardinality(keys))),
+  CONSTRAINT row_digests_operation CHECK (operation = ANY (ARRAY['insert'::text, 'update'::text, 'delete'::text, 'found'::text]))
+);
+
+CREATE INDEX row_digests_found ON row_digests USING gin (keys) WHERE operation = 'found'::text;
+
+CREATE OR REPLACE FUNCTION public.guard_digest()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF NOT is_erasing() OR NEW.salt IS NOT NULL OR
+     (NEW.write_id, NEW.number, NEW.relation, NEW.operation, NEW.hashes, cardinality(NEW.keys))
+     IS DISTINCT FROM (OLD.write_id, OLD.number, OLD.relation, OLD.operation, OLD.hashes, cardinality(OLD.keys)) OR
+     EXISTS (SELECT FROM unnest(OLD.keys, NEW.keys) AS key (before, after) WHERE key.after NOT IN (key.before, 'erased')) THEN
+    PERFORM refuse('row_digests_append_only', 'UPDATE is refused: only an erasure deletes a salt');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.seal_write()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+DECLARE
+  ids bigint[];
+  entries bigint[];
+  entry audit_entries;
+BEGIN
+  SELECT array_agg(key::bigint) FILTER (WHERE d.relation = 'events' AND d.operation = 'insert'),
+      array_agg(key::bigint) FILTER (WHERE d.relation = 'audit_entries' AND d.operation = 'insert')
+    INTO ids, entries
+    FROM row_digests d, unnest(d.keys) AS key
+   WHERE d.write_id = NEW.write_id AND d.relation IN ('events', 'audit_entries');
+  IF ids IS NULL OR cardinality(entries) = 1 THEN
+    SELECT * INTO entry FROM audit_entries WHERE id = entries[1];
+  END IF;
+  IF ids IS NULL THEN
+    ids := ARRAY[add_administrative_event(NEW.write_id, entry)];
+  END IF;
+  PERFORM set_config('outlook_ledger.write', '', true);
+  PERFORM open_events(ids, NEW.write_id, entry.analyst_id, NULL);
+  RETURN NULL;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON row_digests FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON row_digests FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER guard_digest BEFORE UPDATE ON row_digests FOR EACH ROW EXECUTE FUNCTION guard_digest();
+CREATE CONSTRAINT TRIGGER seal_write AFTER INSERT ON row_digests DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.number = 1) EXECUTE FUNCTION seal_write();
+
 -- search_backlog ----------------------------------------------------------------------------------
 
 CREATE TABLE search_backlog (
@@ -286,9 +747,33 @@ CREATE TABLE series (
 
 CREATE UNIQUE INDEX series_by_key ON series USING btree (key COLLATE "C");
 
+CREATE OR REPLACE FUNCTION public.digest_series()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::series) AS key, row_text(ROW(written.*)::series) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('series', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON series FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON series FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON series FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON series REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_series();
 
 -- instruments -------------------------------------------------------------------------------------
 
@@ -308,6 +793,47 @@ CREATE TABLE instruments (
 
 CREATE UNIQUE INDEX instruments_by_symbol ON instruments USING btree (symbol COLLATE "C");
 
+CREATE OR REPLACE FUNCTION public.digest_changed_instruments()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  changed instruments := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+  PERFORM append_digest('instruments', lower(TG_OP), ARRAY[row_key(changed)], salt, row_hash(row_salt(salt, 0), row_text(changed)));
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_instruments()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::instruments) AS key, row_text(ROW(written.*)::instruments) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('instruments', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_instrument()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -326,6 +852,9 @@ END $function$;
 
 CREATE TRIGGER append_only BEFORE DELETE ON instruments FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON instruments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON instruments REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_instruments();
+CREATE TRIGGER digest_delete AFTER DELETE ON instruments FOR EACH ROW EXECUTE FUNCTION digest_changed_instruments();
+CREATE TRIGGER digest_update AFTER UPDATE ON instruments FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_instruments();
 CREATE TRIGGER guard_instrument BEFORE UPDATE ON instruments FOR EACH ROW EXECUTE FUNCTION guard_instrument();
 
 -- observations ------------------------------------------------------------------------------------
@@ -348,6 +877,29 @@ CREATE TABLE observations (
 
 CREATE INDEX observations_recorded ON observations USING btree (series_id, recorded_at);
 CREATE UNIQUE INDEX observations_standing ON observations USING btree (series_id, date) WHERE superseded_at IS NULL;
+
+CREATE OR REPLACE FUNCTION public.digest_observations()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::observations) AS key, row_text(ROW(written.*)::observations) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('observations', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
 
 CREATE OR REPLACE FUNCTION public.guard_observation()
  RETURNS trigger
@@ -382,6 +934,7 @@ END $function$;
 
 CREATE TRIGGER append_only BEFORE DELETE ON observations FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON observations FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON observations REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_observations();
 CREATE TRIGGER guard_observation BEFORE UPDATE ON observations FOR EACH ROW EXECUTE FUNCTION guard_observation();
 CREATE TRIGGER supersede_observation BEFORE INSERT ON observations FOR EACH ROW EXECUTE FUNCTION supersede_observation();
 
@@ -475,6 +1028,29 @@ BEGIN
          jsonb_build_object('status', status, 'reviewReasons', review_reasons, 'continuedBy', NEW.slug),
          NEW.published_at
     FROM continued;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_outlooks()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::outlooks) AS key, row_text(ROW(written.*)::outlooks) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('outlooks', 'insert', keys, salt, hashes);
+  END IF;
   RETURN NULL;
 END $function$;
 
@@ -579,6 +1155,7 @@ CREATE TRIGGER announce_state AFTER UPDATE ON outlooks FOR EACH ROW WHEN (old.st
 CREATE TRIGGER append_only BEFORE DELETE ON outlooks FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON outlooks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER continue_outlook AFTER INSERT ON outlooks FOR EACH ROW WHEN (new.continues_id IS NOT NULL) EXECUTE FUNCTION continue_outlook();
+CREATE TRIGGER digest AFTER INSERT ON outlooks REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_outlooks();
 CREATE TRIGGER end_horizon AFTER UPDATE OF horizon_ended_at ON outlooks FOR EACH ROW WHEN (old.horizon_ended_at IS NULL AND new.horizon_ended_at IS NOT NULL) EXECUTE FUNCTION end_horizon();
 CREATE TRIGGER guard_new_outlook BEFORE INSERT ON outlooks FOR EACH ROW EXECUTE FUNCTION guard_new_outlook();
 CREATE TRIGGER guard_outlook BEFORE UPDATE ON outlooks FOR EACH ROW EXECUTE FUNCTION guard_outlook();
@@ -653,11 +1230,35 @@ BEGIN
   RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.digest_evidence()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::evidence) AS key, row_text(ROW(written.*)::evidence) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('evidence', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER announce_evidence AFTER INSERT ON evidence FOR EACH ROW EXECUTE FUNCTION announce_evidence();
 CREATE TRIGGER append_evidence BEFORE INSERT ON evidence FOR EACH ROW EXECUTE FUNCTION append_evidence();
 CREATE TRIGGER append_only BEFORE DELETE ON evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON evidence FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON evidence REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_evidence();
 
 -- evidence_claims ---------------------------------------------------------------------------------
 
@@ -680,6 +1281,29 @@ CREATE TABLE evidence_claims (
   CONSTRAINT evidence_claims_range CHECK ((num_nulls(range_min, range_max, range_unit) = ANY (ARRAY[0, 3])) AND (range_min > '-Infinity'::double precision AND range_max < 'Infinity'::double precision AND range_min <= range_max) IS NOT FALSE),
   CONSTRAINT evidence_claims_target CHECK (target_kind = ANY (ARRAY['scenario'::text, 'headwind'::text, 'condition'::text]))
 );
+
+CREATE OR REPLACE FUNCTION public.digest_evidence_claims()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::evidence_claims) AS key, row_text(ROW(written.*)::evidence_claims) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('evidence_claims', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
 
 CREATE OR REPLACE FUNCTION public.guard_claim()
  RETURNS trigger
@@ -705,6 +1329,7 @@ END $function$;
 CREATE TRIGGER append_only BEFORE DELETE ON evidence_claims FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON evidence_claims FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON evidence_claims FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON evidence_claims REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_evidence_claims();
 CREATE TRIGGER guard_claim BEFORE INSERT ON evidence_claims FOR EACH ROW EXECUTE FUNCTION guard_claim();
 
 -- forecasters -------------------------------------------------------------------------------------
@@ -722,10 +1347,34 @@ CREATE TABLE forecasters (
 
 CREATE INDEX forecasters_of_analyst ON forecasters USING btree (analyst_id, source, outlook_id);
 
+CREATE OR REPLACE FUNCTION public.digest_forecasters()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::forecasters) AS key, row_text(ROW(written.*)::forecasters) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('forecasters', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON forecasters FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON forecasters FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON forecasters FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER derived BEFORE INSERT ON forecasters FOR EACH ROW EXECUTE FUNCTION refuse_underived();
+CREATE TRIGGER digest AFTER INSERT ON forecasters REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_forecasters();
 CREATE TRIGGER index_author AFTER INSERT ON forecasters FOR EACH ROW WHEN (new.source = 'version'::text) EXECUTE FUNCTION index_author();
 
 -- frameworks --------------------------------------------------------------------------------------
@@ -752,6 +1401,29 @@ CREATE TABLE frameworks (
 );
 
 CREATE INDEX frameworks_search ON frameworks USING gin (search);
+
+CREATE OR REPLACE FUNCTION public.digest_frameworks()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::frameworks) AS key, row_text(ROW(written.*)::frameworks) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('frameworks', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
 
 CREATE OR REPLACE FUNCTION public.guard_framework()
  RETURNS trigger
@@ -840,6 +1512,7 @@ END $function$;
 
 CREATE TRIGGER append_only BEFORE DELETE ON frameworks FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON frameworks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON frameworks REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_frameworks();
 CREATE TRIGGER guard_framework BEFORE UPDATE ON frameworks FOR EACH ROW EXECUTE FUNCTION guard_framework();
 CREATE TRIGGER index_framework BEFORE INSERT ON frameworks FOR EACH ROW EXECUTE FUNCTION index_framework();
 CREATE TRIGGER seal_framework AFTER INSERT ON frameworks FOR EACH ROW EXECUTE FUNCTION seal_framework();
@@ -864,9 +1537,33 @@ CREATE TABLE drawdown_labels (
   CONSTRAINT drawdown_labels_speed CHECK ((num_nulls(speed_depth, speed_days) = ANY (ARRAY[0, 2])) AND num_nonnulls(min_depth, speed_depth) <= 1 AND (speed_depth > 0::double precision AND speed_depth <= 1::double precision AND speed_days >= 1 AND speed_days <= 3660) IS NOT FALSE)
 );
 
+CREATE OR REPLACE FUNCTION public.digest_drawdown_labels()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::drawdown_labels) AS key, row_text(ROW(written.*)::drawdown_labels) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('drawdown_labels', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON drawdown_labels FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON drawdown_labels FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON drawdown_labels FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON drawdown_labels REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_drawdown_labels();
 CREATE TRIGGER framework_sealed BEFORE INSERT ON drawdown_labels FOR EACH ROW EXECUTE FUNCTION refuse_sealed_framework();
 
 -- headwinds ---------------------------------------------------------------------------------------
@@ -883,9 +1580,33 @@ CREATE TABLE headwinds (
   CONSTRAINT headwinds_rank_from_1 CHECK (rank >= 1)
 );
 
+CREATE OR REPLACE FUNCTION public.digest_headwinds()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::headwinds) AS key, row_text(ROW(written.*)::headwinds) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('headwinds', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON headwinds FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON headwinds FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON headwinds FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON headwinds REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_headwinds();
 CREATE TRIGGER framework_sealed BEFORE INSERT ON headwinds FOR EACH ROW EXECUTE FUNCTION refuse_sealed_framework();
 
 -- invalidation_conditions -------------------------------------------------------------------------
@@ -904,9 +1625,33 @@ CREATE TABLE invalidation_conditions (
   CONSTRAINT invalidation_conditions_invalidates CHECK (invalidates = ANY (ARRAY['bear'::text, 'base'::text, 'bull'::text]))
 );
 
+CREATE OR REPLACE FUNCTION public.digest_invalidation_conditions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::invalidation_conditions) AS key, row_text(ROW(written.*)::invalidation_conditions) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('invalidation_conditions', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON invalidation_conditions FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON invalidation_conditions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON invalidation_conditions FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON invalidation_conditions REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_invalidation_conditions();
 CREATE TRIGGER framework_sealed BEFORE INSERT ON invalidation_conditions FOR EACH ROW EXECUTE FUNCTION refuse_sealed_framework();
 
 -- condition_comparisons ---------------------------------------------------------------------------
@@ -932,9 +1677,33 @@ CREATE TABLE condition_comparisons (
 
 CREATE INDEX condition_comparisons_of_series ON condition_comparisons USING btree (series_id, framework_id);
 
+CREATE OR REPLACE FUNCTION public.digest_condition_comparisons()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::condition_comparisons) AS key, row_text(ROW(written.*)::condition_comparisons) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('condition_comparisons', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON condition_comparisons FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON condition_comparisons FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON condition_comparisons FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON condition_comparisons REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_condition_comparisons();
 CREATE TRIGGER framework_sealed BEFORE INSERT ON condition_comparisons FOR EACH ROW EXECUTE FUNCTION refuse_sealed_framework();
 
 -- outlook_versions --------------------------------------------------------------------------------
@@ -1042,6 +1811,29 @@ BEGIN
   RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.digest_outlook_versions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::outlook_versions) AS key, row_text(ROW(written.*)::outlook_versions) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('outlook_versions', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.require_pooled_views()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1073,6 +1865,7 @@ CREATE TRIGGER append_only BEFORE DELETE ON outlook_versions FOR EACH ROW EXECUT
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON outlook_versions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON outlook_versions FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_version BEFORE INSERT ON outlook_versions FOR EACH ROW EXECUTE FUNCTION append_version();
+CREATE TRIGGER digest AFTER INSERT ON outlook_versions REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_outlook_versions();
 CREATE TRIGGER index_author AFTER INSERT ON outlook_versions FOR EACH ROW WHEN (new.kind = 'withdrawn'::text) EXECUTE FUNCTION index_author();
 CREATE CONSTRAINT TRIGGER require_pooled_views AFTER INSERT ON outlook_versions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.consensus_method IS NOT NULL) EXECUTE FUNCTION require_pooled_views();
 CREATE TRIGGER withdraw_outlook AFTER INSERT ON outlook_versions FOR EACH ROW WHEN (new.kind = 'withdrawn'::text) EXECUTE FUNCTION withdraw_outlook();
@@ -1159,11 +1952,35 @@ BEGIN
   RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.digest_condition_changes()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::condition_changes) AS key, row_text(ROW(written.*)::condition_changes) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('condition_changes', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER announce_condition_changes AFTER INSERT ON condition_changes REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION announce_condition_changes();
 CREATE TRIGGER append_condition_change BEFORE INSERT ON condition_changes FOR EACH ROW EXECUTE FUNCTION append_condition_change();
 CREATE TRIGGER append_only BEFORE DELETE ON condition_changes FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON condition_changes FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON condition_changes FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON condition_changes REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_condition_changes();
 
 -- condition_answers -------------------------------------------------------------------------------
 
@@ -1189,6 +2006,29 @@ CREATE OR REPLACE FUNCTION public.apply_answer()
 AS $function$
 BEGIN
   PERFORM refresh_conditions(NEW.outlook_id);
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_condition_answers()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::condition_answers) AS key, row_text(ROW(written.*)::condition_answers) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('condition_answers', 'insert', keys, salt, hashes);
+  END IF;
   RETURN NULL;
 END $function$;
 
@@ -1244,6 +2084,7 @@ CREATE TRIGGER append_only BEFORE DELETE ON condition_answers FOR EACH ROW EXECU
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON condition_answers FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON condition_answers FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER apply_answer AFTER INSERT ON condition_answers FOR EACH ROW EXECUTE FUNCTION apply_answer();
+CREATE TRIGGER digest AFTER INSERT ON condition_answers REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_condition_answers();
 CREATE TRIGGER guard_answer BEFORE INSERT ON condition_answers FOR EACH ROW EXECUTE FUNCTION guard_answer();
 CREATE CONSTRAINT TRIGGER require_answering_version AFTER INSERT ON condition_answers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION require_answering_version();
 
@@ -1259,9 +2100,33 @@ CREATE TABLE condition_evidence (
   CONSTRAINT condition_evidence_of_outlook FOREIGN KEY (outlook_id, evidence_id) REFERENCES evidence(outlook_id, id)
 );
 
+CREATE OR REPLACE FUNCTION public.digest_condition_evidence()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::condition_evidence) AS key, row_text(ROW(written.*)::condition_evidence) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('condition_evidence', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON condition_evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON condition_evidence FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON condition_evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON condition_evidence REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_condition_evidence();
 
 -- drawdown_changes --------------------------------------------------------------------------------
 
@@ -1316,32 +2181,86 @@ BEGIN
   RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.digest_drawdown_changes()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::drawdown_changes) AS key, row_text(ROW(written.*)::drawdown_changes) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('drawdown_changes', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER announce_drawdown_change AFTER INSERT ON drawdown_changes FOR EACH ROW EXECUTE FUNCTION announce_drawdown_change();
 CREATE TRIGGER append_drawdown_change BEFORE INSERT ON drawdown_changes FOR EACH ROW EXECUTE FUNCTION append_drawdown_change();
 CREATE TRIGGER append_only BEFORE DELETE ON drawdown_changes FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON drawdown_changes FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON drawdown_changes FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON drawdown_changes REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_drawdown_changes();
 
 -- events ------------------------------------------------------------------------------------------
 
 CREATE TABLE events (
   id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
   kind text NOT NULL,
-  outlook_id bigint NOT NULL,
-  version integer NOT NULL,
+  outlook_id bigint,
+  version integer,
   data jsonb NOT NULL,
   recorded_at timestamp(3) with time zone NOT NULL,
   "position" bigint,
   transaction_id xid8 DEFAULT pg_current_xact_id(),
+  log_position bigint,
   CONSTRAINT events_pkey PRIMARY KEY (id),
   CONSTRAINT events_position_unique UNIQUE ("position"),
   CONSTRAINT events_version FOREIGN KEY (outlook_id, version) REFERENCES outlook_versions(outlook_id, version),
-  CONSTRAINT events_kind CHECK (kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]))
+  CONSTRAINT events_kind CHECK (
+CASE
+    WHEN kind = ANY (ARRAY['analyst.added'::text, 'analyst.erased'::text, 'instrument.added'::text, 'instrument.changed'::text, 'key.issued'::text, 'key.revoked'::text, 'ledger.digested'::text, 'log.generation.started'::text, 'observations.recorded'::text, 'refusals.recorded'::text, 'rows.digested'::text, 'series.added'::text, 'source.changed'::text, 'webhook.changed'::text, 'write.recorded'::text]) THEN outlook_id IS NULL AND version IS NULL
+    ELSE outlook_id IS NOT NULL AND version IS NOT NULL AND (kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]))
+END)
 );
 
+CREATE UNIQUE INDEX events_in_log ON events USING btree (COALESCE(log_position, "position"));
+CREATE INDEX events_of_records ON events USING btree (outlook_id, kind) WHERE kind = ANY (ARRAY['evidence.added'::text, 'view.published'::text, 'view.withdrawn'::text, 'outlook.resolved'::text, 'outlook.reopened'::text]);
 CREATE UNIQUE INDEX events_once_a_version ON events USING btree (outlook_id, version) WHERE kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text]);
-CREATE INDEX events_pending ON events USING btree (transaction_id, id) WHERE "position" IS NULL;
 CREATE INDEX events_placed_of_outlook ON events USING btree (outlook_id, "position") WHERE "position" IS NOT NULL;
+CREATE INDEX events_unplaced ON events USING btree (transaction_id, id) WHERE "position" IS NULL AND log_position IS NULL;
+
+CREATE OR REPLACE FUNCTION public.digest_events()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::events) AS key, row_text(ROW(written.*)::events) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('events', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
 
 CREATE OR REPLACE FUNCTION public.guard_event()
  RETURNS trigger
@@ -1349,10 +2268,14 @@ CREATE OR REPLACE FUNCTION public.guard_event()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  IF OLD.position IS NOT NULL OR
+  IF coalesce(OLD.log_position, OLD.position) IS NOT NULL OR
      (NEW.id, NEW.kind, NEW.outlook_id, NEW.version, NEW.data, NEW.recorded_at, NEW.transaction_id)
      IS DISTINCT FROM
      (OLD.id, OLD.kind, OLD.outlook_id, OLD.version, OLD.data, OLD.recorded_at, OLD.transaction_id) THEN
+    OLD.data := NEW.data;
+    IF OLD *= NEW AND is_erasing() THEN
+      RETURN NEW;
+    END IF;
     PERFORM refuse('events_append_only', 'UPDATE is refused: an event is given its position once, nothing else');
   END IF;
   RETURN NEW;
@@ -1364,7 +2287,7 @@ CREATE OR REPLACE FUNCTION public.guard_new_event()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  IF NEW.position IS NOT NULL THEN
+  IF NEW.position IS NOT NULL OR NEW.log_position IS NOT NULL THEN
     PERFORM refuse('events_position', 'positions are given by sequence_events()');
   END IF;
   NEW.transaction_id := pg_current_xact_id();
@@ -1379,16 +2302,20 @@ CREATE OR REPLACE FUNCTION public.guard_positions()
  SET jit TO 'off'
 AS $function$
 DECLARE
-  last bigint := (SELECT coalesce(max(position), 0) FROM events) - (SELECT count(*) FROM placed);
+  last bigint := (SELECT coalesce(max(position), 0) FROM events) - (SELECT count(position) FROM placed);
+  last_place bigint := (SELECT coalesce(max(coalesce(log_position, position)), 0) FROM events) - (SELECT count(*) FROM placed);
   sequenced xid8 := sequenced_before();
 BEGIN
-  IF last <> 0 AND NOT EXISTS (SELECT FROM events WHERE position = last)
+  IF (last <> 0 AND NOT EXISTS (SELECT FROM events WHERE position = last)
+     OR last_place <> 0 AND NOT EXISTS (SELECT FROM events WHERE coalesce(log_position, position) = last_place)
      OR EXISTS (
-       SELECT FROM (SELECT position, last + row_number() OVER (ORDER BY id) AS due FROM placed) AS event
-        WHERE position IS DISTINCT FROM due)
+       SELECT FROM (SELECT position, log_position, last_place + row_number() OVER (ORDER BY id) AS place_due,
+           CASE WHEN outlook_id IS NOT NULL THEN last + count(outlook_id) OVER (ORDER BY id) END AS due FROM placed) AS event
+        WHERE position IS DISTINCT FROM due OR log_position IS DISTINCT FROM place_due)
      OR EXISTS (
        SELECT FROM events AS older JOIN placed ON placed.outlook_id = older.outlook_id
-        WHERE older.position IS NULL AND older.transaction_id >= sequenced AND older.id < placed.id) THEN
+        WHERE older.position IS NULL AND older.transaction_id >= sequenced AND older.id < placed.id))
+     AND NOT is_erasing() THEN -- then guard_event() keeps the positions
     PERFORM refuse('events_position', 'positions are given by sequence_events()');
   END IF;
   RETURN NULL;
@@ -1396,9 +2323,92 @@ END $function$;
 
 CREATE TRIGGER append_only BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON events REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_events();
 CREATE TRIGGER guard_event BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION guard_event();
 CREATE TRIGGER guard_new_event BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION guard_new_event();
 CREATE TRIGGER guard_positions AFTER UPDATE ON events REFERENCING NEW TABLE AS placed FOR EACH STATEMENT EXECUTE FUNCTION guard_positions();
+
+-- openings ----------------------------------------------------------------------------------------
+
+CREATE TABLE openings (
+  event_id bigint NOT NULL,
+  write_id bigint NOT NULL,
+  salt bytea,
+  content text,
+  commitment bytea NOT NULL,
+  CONSTRAINT openings_pkey PRIMARY KEY (event_id),
+  CONSTRAINT openings_event FOREIGN KEY (event_id) REFERENCES events(id),
+  CONSTRAINT openings_lengths CHECK (length(salt) = 32 AND length(commitment) = 32 AND num_nulls(salt, content) <> 1)
+);
+
+CREATE OR REPLACE FUNCTION public.guard_opening()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF NOT is_erasing() OR NEW.salt IS NOT NULL OR NEW.content IS NOT NULL OR
+     (NEW.event_id, NEW.write_id, NEW.commitment) IS DISTINCT FROM (OLD.event_id, OLD.write_id, OLD.commitment) THEN
+    PERFORM refuse('openings_append_only', 'UPDATE is refused: only an erasure deletes a salt and its content');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON openings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON openings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER guard_opening BEFORE UPDATE ON openings FOR EACH ROW EXECUTE FUNCTION guard_opening();
+
+-- erased_openings ---------------------------------------------------------------------------------
+
+CREATE TABLE erased_openings (
+  event_id bigint NOT NULL,
+  erasure_id bigint NOT NULL,
+  content text NOT NULL,
+  CONSTRAINT erased_openings_pkey PRIMARY KEY (event_id),
+  CONSTRAINT erased_openings_erasure_id_erasures_id_fk FOREIGN KEY (erasure_id) REFERENCES erasures(id),
+  CONSTRAINT erased_openings_event_id_openings_event_id_fk FOREIGN KEY (event_id) REFERENCES openings(event_id)
+);
+
+CREATE OR REPLACE FUNCTION public.digest_erased_openings()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::erased_openings) AS key, row_text(ROW(written.*)::erased_openings) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('erased_openings', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_erased_opening()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF pg_trigger_depth() = 1 OR NOT is_erasing() THEN
+    PERFORM refuse('erased_openings_erasure', 'rows follow from an erasure');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON erased_openings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON erased_openings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON erased_openings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON erased_openings REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_erased_openings();
+CREATE TRIGGER guard_erased_opening BEFORE INSERT ON erased_openings FOR EACH ROW EXECUTE FUNCTION guard_erased_opening();
 
 -- resolutions -------------------------------------------------------------------------------------
 
@@ -1521,6 +2531,29 @@ BEGIN
   RETURN NULL;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.digest_resolutions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::resolutions) AS key, row_text(ROW(written.*)::resolutions) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('resolutions', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_resolution()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1540,6 +2573,7 @@ CREATE TRIGGER append_only BEFORE DELETE ON resolutions FOR EACH ROW EXECUTE FUN
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON resolutions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_resolution BEFORE INSERT ON resolutions FOR EACH ROW EXECUTE FUNCTION append_resolution();
 CREATE TRIGGER apply_resolution AFTER INSERT ON resolutions FOR EACH ROW EXECUTE FUNCTION apply_resolution();
+CREATE TRIGGER digest AFTER INSERT ON resolutions REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_resolutions();
 CREATE TRIGGER guard_resolution BEFORE UPDATE ON resolutions FOR EACH ROW EXECUTE FUNCTION guard_resolution();
 
 -- forecast_sums -----------------------------------------------------------------------------------
@@ -1579,10 +2613,34 @@ CREATE TABLE forecast_sums (
 CREATE INDEX forecast_sums_of_analyst ON forecast_sums USING btree (analyst_id, source);
 CREATE INDEX forecast_sums_of_instrument ON forecast_sums USING btree (instrument_id) WHERE analyst_id IS NULL;
 
+CREATE OR REPLACE FUNCTION public.digest_forecast_sums()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::forecast_sums) AS key, row_text(ROW(written.*)::forecast_sums) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('forecast_sums', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON forecast_sums FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER derived BEFORE INSERT ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_underived();
+CREATE TRIGGER digest AFTER INSERT ON forecast_sums REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_forecast_sums();
 
 -- forecast_buckets --------------------------------------------------------------------------------
 
@@ -1603,10 +2661,34 @@ CREATE TABLE forecast_buckets (
   CONSTRAINT forecast_buckets_tenth CHECK (bucket >= 0 AND bucket <= 9)
 );
 
+CREATE OR REPLACE FUNCTION public.digest_forecast_buckets()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::forecast_buckets) AS key, row_text(ROW(written.*)::forecast_buckets) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('forecast_buckets', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON forecast_buckets FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON forecast_buckets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON forecast_buckets FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER derived BEFORE INSERT ON forecast_buckets FOR EACH ROW EXECUTE FUNCTION refuse_underived();
+CREATE TRIGGER digest AFTER INSERT ON forecast_buckets REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_forecast_buckets();
 
 -- forecast_leads ----------------------------------------------------------------------------------
 
@@ -1626,10 +2708,34 @@ CREATE TABLE forecast_leads (
   CONSTRAINT forecast_leads_tenths CHECK (first_tenth >= 0 AND first_tenth <= last_tenth AND last_tenth <= 10)
 );
 
+CREATE OR REPLACE FUNCTION public.digest_forecast_leads()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::forecast_leads) AS key, row_text(ROW(written.*)::forecast_leads) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('forecast_leads', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON forecast_leads FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON forecast_leads FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON forecast_leads FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER derived BEFORE INSERT ON forecast_leads FOR EACH ROW EXECUTE FUNCTION refuse_underived();
+CREATE TRIGGER digest AFTER INSERT ON forecast_leads REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_forecast_leads();
 
 -- resolution_contradictions -----------------------------------------------------------------------
 
@@ -1701,11 +2807,35 @@ BEGIN
   RETURN NULL;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.digest_resolution_contradictions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::resolution_contradictions) AS key, row_text(ROW(written.*)::resolution_contradictions) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('resolution_contradictions', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_contradiction BEFORE INSERT ON resolution_contradictions FOR EACH ROW EXECUTE FUNCTION append_contradiction();
 CREATE TRIGGER append_only BEFORE DELETE ON resolution_contradictions FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON resolution_contradictions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON resolution_contradictions FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER apply_contradiction AFTER INSERT ON resolution_contradictions FOR EACH ROW EXECUTE FUNCTION apply_contradiction();
+CREATE TRIGGER digest AFTER INSERT ON resolution_contradictions REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_resolution_contradictions();
 
 -- resolution_evidence -----------------------------------------------------------------------------
 
@@ -1719,9 +2849,33 @@ CREATE TABLE resolution_evidence (
   CONSTRAINT resolution_evidence_resolution FOREIGN KEY (outlook_id, number) REFERENCES resolutions(outlook_id, number)
 );
 
+CREATE OR REPLACE FUNCTION public.digest_resolution_evidence()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::resolution_evidence) AS key, row_text(ROW(written.*)::resolution_evidence) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('resolution_evidence', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON resolution_evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON resolution_evidence FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON resolution_evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON resolution_evidence REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_resolution_evidence();
 
 -- scenarios ---------------------------------------------------------------------------------------
 
@@ -1743,9 +2897,33 @@ CREATE TABLE scenarios (
   CONSTRAINT scenarios_name CHECK (name = ANY (ARRAY['bear'::text, 'base'::text, 'bull'::text]))
 );
 
+CREATE OR REPLACE FUNCTION public.digest_scenarios()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::scenarios) AS key, row_text(ROW(written.*)::scenarios) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('scenarios', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON scenarios FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON scenarios FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON scenarios FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON scenarios REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_scenarios();
 CREATE TRIGGER framework_sealed BEFORE INSERT ON scenarios FOR EACH ROW EXECUTE FUNCTION refuse_sealed_framework();
 
 -- series_sources ----------------------------------------------------------------------------------
@@ -1794,6 +2972,47 @@ END),
 
 CREATE INDEX series_sources_due ON series_sources USING btree (host, due_at, id);
 
+CREATE OR REPLACE FUNCTION public.digest_changed_series_sources()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  changed series_sources := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+  PERFORM append_digest('series_sources', lower(TG_OP), ARRAY[row_key(changed)], salt, row_hash(row_salt(salt, 0), row_text(changed)));
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_series_sources()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::series_sources) AS key, row_text(ROW(written.*)::series_sources) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('series_sources', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_series_source()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1818,6 +3037,9 @@ BEGIN
   RETURN NEW;
 END $function$;
 
+CREATE TRIGGER digest AFTER INSERT ON series_sources REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_series_sources();
+CREATE TRIGGER digest_delete AFTER DELETE ON series_sources FOR EACH ROW EXECUTE FUNCTION digest_changed_series_sources();
+CREATE TRIGGER digest_update AFTER UPDATE ON series_sources FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_series_sources();
 CREATE TRIGGER guard_series_source BEFORE INSERT OR UPDATE ON series_sources FOR EACH ROW EXECUTE FUNCTION guard_series_source();
 
 -- version_evidence --------------------------------------------------------------------------------
@@ -1834,9 +3056,33 @@ CREATE TABLE version_evidence (
   CONSTRAINT version_evidence_position CHECK ("position" >= 0)
 );
 
+CREATE OR REPLACE FUNCTION public.digest_version_evidence()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::version_evidence) AS key, row_text(ROW(written.*)::version_evidence) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('version_evidence', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON version_evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON version_evidence FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON version_evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON version_evidence REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_version_evidence();
 
 -- views -------------------------------------------------------------------------------------------
 
@@ -1916,11 +3162,35 @@ BEGIN
   RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.digest_views()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::views) AS key, row_text(ROW(written.*)::views) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('views', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER announce_view AFTER INSERT ON views FOR EACH ROW EXECUTE FUNCTION announce_view();
 CREATE TRIGGER append_only BEFORE DELETE ON views FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON views FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON views FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_view BEFORE INSERT ON views FOR EACH ROW EXECUTE FUNCTION append_view();
+CREATE TRIGGER digest AFTER INSERT ON views REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_views();
 
 -- version_views -----------------------------------------------------------------------------------
 
@@ -1935,6 +3205,29 @@ CREATE TABLE version_views (
   CONSTRAINT version_views_view FOREIGN KEY (outlook_id, analyst_id, view_version) REFERENCES views(outlook_id, analyst_id, version),
   CONSTRAINT version_views_weight CHECK (weight >= 0::double precision AND weight <= 1::double precision)
 );
+
+CREATE OR REPLACE FUNCTION public.digest_version_views()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::version_views) AS key, row_text(ROW(written.*)::version_views) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('version_views', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
 
 CREATE OR REPLACE FUNCTION public.guard_version_view()
  RETURNS trigger
@@ -1960,6 +3253,7 @@ END $function$;
 CREATE TRIGGER append_only BEFORE DELETE ON version_views FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON version_views FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON version_views FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON version_views REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_version_views();
 CREATE TRIGGER guard_version_view BEFORE INSERT ON version_views FOR EACH ROW EXECUTE FUNCTION guard_version_view();
 
 -- webhooks ----------------------------------------------------------------------------------------
@@ -1991,6 +3285,47 @@ CREATE TABLE webhooks (
 
 CREATE INDEX webhooks_newest ON webhooks USING btree (created_at, id);
 
+CREATE OR REPLACE FUNCTION public.digest_changed_webhooks()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  changed webhooks := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+  PERFORM append_digest('webhooks', lower(TG_OP), ARRAY[row_key(changed)], salt, row_hash(row_salt(salt, 0), row_text(changed)));
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_webhooks()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::webhooks) AS key, row_text(ROW(written.*)::webhooks) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('webhooks', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_webhook_position()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2000,6 +3335,9 @@ BEGIN
   PERFORM refuse('webhooks_position', 'events are planned in their order, each once');
 END $function$;
 
+CREATE TRIGGER digest AFTER INSERT ON webhooks REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_webhooks();
+CREATE TRIGGER digest_delete AFTER DELETE ON webhooks FOR EACH ROW EXECUTE FUNCTION digest_changed_webhooks();
+CREATE TRIGGER digest_update AFTER UPDATE ON webhooks FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_webhooks();
 CREATE TRIGGER guard_webhook_position BEFORE UPDATE OF "position" ON webhooks FOR EACH ROW WHEN (new."position" < old."position") EXECUTE FUNCTION guard_webhook_position();
 
 -- webhook_deliveries ------------------------------------------------------------------------------
@@ -2080,6 +3418,72 @@ END)
 
 -- Functions that no trigger calls -----------------------------------------------------------------
 
+CREATE OR REPLACE FUNCTION public.add_administrative_event(write bigint, entry audit_entries)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  event text;
+  subject text;
+  id bigint;
+BEGIN
+  SELECT kinds.kind,
+      CASE d.relation
+        WHEN 'api_keys' THEN '/v1/keys/' || d.keys[1]
+        WHEN 'webhooks' THEN '/v1/webhooks/' || d.keys[1]
+        WHEN 'instruments' THEN '/v1/instruments/' || (SELECT symbol FROM instruments i WHERE i.id = d.keys[1]::bigint)
+        WHEN 'series' THEN '/v1/series/' || (SELECT key FROM series s WHERE s.id = d.keys[1]::bigint)
+        WHEN 'observations' THEN '/v1/series/' || (SELECT key FROM series s WHERE s.id = split_part(d.keys[1], ',', 1)::bigint) || '/observations'
+        WHEN 'analysts' THEN '/v1/analysts/' || d.keys[1]
+        WHEN 'log_generations' THEN '/log/' || d.keys[1]
+        ELSE d.relation END
+    INTO event, subject
+    FROM row_digests d
+    JOIN (VALUES
+      (1, 'log_generations', 'insert', 'log.generation.started'),
+      (2, 'api_keys', 'insert', 'key.issued'),
+      (3, 'api_keys', 'update', 'key.revoked'),
+      (4, 'webhooks', NULL, 'webhook.changed'),
+      (5, 'series_sources', NULL, 'source.changed'),
+      (6, 'observations', 'insert', 'observations.recorded'),
+      (7, 'series', 'insert', 'series.added'),
+      (8, 'instruments', 'insert', 'instrument.added'),
+      (9, 'instruments', 'update', 'instrument.changed'),
+      (10, 'analysts', 'insert', 'analyst.added'),
+      (11, 'analyst_identities', 'insert', 'analyst.added'),
+      (12, NULL, NULL, 'write.recorded')
+    ) AS kinds (rank, relation, operation, kind)
+      ON coalesce(kinds.relation = d.relation, true) AND coalesce(kinds.operation = d.operation, true)
+   WHERE d.write_id = write
+   ORDER BY kinds.rank, d.number LIMIT 1;
+  IF entry.kind = 'refusal' THEN
+    event := 'refusals.recorded';
+  END IF;
+  INSERT INTO events (kind, data, recorded_at)
+  VALUES (event, jsonb_build_object('subject', coalesce(entry.subject, subject)), coalesce(entry.recorded_at, clock_timestamp()))
+  RETURNING events.id INTO id;
+  RETURN id;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.append_digest(relation text, operation text, keys text[], salt bytea, hashes bytea)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  transaction text := pg_current_xact_id()::text;
+  write text[] := string_to_array(current_setting('outlook_ledger.write', true), ':');
+BEGIN
+  IF write[1] = transaction THEN
+    write[3] := (write[3]::integer + 1)::text;
+  ELSE
+    write := ARRAY[transaction, nextval('writes_id_seq')::text, '1'];
+  END IF;
+  PERFORM set_config('outlook_ledger.write', array_to_string(write, ':'), true);
+  INSERT INTO row_digests VALUES (write[2]::bigint, write[3]::integer, relation, operation, keys, salt, hashes);
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.awaiting_reason(horizon_to date)
  RETURNS text
  LANGUAGE sql
@@ -2159,6 +3563,17 @@ BEGIN
        WHERE chained >= 5) AS counts ON true;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.commitment_of(salt bytea, content text)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+AS $function$
+  SELECT sha256(substr(bit_send(('x' || encode(salt, 'hex'))::bit(256) # repeat('01011100', 32)::bit(256)), 5)
+    || decode(repeat('5c', 32), 'hex')
+    || sha256(substr(bit_send(('x' || encode(salt, 'hex'))::bit(256) # repeat('00110110', 32)::bit(256)), 5)
+      || decode(repeat('36', 32), 'hex') || convert_to(content, 'UTF8')))
+$function$;
+
 CREATE OR REPLACE FUNCTION public.contradiction_reason(implied text, number integer, outcome text)
  RETURNS text
  LANGUAGE sql
@@ -2186,6 +3601,270 @@ CREATE OR REPLACE FUNCTION public.decimal_of(value double precision)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   SELECT value::text::numeric;
+$function$;
+
+CREATE OR REPLACE FUNCTION public.digest_existing_rows(most integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  progress digest_progress;
+  key_order text;
+  condition text;
+  found_keys text[];
+  found_hashes bytea;
+  salt bytea := random_salt();
+  is_last boolean;
+BEGIN
+  SELECT * INTO progress FROM digest_progress WHERE NOT is_done ORDER BY relation LIMIT 1 FOR UPDATE SKIP LOCKED;
+  IF progress.relation IS NULL THEN
+    RETURN EXISTS (SELECT FROM digest_progress WHERE NOT is_done);
+  END IF;
+  SELECT string_agg(quote_ident(name), ', ' ORDER BY number),
+      format('($1 IS NULL OR (%s) > (%s))', string_agg(quote_ident(name), ', ' ORDER BY number),
+        string_agg(CASE WHEN type = 'text' AND count > 1 THEN format('replace(split_part($1, '','', %s), ''%%2C'', '','')', number)
+          WHEN count > 1 THEN format('split_part($1, '','', %s)::%s', number, type) ELSE '$1::' || type END, ', ' ORDER BY number))
+    INTO key_order, condition
+    FROM (SELECT *, count(*) OVER () FROM key_columns(progress.relation::regclass)) AS k;
+  IF progress.relation = 'audit_entries' THEN
+    condition := condition || ' AND (kind = ''write'' OR analyst_id IS NOT NULL OR credential IS NOT NULL)';
+  END IF;
+  EXECUTE format('SELECT array_agg(key), string_agg(row_hash(row_salt($3, i), content), '''')
+      FROM (SELECT row_number() OVER (ORDER BY %2$s) - 1 AS i, row_key(r) AS key, row_text(r) AS content
+        FROM (SELECT * FROM %1$I WHERE %3$s ORDER BY %2$s LIMIT $2) AS existing
+        CROSS JOIN LATERAL (SELECT ROW(existing.*)::%1$I) AS whole (r) ORDER BY %2$s) AS found',
+      progress.relation, key_order, condition)
+    INTO found_keys, found_hashes USING progress.after_key, most, salt;
+  UPDATE digest_progress
+     SET after_key = coalesce(found_keys[cardinality(found_keys)], after_key), is_done = coalesce(cardinality(found_keys), 0) < most
+   WHERE relation = progress.relation;
+  is_last := NOT EXISTS (SELECT FROM digest_progress WHERE NOT is_done);
+  IF found_keys IS NOT NULL THEN
+    PERFORM append_digest(progress.relation, 'found', found_keys, salt, found_hashes);
+  END IF;
+  IF found_keys IS NOT NULL OR is_last THEN
+    INSERT INTO events (kind, data, recorded_at)
+    VALUES (CASE WHEN is_last THEN 'ledger.digested' ELSE 'rows.digested' END,
+      jsonb_build_object('subject', CASE WHEN is_last THEN '/v1/log' ELSE progress.relation END), clock_timestamp());
+  END IF;
+  RETURN NOT is_last;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_table(relation regclass, omitted text[] DEFAULT '{}'::text[], is_changed boolean DEFAULT false, condition text DEFAULT 'true'::text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $functionx$
+DECLARE
+  name text := relation::text;
+  settings text := 'SECURITY DEFINER SET search_path = public, pg_temp SET timezone = ''UTC'' SET datestyle = ''ISO'' '
+    || 'SET extra_float_digits = 1 SET bytea_output = ''hex''';
+  is_composite boolean := (SELECT count(*) > 1 FROM key_columns(relation));
+  row_of text := format('ROW(written.*)::%I', name);
+BEGIN
+  EXECUTE format('CREATE OR REPLACE FUNCTION row_key(r %I) RETURNS text LANGUAGE sql STABLE AS $$ SELECT concat_ws('','', %s) $$', name,
+    (SELECT string_agg(format(CASE WHEN is_composite AND k.type = 'text' THEN 'replace((r).%I, '','', ''%%2C'')' ELSE '(r).%I' END, k.name),
+        ', ' ORDER BY k.number) FROM key_columns(relation) k));
+  EXECUTE format('CREATE OR REPLACE FUNCTION row_text(r %I) RETURNS text LANGUAGE sql STABLE AS $$ SELECT ''{"row":{'' || concat_ws('','', %s) || ''},"table":"%s"}'' $$', name,
+    (SELECT string_agg(CASE
+          -- Their texts need no escapes.
+          WHEN atttypid = ANY ('{int2, int4, int8, float8, bool, date, timestamptz, uuid}'::regtype[]) THEN format('%L || (r).%I || ''"''', '"' || attname || '":"', attname)
+          ELSE format('%L || to_json((r).%I::text)', '"' || attname || '":', attname) END, ', ' ORDER BY attname COLLATE "C")
+       FROM pg_attribute
+      WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attname <> ALL (omitted)), name);
+  EXECUTE format($function$CREATE OR REPLACE FUNCTION digest_%1$s() RETURNS trigger LANGUAGE plpgsql %2$s AS $$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(%3$s) AS key, row_text(%3$s) AS content FROM written WHERE %4$s) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('%1$s', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $$$function$, name, settings, row_of, condition);
+  EXECUTE format('CREATE OR REPLACE TRIGGER digest AFTER INSERT ON %I REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_%s()', name, name);
+  IF is_changed THEN
+    EXECUTE format($function$CREATE OR REPLACE FUNCTION digest_changed_%1$s() RETURNS trigger LANGUAGE plpgsql %2$s AS $$
+DECLARE
+  salt bytea := random_salt();
+  changed %1$I := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+  PERFORM append_digest('%1$s', lower(TG_OP), ARRAY[row_key(changed)], salt, row_hash(row_salt(salt, 0), row_text(changed)));
+  RETURN NULL;
+END $$$function$, name, settings);
+    EXECUTE format('CREATE OR REPLACE TRIGGER digest_update AFTER UPDATE ON %I FOR EACH ROW WHEN (row_text(OLD) IS DISTINCT FROM row_text(NEW)) EXECUTE FUNCTION digest_changed_%s()', name, name);
+    EXECUTE format('CREATE OR REPLACE TRIGGER digest_delete AFTER DELETE ON %I FOR EACH ROW EXECUTE FUNCTION digest_changed_%s()', name, name);
+  END IF;
+END $functionx$;
+
+CREATE OR REPLACE FUNCTION public.erase_access(erasure erasures, old_name text, new_name text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  key_paths text[] := ARRAY(SELECT '/v1/keys/' || k.id FROM api_keys k WHERE k.analyst_id = erasure.analyst_id);
+  identities analyst_identities[] := ARRAY(SELECT i FROM analyst_identities i WHERE i.analyst_id = erasure.analyst_id);
+  -- As the ledger stores them, cut off.
+  credentials text[] := ARRAY(SELECT left(i.issuer || ' ' || i.subject, 1000) FROM unnest(identities) AS i);
+  changed text[];
+  identity analyst_identities;
+BEGIN
+  WITH written AS (
+    UPDATE api_keys SET revoked_at = coalesce(revoked_at, erasure.recorded_at),
+        issued_with = CASE WHEN issued_with = ANY (credentials) THEN 'erased' ELSE issued_with END
+     WHERE (analyst_id = erasure.analyst_id AND revoked_at IS NULL) OR issued_with = ANY (credentials)
+    RETURNING id
+  )
+  SELECT array_agg(id::text) INTO changed FROM written;
+  PERFORM erase_digests('api_keys', changed);
+  FOREACH identity IN ARRAY identities LOOP
+    UPDATE audit_entries SET detail = replace(detail, identity.subject, 'erased')
+     WHERE kind = 'refusal' AND credential = left(identity.issuer || ' ' || identity.subject, 1000);
+  END LOOP;
+  WITH written AS (
+    UPDATE audit_entries
+       SET summary = CASE WHEN subject = ANY (key_paths) THEN replace(summary, '"' || old_name || '"', '"' || new_name || '"') ELSE summary END,
+           credential = CASE WHEN credential = ANY (credentials) THEN 'erased' ELSE credential END
+     WHERE (subject = ANY (key_paths) AND position('"' || old_name || '"' IN summary) > 0) OR credential = ANY (credentials)
+    RETURNING id
+  )
+  SELECT array_agg(id::text) INTO changed FROM written;
+  PERFORM erase_digests('audit_entries', changed);
+  DELETE FROM analyst_identities WHERE analyst_id = erasure.analyst_id;
+  changed := ARRAY(SELECT row_key(i) FROM unnest(identities) AS i);
+  PERFORM erase_digests('analyst_identities', changed);
+  UPDATE digest_progress SET after_key = NULL WHERE relation = 'analyst_identities' AND after_key = ANY (changed);
+  DELETE FROM analyst_skeletons WHERE analyst_id = erasure.analyst_id;
+  -- Responses that name the analyst, or hold one of their keys. Names in others' responses come with the id, or begin a reason.
+  DELETE FROM idempotency_keys
+   WHERE analyst_id = erasure.analyst_id OR headers->>'location' = ANY (key_paths)
+      OR position(convert_to(erasure.analyst_id::text, 'UTF8') IN body) > 0
+      OR position(convert_to(rtrim(to_json(old_name || ' assessed "')::text, '"'), 'UTF8') IN body) > 0;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.erase_digests(relation text, changed text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  affected text[];
+  others text[];
+  salts bytea[];
+  hashes bytea[];
+  new_salt bytea := random_salt();
+  again text[];
+  again_hashes bytea;
+  tampered text;
+BEGIN
+  SELECT array_agg(DISTINCT d.write_id || ':' || d.number) INTO affected
+    FROM row_digests d, unnest(d.keys) AS k (key) JOIN unnest(changed) AS c (key) ON c.key = k.key
+   WHERE d.relation = erase_digests.relation AND d.salt IS NOT NULL;
+  IF affected IS NULL THEN
+    RETURN; -- the rows of before are not digested yet
+  END IF;
+  WITH digested AS MATERIALIZED (
+    SELECT d.write_id, d.number, k.key, row_salt(d.salt, i - 1) AS row_salt,
+        substr(d.hashes, (32 * (i - 1) + 1)::integer, 32) AS hash, a.id IS NOT NULL AS is_affected
+      FROM row_digests d LEFT JOIN unnest(affected) AS a (id) ON a.id = d.write_id || ':' || d.number,
+        unnest(d.keys) WITH ORDINALITY AS k (key, i)
+     WHERE d.relation = erase_digests.relation
+  ), other AS (
+    SELECT DISTINCT ON (d.key) d.key, d.row_salt, d.hash FROM digested d
+     WHERE d.is_affected AND NOT EXISTS (SELECT FROM unnest(changed) AS c (key) WHERE c.key = d.key)
+       AND NOT EXISTS (SELECT FROM digested n WHERE n.key = d.key AND (n.write_id, n.number) > (d.write_id, d.number))
+  )
+  SELECT array_agg(o.key), array_agg(o.row_salt), array_agg(o.hash) INTO others, salts, hashes FROM other o;
+  UPDATE row_digests d
+     SET salt = NULL, keys = CASE d.relation
+       WHEN 'analyst_identities' THEN ARRAY(SELECT CASE WHEN k.key = ANY (changed) THEN 'erased' ELSE k.key END
+         FROM unnest(d.keys) WITH ORDINALITY AS k (key, i) ORDER BY k.i)
+       ELSE d.keys END
+    FROM unnest(affected) AS a (id) WHERE d.relation = erase_digests.relation AND d.write_id || ':' || d.number = a.id;
+  EXECUTE format('SELECT array_agg(key ORDER BY i), string_agg(row_hash(row_salt($1, i - 1), content), '''' ORDER BY i),
+      min(key) FILTER (WHERE hash <> row_hash(salt, content))
+    FROM (SELECT row_number() OVER (ORDER BY n.key) AS i, n.key, n.salt, n.hash, row_text(r) AS content
+            FROM unnest($2, $3, $4) AS n (key, salt, hash) JOIN %I r ON row_key(r) = n.key) AS found', relation)
+    INTO again, again_hashes, tampered
+    USING new_salt, changed || others, array_fill(NULL::bytea, ARRAY[cardinality(changed)]) || salts,
+      array_fill(NULL::bytea, ARRAY[cardinality(changed)]) || hashes;
+  IF tampered IS NOT NULL THEN
+    PERFORM refuse('erasures_untampered', format('the row %s of %s is not as it was written; run npm run verify first', tampered, relation));
+  END IF;
+  IF again IS NOT NULL THEN
+    PERFORM append_digest(relation, 'update', again, new_salt, again_hashes);
+  END IF;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.erase_openings(erasure erasures, old_name text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  id_part text := '"by":{"id":"' || erasure.analyst_id || '"';
+  name_part text := ',"name":' || to_json(old_name);
+BEGIN
+  INSERT INTO erased_openings (event_id, erasure_id, content)
+  SELECT event_id, erasure.id, replace(content, id_part || name_part, id_part)
+    FROM openings WHERE position(id_part || name_part IN content) > 0
+   ORDER BY event_id;
+  UPDATE openings o SET salt = NULL, content = NULL
+    FROM erased_openings e WHERE e.event_id = o.event_id AND e.erasure_id = erasure.id;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.event_data_by(data jsonb, analyst uuid, old_name text, new_name text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  list text;
+BEGIN
+  IF data->'analyst'->>'id' = analyst::text THEN
+    data := jsonb_set(data, '{analyst,name}', to_jsonb(new_name));
+  END IF;
+  IF jsonb_typeof(data->'reason') = 'string' THEN
+    data := jsonb_set(data, '{reason}', to_jsonb(reason_by(data->>'reason', old_name, new_name)));
+  END IF;
+  FOREACH list IN ARRAY ARRAY['reasons', 'reviewReasons'] LOOP
+    IF jsonb_array_length(CASE jsonb_typeof(data->list) WHEN 'array' THEN data->list ELSE '[]' END) > 0 THEN
+      data := jsonb_set(data, ARRAY[list], (
+        SELECT jsonb_agg(to_jsonb(reason_by(reason, old_name, new_name)) ORDER BY i)
+          FROM jsonb_array_elements_text(data->list) WITH ORDINALITY AS r (reason, i)));
+    END IF;
+  END LOOP;
+  RETURN data;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.event_subject(event events, slug text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  -- Events of earlier releases may lack members; their openings must not fail for it.
+  SELECT '/v1/outlooks/' || slug || coalesce(CASE
+    WHEN (event).kind IN ('outlook.created', 'outlook.version.published') THEN '/versions/' || (event).version
+    WHEN (event).kind = 'evidence.added' THEN '/evidence/' || ((event).data->>'id')
+    WHEN (event).kind IN ('view.published', 'view.withdrawn') THEN '/views/' || ((event).data->'analyst'->>'id')
+    WHEN (event).kind IN ('outlook.resolved', 'outlook.reopened', 'outlook.resolution.contradicted') THEN '/resolution'
+    WHEN (event).kind LIKE 'condition.%' THEN '/conditions/' || ((event).data->>'key')
+    END, '')
 $function$;
 
 CREATE OR REPLACE FUNCTION public.fold_words(content text)
@@ -2235,6 +3914,110 @@ BEGIN
   RETURN btrim(regexp_replace(replace(folded, E'\u0001', '.'), ' {2,}', ' ', 'g'));
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.forecasts_of(outlook outlooks, resolution resolutions)
+ RETURNS TABLE(source text, analyst_id uuid, bear_bps bigint, base_bps bigint, bull_bps bigint, from_ms bigint, to_ms bigint, w double precision, outcome text, bear_off bigint, base_off bigint, bull_off bigint, outcome_bps bigint, attainable double precision, climatology_brier double precision, climatology_logarithmic double precision, climatology_ranked_probability double precision)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+DECLARE
+  opens timestamptz := outlook.horizon_from::timestamp AT TIME ZONE 'UTC';
+  -- Milliseconds, as times have no more.
+  whole bigint := (outlook.horizon_to - outlook.horizon_from) * 86400000::bigint;
+  known timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC', resolution.known_at);
+  -- Nobody leaves their own losers out of their skill by an earlier time at which the outcome became known.
+  latest timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC',
+    greatest(resolution.known_at, latest_known_at(resolution)));
+  withdrawn timestamptz := least(known, (
+    SELECT v.recorded_at FROM outlook_versions v
+     WHERE v.outlook_id = outlook.id AND v.version = outlook.latest_version AND v.kind = 'withdrawn'));
+BEGIN
+  RETURN QUERY
+  WITH numbered AS (
+    SELECT v.*, lead(v.recorded_at) OVER next AS ends, lead(v.author_id) OVER next AS next_author,
+        lead(v.kind) OVER next AS next_kind
+      FROM outlook_versions v WHERE v.outlook_id = outlook.id WINDOW next AS (ORDER BY v.version)
+  ), held AS MATERIALIZED (
+    SELECT h.*, dense_rank() OVER (ORDER BY low, high) AS band FROM (
+      SELECT 'version' AS source, v.author_id AS analyst_id, v.version, v.bear_bps, v.base_bps, v.bull_bps,
+          coalesce(b.return_min, resolution.band_low) AS low, coalesce(b.return_max, resolution.band_high) AS high,
+          v.recorded_at AS starts, v.ends,
+          v.next_kind <> 'withdrawn' AND v.next_author <> v.author_id AS is_replaced
+        FROM numbered v JOIN scenarios b ON b.framework_id = v.framework_id AND b.name = 'base'
+       WHERE v.kind <> 'withdrawn'
+      UNION ALL
+      SELECT 'view', w.analyst_id, w.version, w.bear_bps, w.base_bps, w.bull_bps,
+          coalesce(b.return_min, resolution.band_low), coalesce(b.return_max, resolution.band_high),
+          w.recorded_at, w.ends, false
+        FROM (SELECT *, lead(recorded_at) OVER (PARTITION BY analyst_id ORDER BY version) AS ends
+                FROM views WHERE outlook_id = outlook.id) AS w
+        -- The bands that the outlook had when the view was recorded.
+        JOIN scenarios b ON b.name = 'base' AND b.framework_id = coalesce((
+          SELECT n.framework_id FROM numbered n WHERE n.recorded_at <= w.recorded_at ORDER BY n.version DESC LIMIT 1),
+          (SELECT n.framework_id FROM numbered n WHERE n.version = 1))
+       WHERE w.kind = 'held') AS h
+  ), turns AS (
+    -- The version first: the greatest array of a source is its newest forecast.
+    SELECT analyst_id, source, starts AS at, ARRAY[version, extract(epoch FROM starts) * 1000, bear_bps, base_bps,
+        bull_bps, band]::bigint[] AS forecast
+      FROM held
+    UNION ALL
+    -- The version of somebody else replaces one.
+    SELECT analyst_id, source, ends, ARRAY[version + 1, NULL]::bigint[] FROM held WHERE is_replaced
+  ), turned AS (
+    SELECT analyst_id, at AS starts, lead(at) OVER so_far AS ends,
+        max(forecast) FILTER (WHERE source = 'version') OVER so_far AS version,
+        max(forecast) FILTER (WHERE source = 'view') OVER so_far AS view
+      FROM turns WINDOW so_far AS (PARTITION BY analyst_id ORDER BY at, source, forecast)
+  ), combined AS (
+    SELECT analyst_id, starts, ends, CASE WHEN view IS NULL OR version[2] >= view[2] THEN version ELSE view END AS newest
+      FROM turned
+  ), attributed AS (
+    SELECT source, analyst_id, bear_bps, base_bps, bull_bps, band, starts, least(ends, withdrawn) AS ends FROM held
+    UNION ALL
+    SELECT source, NULL, bear_bps, base_bps, bull_bps, band, starts, least(ends, withdrawn) FROM held
+     WHERE source = 'version'
+    UNION ALL
+    SELECT 'combined', analyst_id, newest[3], newest[4], newest[5], newest[6], starts,
+        least(ends, CASE analyst_id WHEN resolution.author_id THEN latest ELSE known END)
+      FROM combined
+     WHERE newest[2] IS NOT NULL
+  ), timed AS MATERIALIZED (
+    SELECT a.*, (1000 * extract(epoch FROM greatest(starts, opens) - opens))::bigint AS from_ms,
+        (1000 * extract(epoch FROM ends - opens))::bigint AS to_ms
+      FROM attributed a WHERE ends > greatest(starts, opens)
+  ), bands AS MATERIALIZED (
+    SELECT DISTINCT band, low, high FROM held
+  ), judged AS MATERIALIZED (
+    SELECT bands.band, o.bear, o.base, o.bull, j.outcome,
+        (history.bear - o.bear) ^ 2 + (history.base - o.base) ^ 2 + (history.bull - o.bull) ^ 2 AS brier,
+        -ln(o.bear * history.bear + o.base * history.base + o.bull * history.bull) AS logarithmic,
+        (history.bear - o.bear) ^ 2 + (history.bull - o.bull) ^ 2 AS ranked_probability,
+        (seen.bear - o.bear) ^ 2 + (seen.base - o.base) ^ 2 + (seen.bull - o.bull) ^ 2 AS seen_brier
+      FROM bands
+     CROSS JOIN LATERAL outcome_for(resolution, bands.low, bands.high) AS j (outcome)
+     CROSS JOIN LATERAL (SELECT (j.outcome = 'bear')::int AS bear, (j.outcome = 'base')::int AS base,
+         (j.outcome = 'bull')::int AS bull) AS o
+      -- The history of closes is read once for all bands.
+      JOIN climatology(outlook.id, (SELECT array_agg(low ORDER BY band) FROM bands),
+          (SELECT array_agg(high ORDER BY band) FROM bands)) AS history ON history.place = bands.band
+     -- The shares before they were smoothed: a forecast of what never happened otherwise must not beat history.
+     CROSS JOIN LATERAL (SELECT (history.bear * (history.independent + 3) - 1) / nullif(history.independent, 0) AS bear,
+         (history.base * (history.independent + 3) - 1) / nullif(history.independent, 0) AS base,
+         (history.bull * (history.independent + 3) - 1) / nullif(history.independent, 0) AS bull) AS seen
+  )
+  SELECT t.source, t.analyst_id, t.bear_bps, t.base_bps, t.bull_bps, t.from_ms, t.to_ms,
+      (t.to_ms - t.from_ms)::float8 / whole AS w, j.outcome,
+      -- Differences in basis points, so that a score is rounded once.
+      t.bear_bps - j.bear * 10000, t.base_bps - j.base * 10000, t.bull_bps - j.bull * 10000,
+      t.bear_bps * j.bear + t.base_bps * j.base + t.bull_bps * j.bull,
+      (1000 * extract(epoch FROM CASE WHEN t.source = 'combined' AND t.analyst_id = resolution.author_id
+        THEN latest ELSE known END - opens) / whole)::float8,
+      CASE t.source WHEN 'combined' THEN j.seen_brier ELSE j.brier END, j.logarithmic, j.ranked_probability
+    FROM timed t JOIN judged j ON j.band = t.band;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.framework_search(framework frameworks)
  RETURNS tsvector
  LANGUAGE plpgsql
@@ -2265,6 +4048,25 @@ BEGIN
       || setweight(search_words(concat_ws(E'\n', framework.summary, conditions)), 'C')
       || setweight(search_words(coalesce(headwind_texts, '')), 'D');
 END $function$;
+
+CREATE OR REPLACE FUNCTION public.is_erasing()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$ SELECT EXISTS (SELECT FROM erasures WHERE NOT is_done) $function$;
+
+CREATE OR REPLACE FUNCTION public.key_columns(relation regclass)
+ RETURNS TABLE(name text, type text, number integer)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT a.attname, format_type(a.atttypid, NULL), k.number::integer
+    FROM pg_index i, unnest(i.indkey) WITH ORDINALITY AS k (attribute, number)
+    JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k.attribute
+   WHERE i.indrelid = relation AND i.indisprimary
+$function$;
 
 CREATE OR REPLACE FUNCTION public.known_at_of(r resolutions, outlook outlooks)
  RETURNS timestamp with time zone
@@ -2317,6 +4119,28 @@ AS $function$
   SELECT pg_advisory_xact_lock(hashtextextended('outlook-ledger framework', id));
 $function$;
 
+CREATE OR REPLACE FUNCTION public.merkle_root(hashes bytea)
+ RETURNS bytea
+ LANGUAGE plpgsql
+ IMMUTABLE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  count integer := length(hashes) / 32;
+BEGIN
+  IF count = 0 THEN
+    RETURN sha256('');
+  END IF;
+  WHILE count > 2 LOOP
+    hashes := (SELECT string_agg(
+        CASE WHEN 2 * i + 1 < count THEN sha256('\x01'::bytea || substr(hashes, 64 * i + 1, 64))
+          ELSE substr(hashes, 64 * i + 1, 32) END, '' ORDER BY i)
+      FROM generate_series(0, (count - 1) / 2) AS i);
+    count := (count + 1) / 2;
+  END LOOP;
+  RETURN CASE count WHEN 2 THEN sha256('\x01'::bytea || hashes) ELSE hashes END;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.note_forecaster(outlook bigint, source text, analyst uuid, since timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -2325,6 +4149,78 @@ AS $function$
 BEGIN
   INSERT INTO forecasters (outlook_id, source, analyst_id, since) VALUES (outlook, source, analyst, since)
   ON CONFLICT DO NOTHING;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.open_events(ids bigint[], write bigint, caller uuid, digested_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  digests bytea;
+  rows text;
+  seed bytea := random_salt(); -- in no table, so that no salt tells another one
+BEGIN
+  SELECT string_agg(hashes, '' ORDER BY number) INTO digests FROM row_digests WHERE write_id = write;
+  rows := format('{"count":%s,"root":"%s"}', length(digests) / 32, encode(merkle_root(digests), 'base64'));
+  INSERT INTO openings (event_id, write_id, salt, content, commitment)
+  SELECT id, write, salt, content, commitment_of(salt, content)
+    FROM (
+      SELECT e.id, sha256(seed || int8send(e.id)) AS salt,
+          '{"at":"' || to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+          || '","by":' || coalesce('{"id":"' || a.id || '","name":' || to_json(a.name) || '}', 'null')
+          || coalesce(',"digestedAt":"' || to_char(digested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', '')
+          || ',"kind":"' || e.kind
+          || CASE WHEN digested_at IS NULL THEN '"' ELSE '","late":true' END
+          || ',"rows":' || rows
+          || ',"subject":' || to_json(coalesce(event_subject(e, o.slug), e.data->>'subject', '')) || ',"v":1}' AS content
+        FROM events e
+        LEFT JOIN outlooks o ON o.id = e.outlook_id
+        LEFT JOIN analysts a ON a.id = coalesce(
+          CASE
+            WHEN e.kind IN ('outlook.created', 'outlook.version.published') THEN (SELECT v.author_id FROM outlook_versions v
+              WHERE v.outlook_id = e.outlook_id AND v.version = e.version)
+            WHEN e.kind = 'evidence.added' THEN (SELECT w.author_id FROM evidence w WHERE w.id = (e.data->>'id')::uuid)
+            WHEN e.kind IN ('view.published', 'view.withdrawn') THEN (e.data->'analyst'->>'id')::uuid
+            WHEN e.kind IN ('outlook.resolved', 'outlook.reopened') THEN (SELECT r.author_id FROM resolutions r
+              WHERE r.outlook_id = e.outlook_id AND r.number = (e.data->>'number')::integer) END, caller)
+       WHERE e.id = ANY (ids)
+       OFFSET 0 -- so that each content is written once
+    ) AS event;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.open_late_events(first_position bigint, last_position bigint)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  ids bigint[];
+  write bigint;
+  salt bytea := random_salt();
+BEGIN
+  ids := ARRAY(
+    SELECT e.id FROM events e
+     WHERE coalesce(e.log_position, e.position) BETWEEN first_position AND last_position
+       AND NOT EXISTS (SELECT FROM openings o WHERE o.event_id = e.id)
+     ORDER BY coalesce(e.log_position, e.position));
+  IF ids = '{}' THEN
+    RETURN 0;
+  END IF;
+  write := nextval('writes_id_seq');
+  INSERT INTO row_digests
+  SELECT write, 0, 'events', 'found', array_agg(key), salt, string_agg(row_hash(row_salt(salt, i), content), '')
+    FROM (
+      SELECT row_number() OVER (ORDER BY coalesce(e.log_position, e.position)) - 1 AS i, row_key(e) AS key, row_text(e) AS content
+        FROM events e WHERE e.id = ANY (ids) ORDER BY coalesce(e.log_position, e.position)
+    ) AS event;
+  PERFORM open_events(ids, write, NULL, clock_timestamp());
+  RETURN cardinality(ids);
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.outcome_by_closes(outlook bigint, low double precision, high double precision, as_of timestamp with time zone)
@@ -2404,6 +4300,13 @@ CREATE OR REPLACE FUNCTION public.period_end(date date, frequency text, dated te
  IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN (dated = 'end'::text) THEN date ELSE (((date + CASE frequency WHEN 'daily'::text THEN '1 day'::interval WHEN 'weekly'::text THEN '7 days'::interval WHEN 'biweekly'::text THEN '14 days'::interval WHEN 'monthly'::text THEN '1 mon'::interval WHEN 'quarterly'::text THEN '3 mons'::interval WHEN 'semiannual'::text THEN '6 mons'::interval WHEN 'annual'::text THEN '1 year'::interval ELSE NULL::interval END))::date - 1) END;
 
+CREATE OR REPLACE FUNCTION public.random_salt()
+ RETURNS bytea
+ LANGUAGE sql
+AS $function$
+  SELECT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
+$function$;
+
 CREATE OR REPLACE FUNCTION public.realised_return_of(r resolutions)
  RETURNS double precision
  LANGUAGE sql
@@ -2412,6 +4315,14 @@ CREATE OR REPLACE FUNCTION public.realised_return_of(r resolutions)
 AS $function$
   SELECT CASE WHEN r.realised_return = r.end_value / r.start_value - 1
          THEN return_of_closes(r.start_value, r.end_value) ELSE r.realised_return END;
+$function$;
+
+CREATE OR REPLACE FUNCTION public.reason_by(reason text, old_name text, new_name text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  SELECT CASE WHEN starts_with(reason, old_name || ' assessed "') THEN new_name || substr(reason, length(old_name) + 1) ELSE reason END
 $function$;
 
 CREATE OR REPLACE FUNCTION public.refresh_conditions(changed bigint[])
@@ -2531,6 +4442,462 @@ BEGIN
              WHERE outlook_id = outlook.id ORDER BY key, id DESC) AS c);
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.row_hash(salt bytea, content text)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT sha256('\x00'::bytea || salt || convert_to(content, 'UTF8')) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r analyst_identities)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', replace((r).issuer, ',', '%2C'), replace((r).subject, ',', '%2C')) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r analysts)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r api_keys)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r audit_entries)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r condition_answers)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).change_id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r condition_changes)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r condition_comparisons)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).framework_id, replace((r).condition_key, ',', '%2C'), (r)."position") $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r condition_evidence)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).change_id, (r)."position") $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r drawdown_changes)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r drawdown_labels)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).framework_id, replace((r).key, ',', '%2C')) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r erased_openings)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).event_id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r erasures)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r events)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r evidence)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r evidence_claims)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).evidence_id, (r)."position") $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r forecast_buckets)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).sums_id, (r).bucket) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r forecast_leads)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).sums_id, (r).first_tenth) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r forecast_sums)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r forecasters)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).outlook_id, replace((r).source, ',', '%2C'), (r).analyst_id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r frameworks)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r headwinds)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).framework_id, replace((r).key, ',', '%2C')) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r instruments)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r invalidation_conditions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).framework_id, replace((r).key, ',', '%2C')) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r log_generations)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).generation) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r observations)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).series_id, (r).date, (r).recorded_at) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r outlook_versions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).outlook_id, (r).version) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r outlooks)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r resolution_contradictions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).outlook_id, (r).number, (r).recorded_at) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r resolution_evidence)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).outlook_id, (r).number, (r)."position") $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r resolutions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).outlook_id, (r).number) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r scenarios)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).framework_id, replace((r).name, ',', '%2C')) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r series)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r series_sources)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r version_evidence)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).outlook_id, (r).version, (r)."position") $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r version_views)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).outlook_id, (r).version, (r).analyst_id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r views)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).outlook_id, (r).analyst_id, (r).version) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r webhooks)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_salt(salt bytea, i bigint)
+ RETURNS bytea
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ SELECT sha256(salt || int8send(i)) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r analyst_identities)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"issuer":' || to_json((r).issuer::text), '"subject":' || to_json((r).subject::text)) || '},"table":"analyst_identities"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r analysts)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"id":"' || (r).id || '"', '"name":' || to_json((r).name::text)) || '},"table":"analysts"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r api_keys)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"created_at":"' || (r).created_at || '"', '"expires_at":"' || (r).expires_at || '"', '"hash":' || to_json((r).hash::text), '"hint":' || to_json((r).hint::text), '"id":"' || (r).id || '"', '"issued_by":"' || (r).issued_by || '"', '"issued_with":' || to_json((r).issued_with::text), '"revoked_at":"' || (r).revoked_at || '"', '"role":' || to_json((r).role::text)) || '},"table":"api_keys"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r audit_entries)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"address":' || to_json((r).address::text), '"analyst_id":"' || (r).analyst_id || '"', '"credential":' || to_json((r).credential::text), '"detail":' || to_json((r).detail::text), '"id":"' || (r).id || '"', '"kind":' || to_json((r).kind::text), '"method":' || to_json((r).method::text), '"path":' || to_json((r).path::text), '"problem":' || to_json((r).problem::text), '"recorded_at":"' || (r).recorded_at || '"', '"request_id":' || to_json((r).request_id::text), '"role":' || to_json((r).role::text), '"status":"' || (r).status || '"', '"subject":' || to_json((r).subject::text), '"summary":' || to_json((r).summary::text), '"times":"' || (r).times || '"') || '},"table":"audit_entries"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r condition_answers)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"change_id":"' || (r).change_id || '"', '"outlook_id":"' || (r).outlook_id || '"', '"reason":' || to_json((r).reason::text), '"version":"' || (r).version || '"', '"way":' || to_json((r).way::text)) || '},"table":"condition_answers"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r condition_changes)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"cause":' || to_json((r).cause::text), '"day":"' || (r).day || '"', '"id":"' || (r).id || '"', '"invalidates":' || to_json((r).invalidates::text), '"key":' || to_json((r).key::text), '"observations":' || to_json((r).observations::text), '"outlook_id":"' || (r).outlook_id || '"', '"override_reason":' || to_json((r).override_reason::text), '"rationale":' || to_json((r).rationale::text), '"reason":' || to_json((r).reason::text), '"recorded_at":"' || (r).recorded_at || '"', '"state":' || to_json((r).state::text), '"version":"' || (r).version || '"') || '},"table":"condition_changes"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r condition_comparisons)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"condition_key":' || to_json((r).condition_key::text), '"for_observations":"' || (r).for_observations || '"', '"framework_id":"' || (r).framework_id || '"', '"judged_on":' || to_json((r).judged_on::text), '"operator":' || to_json((r).operator::text), '"position":"' || (r)."position" || '"', '"series_id":"' || (r).series_id || '"', '"threshold":"' || (r).threshold || '"') || '},"table":"condition_comparisons"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r condition_evidence)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"change_id":"' || (r).change_id || '"', '"evidence_id":"' || (r).evidence_id || '"', '"outlook_id":"' || (r).outlook_id || '"', '"position":"' || (r)."position" || '"') || '},"table":"condition_evidence"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r drawdown_changes)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"day":"' || (r).day || '"', '"depth":"' || (r).depth || '"', '"id":"' || (r).id || '"', '"label":' || to_json((r).label::text), '"outlook_id":"' || (r).outlook_id || '"', '"recorded_at":"' || (r).recorded_at || '"', '"version":"' || (r).version || '"') || '},"table":"drawdown_changes"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r drawdown_labels)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"framework_id":"' || (r).framework_id || '"', '"implication":' || to_json((r).implication::text), '"key":' || to_json((r).key::text), '"label":' || to_json((r).label::text), '"min_depth":"' || (r).min_depth || '"', '"position":"' || (r)."position" || '"', '"speed_days":"' || (r).speed_days || '"', '"speed_depth":"' || (r).speed_depth || '"', '"typical_cause":' || to_json((r).typical_cause::text)) || '},"table":"drawdown_labels"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r erased_openings)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"content":' || to_json((r).content::text), '"erasure_id":"' || (r).erasure_id || '"', '"event_id":"' || (r).event_id || '"') || '},"table":"erased_openings"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r erasures)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"id":"' || (r).id || '"', '"recorded_at":"' || (r).recorded_at || '"') || '},"table":"erasures"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r events)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"data":' || to_json((r).data::text), '"id":"' || (r).id || '"', '"kind":' || to_json((r).kind::text), '"outlook_id":"' || (r).outlook_id || '"', '"recorded_at":"' || (r).recorded_at || '"', '"version":"' || (r).version || '"') || '},"table":"events"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r evidence)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"corrects":"' || (r).corrects || '"', '"headline":' || to_json((r).headline::text), '"id":"' || (r).id || '"', '"import_key":' || to_json((r).import_key::text), '"number":"' || (r).number || '"', '"outlook_id":"' || (r).outlook_id || '"', '"published_at":"' || (r).published_at || '"', '"publisher":' || to_json((r).publisher::text), '"recorded_at":"' || (r).recorded_at || '"', '"sentiment_label":' || to_json((r).sentiment_label::text), '"sentiment_max":"' || (r).sentiment_max || '"', '"sentiment_min":"' || (r).sentiment_min || '"', '"sentiment_provider":' || to_json((r).sentiment_provider::text), '"sentiment_score":"' || (r).sentiment_score || '"', '"summary":' || to_json((r).summary::text), '"tickers":' || to_json((r).tickers::text), '"url":' || to_json((r).url::text)) || '},"table":"evidence"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r evidence_claims)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"condition":' || to_json((r).condition::text), '"effect":' || to_json((r).effect::text), '"evidence_id":"' || (r).evidence_id || '"', '"horizon":' || to_json((r).horizon::text), '"position":"' || (r)."position" || '"', '"range_max":"' || (r).range_max || '"', '"range_min":"' || (r).range_min || '"', '"range_unit":' || to_json((r).range_unit::text), '"statement":' || to_json((r).statement::text), '"target_key":' || to_json((r).target_key::text), '"target_kind":' || to_json((r).target_kind::text)) || '},"table":"evidence_claims"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r forecast_buckets)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"base_predicted":"' || (r).base_predicted || '"', '"base_realised":"' || (r).base_realised || '"', '"base_weight":"' || (r).base_weight || '"', '"bear_predicted":"' || (r).bear_predicted || '"', '"bear_realised":"' || (r).bear_realised || '"', '"bear_weight":"' || (r).bear_weight || '"', '"bucket":"' || (r).bucket || '"', '"bull_predicted":"' || (r).bull_predicted || '"', '"bull_realised":"' || (r).bull_realised || '"', '"bull_weight":"' || (r).bull_weight || '"', '"sums_id":"' || (r).sums_id || '"') || '},"table":"forecast_buckets"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r forecast_leads)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"base_bps":"' || (r).base_bps || '"', '"bear_bps":"' || (r).bear_bps || '"', '"brier":"' || (r).brier || '"', '"bull_bps":"' || (r).bull_bps || '"', '"climatology_brier":"' || (r).climatology_brier || '"', '"first_tenth":"' || (r).first_tenth || '"', '"last_tenth":"' || (r).last_tenth || '"', '"outcome":' || to_json((r).outcome::text), '"sums_id":"' || (r).sums_id || '"') || '},"table":"forecast_leads"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r forecast_sums)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"attainable":"' || (r).attainable || '"', '"base_error":"' || (r).base_error || '"', '"base_share":"' || (r).base_share || '"', '"bear_error":"' || (r).bear_error || '"', '"bear_share":"' || (r).bear_share || '"', '"bull_error":"' || (r).bull_error || '"', '"bull_share":"' || (r).bull_share || '"', '"by_closes":"' || (r).by_closes || '"', '"climatology_brier":"' || (r).climatology_brier || '"', '"climatology_logarithmic":"' || (r).climatology_logarithmic || '"', '"climatology_ranked_probability":"' || (r).climatology_ranked_probability || '"', '"horizon_from":"' || (r).horizon_from || '"', '"horizon_to":"' || (r).horizon_to || '"', '"id":"' || (r).id || '"', '"instrument_id":"' || (r).instrument_id || '"', '"logarithmic":"' || (r).logarithmic || '"', '"number":"' || (r).number || '"', '"outlook_id":"' || (r).outlook_id || '"', '"ranked_probability":"' || (r).ranked_probability || '"', '"source":' || to_json((r).source::text)) || '},"table":"forecast_sums"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r forecasters)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"outlook_id":"' || (r).outlook_id || '"', '"since":"' || (r).since || '"', '"source":' || to_json((r).source::text)) || '},"table":"forecasters"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r frameworks)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"disclaimer":' || to_json((r).disclaimer::text), '"faqs":' || to_json((r).faqs::text), '"hash":' || to_json((r).hash::text), '"id":"' || (r).id || '"', '"methodology":' || to_json((r).methodology::text), '"metrics":' || to_json((r).metrics::text), '"outlook_id":"' || (r).outlook_id || '"', '"positioning":' || to_json((r).positioning::text), '"references":' || to_json((r)."references"::text), '"risks":' || to_json((r).risks::text), '"summary":' || to_json((r).summary::text), '"title":' || to_json((r).title::text)) || '},"table":"frameworks"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r headwinds)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"description":' || to_json((r).description::text), '"framework_id":"' || (r).framework_id || '"', '"key":' || to_json((r).key::text), '"rank":"' || (r).rank || '"', '"title":' || to_json((r).title::text)) || '},"table":"headwinds"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r instruments)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"closes_id":"' || (r).closes_id || '"', '"created_at":"' || (r).created_at || '"', '"id":"' || (r).id || '"', '"kind":' || to_json((r).kind::text), '"name":' || to_json((r).name::text), '"symbol":' || to_json((r).symbol::text)) || '},"table":"instruments"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r invalidation_conditions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"combination":' || to_json((r).combination::text), '"framework_id":"' || (r).framework_id || '"', '"invalidates":' || to_json((r).invalidates::text), '"key":' || to_json((r).key::text), '"position":"' || (r)."position" || '"', '"statement":' || to_json((r).statement::text)) || '},"table":"invalidation_conditions"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r log_generations)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"after_position":"' || (r).after_position || '"', '"commitment":' || to_json((r).commitment::text), '"content":' || to_json((r).content::text), '"generation":"' || (r).generation || '"', '"origin":' || to_json((r).origin::text), '"previous_root":' || to_json((r).previous_root::text), '"previous_size":"' || (r).previous_size || '"', '"salt":' || to_json((r).salt::text), '"started_at":"' || (r).started_at || '"') || '},"table":"log_generations"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r observations)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"date":"' || (r).date || '"', '"note":' || to_json((r).note::text), '"provenance":' || to_json((r).provenance::text), '"recorded_at":"' || (r).recorded_at || '"', '"series_id":"' || (r).series_id || '"', '"value":"' || (r).value || '"') || '},"table":"observations"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r outlook_versions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"base_bps":"' || (r).base_bps || '"', '"bear_bps":"' || (r).bear_bps || '"', '"bull_bps":"' || (r).bull_bps || '"', '"consensus_max_age":"' || (r).consensus_max_age || '"', '"consensus_method":' || to_json((r).consensus_method::text), '"consensus_weights":' || to_json((r).consensus_weights::text), '"framework_id":"' || (r).framework_id || '"', '"hash":' || to_json((r).hash::text), '"kind":' || to_json((r).kind::text), '"outlook_id":"' || (r).outlook_id || '"', '"previous_hash":' || to_json((r).previous_hash::text), '"rationale":' || to_json((r).rationale::text), '"recorded_at":"' || (r).recorded_at || '"', '"version":"' || (r).version || '"') || '},"table":"outlook_versions"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r outlooks)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"continues_id":"' || (r).continues_id || '"', '"horizon_from":"' || (r).horizon_from || '"', '"horizon_to":"' || (r).horizon_to || '"', '"id":"' || (r).id || '"', '"instrument_id":"' || (r).instrument_id || '"', '"slug":' || to_json((r).slug::text)) || '},"table":"outlooks"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r resolution_contradictions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"end_date":"' || (r).end_date || '"', '"end_value":"' || (r).end_value || '"', '"number":"' || (r).number || '"', '"outcome":' || to_json((r).outcome::text), '"outlook_id":"' || (r).outlook_id || '"', '"recorded_at":"' || (r).recorded_at || '"', '"start_date":"' || (r).start_date || '"', '"start_value":"' || (r).start_value || '"') || '},"table":"resolution_contradictions"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r resolution_evidence)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"evidence_id":"' || (r).evidence_id || '"', '"number":"' || (r).number || '"', '"outlook_id":"' || (r).outlook_id || '"', '"position":"' || (r)."position" || '"') || '},"table":"resolution_evidence"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r resolutions)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"band_high":"' || (r).band_high || '"', '"band_low":"' || (r).band_low || '"', '"end_date":"' || (r).end_date || '"', '"end_value":"' || (r).end_value || '"', '"known_at":"' || (r).known_at || '"', '"number":"' || (r).number || '"', '"outcome":' || to_json((r).outcome::text), '"outlook_id":"' || (r).outlook_id || '"', '"realised_return":"' || (r).realised_return || '"', '"reason":' || to_json((r).reason::text), '"recorded_at":"' || (r).recorded_at || '"', '"reopens":"' || (r).reopens || '"', '"start_date":"' || (r).start_date || '"', '"start_value":"' || (r).start_value || '"') || '},"table":"resolutions"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r scenarios)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"central_return":"' || (r).central_return || '"', '"conditions":' || to_json((r).conditions::text), '"direction":' || to_json((r).direction::text), '"direction_comment":' || to_json((r).direction_comment::text), '"framework_id":"' || (r).framework_id || '"', '"name":' || to_json((r).name::text), '"outcome":' || to_json((r).outcome::text), '"return_max":"' || (r).return_max || '"', '"return_min":"' || (r).return_min || '"', '"title":' || to_json((r).title::text)) || '},"table":"scenarios"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r series)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"dated":' || to_json((r).dated::text), '"frequency":' || to_json((r).frequency::text), '"id":"' || (r).id || '"', '"key":' || to_json((r).key::text), '"name":' || to_json((r).name::text), '"source":' || to_json((r).source::text), '"unit":' || to_json((r).unit::text)) || '},"table":"series"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r series_sources)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"every_minutes":"' || (r).every_minutes || '"', '"host":' || to_json((r).host::text), '"id":"' || (r).id || '"', '"kind":' || to_json((r).kind::text), '"layout":' || to_json((r).layout::text), '"provider_id":' || to_json((r).provider_id::text), '"series_id":"' || (r).series_id || '"', '"set_at":"' || (r).set_at || '"', '"url":' || to_json((r).url::text)) || '},"table":"series_sources"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r version_evidence)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"evidence_id":"' || (r).evidence_id || '"', '"outlook_id":"' || (r).outlook_id || '"', '"position":"' || (r)."position" || '"', '"version":"' || (r).version || '"') || '},"table":"version_evidence"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r version_views)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"outlook_id":"' || (r).outlook_id || '"', '"version":"' || (r).version || '"', '"view_version":"' || (r).view_version || '"', '"weight":"' || (r).weight || '"') || '},"table":"version_views"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r views)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"base_bps":"' || (r).base_bps || '"', '"bear_bps":"' || (r).bear_bps || '"', '"bull_bps":"' || (r).bull_bps || '"', '"kind":' || to_json((r).kind::text), '"outlook_id":"' || (r).outlook_id || '"', '"rationale":' || to_json((r).rationale::text), '"recorded_at":"' || (r).recorded_at || '"', '"version":"' || (r).version || '"') || '},"table":"views"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r webhooks)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"description":' || to_json((r).description::text), '"id":"' || (r).id || '"', '"kinds":' || to_json((r).kinds::text), '"outlook_id":"' || (r).outlook_id || '"', '"url":' || to_json((r).url::text)) || '},"table":"webhooks"}' $function$;
+
 CREATE OR REPLACE FUNCTION public.search_key(content text)
  RETURNS text
  LANGUAGE plpgsql
@@ -2638,13 +5005,16 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
     UPDATE event_watermark SET transaction_id = sequenced_before() WHERE is_only AND transaction_id > sequenced;
   END IF;
-  IF EXISTS (SELECT FROM events WHERE position IS NULL AND transaction_id >= sequenced) THEN
+  IF EXISTS (SELECT FROM events WHERE position IS NULL AND log_position IS NULL AND transaction_id >= sequenced) THEN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
     WITH pending AS (
-      SELECT id, coalesce((SELECT max(position) FROM events), 0) + row_number() OVER (ORDER BY id) AS position
-        FROM events WHERE position IS NULL AND transaction_id >= sequenced ORDER BY id LIMIT at_once
+      SELECT id, coalesce((SELECT max(coalesce(log_position, position)) FROM events), 0) + row_number() OVER (ORDER BY id) AS place,
+          CASE WHEN outlook_id IS NOT NULL THEN coalesce((SELECT max(position) FROM events), 0)
+            + count(*) FILTER (WHERE outlook_id IS NOT NULL) OVER (ORDER BY id) END AS position
+        FROM (SELECT id, outlook_id FROM events
+               WHERE position IS NULL AND log_position IS NULL AND transaction_id >= sequenced ORDER BY id LIMIT at_once) AS unplaced
     ), placed AS (
-      UPDATE events SET position = pending.position FROM pending WHERE events.id = pending.id RETURNING events.id
+      UPDATE events SET position = pending.position, log_position = pending.place FROM pending WHERE events.id = pending.id RETURNING events.id
     )
     SELECT count(*), pg_snapshot_xmin(pg_current_snapshot()) INTO number, oldest FROM placed;
     IF number < at_once AND oldest::text::bigint - sequenced::text::bigint >= apart THEN
@@ -2679,105 +5049,17 @@ CREATE OR REPLACE FUNCTION public.sum_up_forecasts(outlook outlooks, resolution 
 AS $function$
 #variable_conflict use_column
 DECLARE
-  opens timestamptz := outlook.horizon_from::timestamp AT TIME ZONE 'UTC';
   -- Milliseconds, as times have no more.
   whole bigint := (outlook.horizon_to - outlook.horizon_from) * 86400000::bigint;
-  known timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC', resolution.known_at);
-  -- Nobody leaves their own losers out of their skill by an earlier time at which the outcome became known.
-  latest timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC',
-    greatest(resolution.known_at, latest_known_at(resolution)));
-  withdrawn timestamptz := least(known, (
-    SELECT v.recorded_at FROM outlook_versions v
-     WHERE v.outlook_id = outlook.id AND v.version = outlook.latest_version AND v.kind = 'withdrawn'));
 BEGIN
-  WITH numbered AS (
-    SELECT v.*, lead(v.recorded_at) OVER next AS ends, lead(v.author_id) OVER next AS next_author,
-        lead(v.kind) OVER next AS next_kind
-      FROM outlook_versions v WHERE v.outlook_id = outlook.id WINDOW next AS (ORDER BY v.version)
-  ), held AS MATERIALIZED (
-    SELECT h.*, dense_rank() OVER (ORDER BY low, high) AS band FROM (
-      SELECT 'version' AS source, v.author_id AS analyst_id, v.version, v.bear_bps, v.base_bps, v.bull_bps,
-          coalesce(b.return_min, resolution.band_low) AS low, coalesce(b.return_max, resolution.band_high) AS high,
-          v.recorded_at AS starts, v.ends,
-          v.next_kind <> 'withdrawn' AND v.next_author <> v.author_id AS is_replaced
-        FROM numbered v JOIN scenarios b ON b.framework_id = v.framework_id AND b.name = 'base'
-       WHERE v.kind <> 'withdrawn'
-      UNION ALL
-      SELECT 'view', w.analyst_id, w.version, w.bear_bps, w.base_bps, w.bull_bps,
-          coalesce(b.return_min, resolution.band_low), coalesce(b.return_max, resolution.band_high),
-          w.recorded_at, w.ends, false
-        FROM (SELECT *, lead(recorded_at) OVER (PARTITION BY analyst_id ORDER BY version) AS ends
-                FROM views WHERE outlook_id = outlook.id) AS w
-        -- The bands that the outlook had when the view was recorded.
-        JOIN scenarios b ON b.name = 'base' AND b.framework_id = coalesce((
-          SELECT n.framework_id FROM numbered n WHERE n.recorded_at <= w.recorded_at ORDER BY n.version DESC LIMIT 1),
-          (SELECT n.framework_id FROM numbered n WHERE n.version = 1))
-       WHERE w.kind = 'held') AS h
-  ), turns AS (
-    -- The version first: the greatest array of a source is its newest forecast.
-    SELECT analyst_id, source, starts AS at, ARRAY[version, extract(epoch FROM starts) * 1000, bear_bps, base_bps,
-        bull_bps, band]::bigint[] AS forecast
-      FROM held
-    UNION ALL
-    -- The version of somebody else replaces one.
-    SELECT analyst_id, source, ends, ARRAY[version + 1, NULL]::bigint[] FROM held WHERE is_replaced
-  ), turned AS (
-    SELECT analyst_id, at AS starts, lead(at) OVER so_far AS ends,
-        max(forecast) FILTER (WHERE source = 'version') OVER so_far AS version,
-        max(forecast) FILTER (WHERE source = 'view') OVER so_far AS view
-      FROM turns WINDOW so_far AS (PARTITION BY analyst_id ORDER BY at, source, forecast)
-  ), combined AS (
-    SELECT analyst_id, starts, ends, CASE WHEN view IS NULL OR version[2] >= view[2] THEN version ELSE view END AS newest
-      FROM turned
-  ), attributed AS (
-    SELECT source, analyst_id, bear_bps, base_bps, bull_bps, band, starts, least(ends, withdrawn) AS ends FROM held
-    UNION ALL
-    SELECT source, NULL, bear_bps, base_bps, bull_bps, band, starts, least(ends, withdrawn) FROM held
-     WHERE source = 'version'
-    UNION ALL
-    SELECT 'combined', analyst_id, newest[3], newest[4], newest[5], newest[6], starts,
-        least(ends, CASE analyst_id WHEN resolution.author_id THEN latest ELSE known END)
-      FROM combined
-     WHERE newest[2] IS NOT NULL
-  ), timed AS MATERIALIZED (
-    SELECT a.*, (1000 * extract(epoch FROM greatest(starts, opens) - opens))::bigint AS from_ms,
-        (1000 * extract(epoch FROM ends - opens))::bigint AS to_ms
-      FROM attributed a WHERE ends > greatest(starts, opens)
-  ), bands AS MATERIALIZED (
-    SELECT DISTINCT band, low, high FROM held
-  ), judged AS MATERIALIZED (
-    SELECT bands.band, o.bear, o.base, o.bull, j.outcome,
-        (history.bear - o.bear) ^ 2 + (history.base - o.base) ^ 2 + (history.bull - o.bull) ^ 2 AS brier,
-        -ln(o.bear * history.bear + o.base * history.base + o.bull * history.bull) AS logarithmic,
-        (history.bear - o.bear) ^ 2 + (history.bull - o.bull) ^ 2 AS ranked_probability,
-        (seen.bear - o.bear) ^ 2 + (seen.base - o.base) ^ 2 + (seen.bull - o.bull) ^ 2 AS seen_brier
-      FROM bands
-     CROSS JOIN LATERAL outcome_for(resolution, bands.low, bands.high) AS j (outcome)
-     CROSS JOIN LATERAL (SELECT (j.outcome = 'bear')::int AS bear, (j.outcome = 'base')::int AS base,
-         (j.outcome = 'bull')::int AS bull) AS o
-      -- The history of closes is read once for all bands.
-      JOIN climatology(outlook.id, (SELECT array_agg(low ORDER BY band) FROM bands),
-          (SELECT array_agg(high ORDER BY band) FROM bands)) AS history ON history.place = bands.band
-     -- The shares before they were smoothed: a forecast of what never happened otherwise must not beat history.
-     CROSS JOIN LATERAL (SELECT (history.bear * (history.independent + 3) - 1) / nullif(history.independent, 0) AS bear,
-         (history.base * (history.independent + 3) - 1) / nullif(history.independent, 0) AS base,
-         (history.bull * (history.independent + 3) - 1) / nullif(history.independent, 0) AS bull) AS seen
+  WITH scored AS MATERIALIZED (
+    SELECT * FROM forecasts_of(outlook, resolution)
   ), forecasters AS MATERIALIZED (
     SELECT source, analyst_id, nextval('forecast_sums_id_seq') AS id
-      FROM (SELECT DISTINCT source, analyst_id FROM timed) AS distinct_forecasters
+      FROM (SELECT DISTINCT source, analyst_id FROM scored) AS distinct_forecasters
   ), forecasts AS MATERIALIZED (
-    SELECT f.id, f.source, f.analyst_id, t.bear_bps, t.base_bps, t.bull_bps, t.from_ms, t.to_ms,
-        (t.to_ms - t.from_ms)::float8 / whole AS w, j.outcome,
-        -- Differences in basis points, so that a score is rounded once.
-        t.bear_bps - j.bear * 10000 AS bear_off, t.base_bps - j.base * 10000 AS base_off,
-        t.bull_bps - j.bull * 10000 AS bull_off,
-        t.bear_bps * j.bear + t.base_bps * j.base + t.bull_bps * j.bull AS outcome_bps,
-        CASE t.source WHEN 'combined' THEN j.seen_brier ELSE j.brier END AS climatology_brier,
-        j.logarithmic AS climatology_logarithmic,
-        j.ranked_probability AS climatology_ranked_probability
-      FROM timed t
-      JOIN forecasters f ON f.source = t.source AND f.analyst_id IS NOT DISTINCT FROM t.analyst_id
-      JOIN judged j ON j.band = t.band
+    SELECT f.id, s.* FROM scored s
+      JOIN forecasters f ON f.source = s.source AND f.analyst_id IS NOT DISTINCT FROM s.analyst_id
   ), sums AS (
     INSERT INTO forecast_sums (id, outlook_id, number, source, analyst_id, instrument_id, horizon_from, horizon_to,
         by_closes, attainable, bear_share, base_share, bull_share, bear_error, base_error, bull_error,
@@ -2786,8 +5068,7 @@ BEGIN
     SELECT id, outlook.id, resolution.number, source, analyst_id, outlook.instrument_id, outlook.horizon_from,
         outlook.horizon_to,
         coalesce(decided_by_closes(resolution), false),
-        1000 * extract(epoch FROM CASE WHEN source = 'combined' AND analyst_id = resolution.author_id
-          THEN latest ELSE known END - opens) / whole,
+        min(attainable),
         coalesce(sum(w) FILTER (WHERE outcome = 'bear'), 0), coalesce(sum(w) FILTER (WHERE outcome = 'base'), 0),
         coalesce(sum(w) FILTER (WHERE outcome = 'bull'), 0),
         sum(w * (bear_off * bear_off / 1e8::float8)), sum(w * (base_off * base_off / 1e8::float8)),

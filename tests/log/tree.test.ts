@@ -94,16 +94,16 @@ test('instances that extend it at once take turns', async () => {
     for (let turn = 0; turn < 12; turn += 1) await addEvents(7);
   })();
   const seen: { size: number; root: Buffer }[] = [];
-  let isWriting = true;
+  const written = new AbortController();
   const instance = async () => {
-    while (isWriting) {
+    while (!written.signal.aborted) {
       const state = await extendTree(ledger.servicePool, 30);
       if (state) seen.push(state);
     }
   };
   const instances = Promise.all([instance(), instance(), instance()]);
   await writing;
-  isWriting = false;
+  written.abort();
   await instances;
   await growTree(ledger.servicePool);
   const own = await entries();
