@@ -49,6 +49,12 @@ export async function newestGeneration(session: Session): Promise<Generation | n
 }
 
 /**
+ * Whether a generation is signed, or about to be: only a log that is signed gets a second one. So an instance without the key
+ * serves nothing of it either, before the first checkpoint.
+ */
+export const isAlwaysSigned = (generation: number): boolean => generation > 1;
+
+/**
  * The position of the event that is the leaf at `index`. In a generation after the first, leaf 0 is no event but the statement
  * that started it.
  */
