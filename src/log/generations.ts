@@ -23,7 +23,8 @@ export const NEWEST_GENERATION = `select ${COLUMNS} from log_generations order b
 
 /**
  * A generation by its number; null if there is none.
- * @returns also the size of its newest checkpoint, which is null if it was never signed
+ * @returns also the size of its newest checkpoint: null if the log was never signed. Only one that is signed gets a second
+ *   generation, so of a generation without a checkpoint nothing is published then, whichever instance is asked.
  */
 export async function readGeneration(
   session: Session,
@@ -31,8 +32,9 @@ export async function readGeneration(
 ): Promise<(Generation & { signedSize: number | null }) | null> {
   const { rows } = await session.query<Generation & { signedSize: number | null }>({
     name: 'read-log-generation',
-    text: `select ${COLUMNS}, (
-        select max(c.size) from log_checkpoints c where c.generation = $1) as "signedSize"
+    text: `select ${COLUMNS}, coalesce(
+          (select max(c.size) from log_checkpoints c where c.generation = $1),
+          (select 0 from log_generations where generation > 1 limit 1)) as "signedSize"
       from log_generations where generation = $1`,
     values: [generation],
   });
@@ -47,12 +49,6 @@ export async function newestGeneration(session: Session): Promise<Generation | n
   });
   return rows[0] ?? null;
 }
-
-/**
- * Whether a generation is signed, or about to be: only a log that is signed gets a second one. So an instance without the key
- * serves nothing of it either, before the first checkpoint.
- */
-export const isAlwaysSigned = (generation: number): boolean => generation > 1;
 
 /**
  * The position of the event that is the leaf at `index`. In a generation after the first, leaf 0 is no event but the statement

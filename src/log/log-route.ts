@@ -7,7 +7,7 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import type { Session } from '../postgres/pool.ts';
 import { newestCheckpoint } from './checkpoints.ts';
 import { newestCosignatures } from './cosignatures.ts';
-import { isAlwaysSigned, newestGeneration } from './generations.ts';
+import { newestGeneration } from './generations.ts';
 import { transparencyLog } from './schemas.ts';
 
 export type LogDeps = {
@@ -55,7 +55,8 @@ async function readState({
   }
   const { generation, origin } = newest;
   const checkpoint = await newestCheckpoint(pool, generation);
-  const unsigned = isSigning || isAlwaysSigned(generation) ? { size: 0, root: EMPTY_ROOT } : newest;
+  // Only a log that is signed gets a second generation.
+  const unsigned = isSigning || generation > 1 ? { size: 0, root: EMPTY_ROOT } : newest;
   const { size, root } = checkpoint ?? unsigned;
   return {
     generation,

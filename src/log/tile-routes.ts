@@ -9,7 +9,7 @@ import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import type { Session } from '../postgres/pool.ts';
-import { type Generation, isAlwaysSigned, readGeneration } from './generations.ts';
+import { type Generation, readGeneration } from './generations.ts';
 import { readCommitments } from './leaves.ts';
 import { readTile } from './tree.ts';
 
@@ -97,8 +97,7 @@ async function answerTile(
   }
   await cache.answer(request, reply, { tags: [] }, async () => {
     const found = await readGeneration(pool, Number(number));
-    const isUnsigned = !isSigning && !isAlwaysSigned(Number(number));
-    const size = found ? (found.signedSize ?? (isUnsigned ? found.size : 0)) : 0;
+    const size = found ? (found.signedSize ?? (isSigning ? 0 : found.size)) : 0;
     if (!found || wanted.width > tileWidth(wanted.level, wanted.number, size)) {
       throw notCovered(number, size);
     }
