@@ -141,10 +141,10 @@ async function startNext(
     if (await isStartedFor(session, current, keys)) return current;
     const plan = await planGeneration(session, current, { keys, host: settings.host });
     for (const line of describe(plan)) print(line);
-    if (plan.previous.agreed !== agreed) throw new Error(unconfirmed(plan, agreed));
+    if (!isConfirmed(plan, agreed)) throw new Error(unconfirmed(plan, agreed));
     await publishLast(session, current, plan, { keys, now });
     await startGeneration(session, plan, now);
-    const summary = `Started generation ${plan.generation} after size ${agreed} of generation ${current.generation}`;
+    const summary = `Started generation ${plan.generation} after size ${plan.previous.agreed} of generation ${current.generation}`;
     await audit(session, plan.generation, summary, now);
     return plan;
   });
@@ -161,6 +161,14 @@ function describe({ previous, generation, origin, afterPosition }: GenerationPla
     `The ledger still has its first ${previous.agreed} leaves.`,
     `Generation ${generation} will be ${origin}. It says so in leaf 0; its other leaves are the events after number ${afterPosition}.`,
   ];
+}
+
+/** A log that has lost nothing may have grown since the size was printed. */
+function isConfirmed(
+  { previous: { agreed, size } }: GenerationPlan,
+  given: number | null,
+): boolean {
+  return given === agreed || (given !== null && agreed === size && given < agreed);
 }
 
 function unconfirmed({ previous }: GenerationPlan, given: number | null): string {
