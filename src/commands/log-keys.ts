@@ -28,7 +28,7 @@ import { print, readFileName, UsageError } from './run-command.ts';
 export const LOG_KEYS_USAGE = `  npm run keys -- log
   npm run keys -- log create FILE
   npm run keys -- log adopt [--replaces-key]
-  npm run keys -- log new-generation [--agreed SIZE]`;
+  npm run keys -- log new-generation [--agreed SIZE] [--generation NUMBER]`;
 
 type LogCommand = (pool: pg.Pool, now: Date, settings: LogSettings) => Promise<void>;
 
@@ -50,9 +50,11 @@ export function logCommandOf([verb, ...rest]: string[]): LogCommand {
         adopt(pool, settings, { now, replacesKey: values['replaces-key'] ?? false });
     }
     case 'new-generation': {
-      const { values } = parseArgs({ args: rest, options: { agreed: { type: 'string' } } });
+      const options = { agreed: { type: 'string' }, generation: { type: 'string' } } as const;
+      const { values } = parseArgs({ args: rest, options });
       const agreed = sizeOf(values.agreed);
-      return (pool, now, settings) => startNext(pool, settings, { now, agreed });
+      const least = generationOf(values.generation);
+      return (pool, now, settings) => startNext(pool, settings, { now, agreed, least });
     }
     default:
       throw new UsageError(`Unknown command "log ${verb}".`);
@@ -63,6 +65,12 @@ function sizeOf(text: string | undefined): number | null {
   if (text === undefined) return null;
   if (!/^\d{1,15}$/.test(text))
     throw new UsageError('--agreed takes a size, as new-generation prints it.');
+  return Number(text);
+}
+
+function generationOf(text = '1'): number {
+  if (!/^[1-9]\d{0,8}$/.test(text))
+    throw new UsageError('--generation takes the number of the new generation.');
   return Number(text);
 }
 
@@ -131,7 +139,7 @@ async function adopt(
 async function startNext(
   pool: pg.Pool,
   settings: LogSettings,
-  { agreed, now }: { agreed: number | null; now: Date },
+  { agreed, least, now }: { agreed: number | null; least: number; now: Date },
 ): Promise<void> {
   const keys = await requireKeys(settings);
   const started = await inTransaction(pool, async (session) => {
@@ -139,7 +147,7 @@ async function startNext(
     const current = await requireLog(session);
     // The process may have died after the commit.
     if (await isStartedFor(session, current, keys)) return current;
-    const plan = await planGeneration(session, current, { keys, host: settings.host });
+    const plan = await planGeneration(session, current, { keys, host: settings.host, least });
     for (const line of describe(plan)) print(line);
     if (!isConfirmed(plan, agreed)) throw new Error(unconfirmed(plan, agreed));
     await publishLast(session, current, plan, { keys, now });

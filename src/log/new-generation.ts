@@ -31,11 +31,12 @@ export type GenerationPlan = {
  * Plans the generation that follows the log as its keys last signed it. What the ledger still has of that is agreed: up to the
  * last checkpoint if the tree extends it, else up to the newest one in the ledger, which the keys signed before.
  * @param host the public host of the service; null if it has none
+ * @param least its least number, where the ledger and the keys have forgotten generations that were signed
  */
 export async function planGeneration(
   session: Session,
   current: Generation,
-  { keys, host }: { keys: readonly SigningKey[]; host: string | null },
+  { keys, host, least = 1 }: { keys: readonly SigningKey[]; host: string | null; least?: number },
 ): Promise<GenerationPlan> {
   const signed = [...(await signedHeads(keys)), ...(await checkpointsIn(session, current, keys))];
   const [last = { origin: current.origin, size: 0, root: EMPTY_ROOT }] = signed.sort(
@@ -43,7 +44,8 @@ export async function planGeneration(
   );
   const isOfCurrent = last.origin === current.origin;
   const agreed = isOfCurrent ? await agreedSize(session, current, signed) : 0;
-  const generation = Math.max(current.generation, generationIn(last.origin)) + 1;
+  const known = Math.max(current.generation, generationIn(last.origin));
+  const generation = Math.max(known + 1, least);
   const { origin, size, root } = last;
   return {
     previous: { origin, size, root, agreed },

@@ -76,6 +76,21 @@ async function startNext(of: Log): Promise<void> {
 }
 
 describe('a ledger that went back', () => {
+  test('may have forgotten a generation that its key knows no more: the operator names a later one', async () => {
+    const current = await newestGeneration(log.pool);
+    if (!current) throw new Error('the log has no generation');
+    const forgetful = { keys: [await newKey()], host: HOST };
+    expect(await planGeneration(log.pool, current, forgetful)).toMatchObject({ generation: 2 });
+    expect(await planGeneration(log.pool, current, { ...forgetful, least: 3 })).toMatchObject({
+      generation: 3,
+      origin: `${HOST}/log/3`,
+      afterPosition: published,
+    });
+    expect(await planGeneration(log.pool, current, { ...forgetful, least: 1 })).toMatchObject({
+      generation: 2,
+    });
+  });
+
   test('is not signed, whether its tree is smaller than what was signed or has other leaves', async () => {
     const state = readFileSync(`${key.file}.state`, 'utf8');
     const smaller = await signOnce(log, [key]);
