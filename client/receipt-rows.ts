@@ -3,6 +3,7 @@ import { hashLeaf, verifyInclusion } from './merkle-tree.ts';
 import {
   type HashedDocument,
   type LedgerRow,
+  type LoggedEvent,
   type ParsedReceipt,
   type ProvenEntry,
   ReceiptFault,
@@ -75,12 +76,20 @@ export function requireRowsOfSubject({ subject, entries }: ParsedReceipt): Ledge
   }
   const stranger = rows.find((one) => one !== main && !belongsTo(one, main));
   if (stranger) throw new ReceiptFault(`A row of ${stranger.table} is not of ${subject}.`);
-  const [{ event }] = entries;
-  const author = main.row['author_id'] ?? main.row['analyst_id'];
-  if (event.by !== null && author !== event.by.id) {
+  requireSameAct(entries[0].event, main);
+  return main;
+}
+
+/** Of a view or a resolution there may be several, of which each has a time of its own. */
+function requireSameAct({ by, at }: LoggedEvent, { row }: LedgerRow): void {
+  const author = row['author_id'] ?? row['analyst_id'];
+  if (by !== null && author !== by.id) {
     throw new ReceiptFault('Its event names another author than its row.');
   }
-  return main;
+  // PostgreSQL writes 2026-11-27 10:00:00.123+00.
+  const written = `${row['recorded_at']?.replace(' ', 'T')}:00`;
+  if (Date.parse(written) === Date.parse(at)) return;
+  throw new ReceiptFault('Its event names another time than its row.');
 }
 
 function subjectOf(path: string): Subject {

@@ -8,7 +8,7 @@ import {
 const MAX_BYTES = 64 * 1_048_576;
 
 /** Control and format characters except the joiners, which emoji and some scripts need: they could hide or reorder text. */
-const INVISIBLE = /(?![\u{200c}\u{200d}\n])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u{2028}\u{2029}]/gu;
+const INVISIBLE = /(?![\u{200c}\u{200d}]|\n)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u{2028}\u{2029}]/gu;
 
 const OUTCOMES: Record<ReceiptVerification['outcome'], string> = {
   holds: 'The receipt holds.',
@@ -31,17 +31,17 @@ const RESULTS: Record<ReceiptCheck['result'], string> = {
   skipped: '– not checked',
 };
 
-const part = <Part extends HTMLElement>(id: string): Part => {
-  const found = document.querySelector<Part>(`#${id}`);
+const part = (id: string): HTMLElement => {
+  const found = document.querySelector<HTMLElement>(`#${id}`);
   if (!found) throw new Error(`the page has no #${id}`);
   return found;
 };
 
-const form = part<HTMLFormElement>('verify');
-const file = part<HTMLInputElement>('receipt');
+const form = part('verify') as HTMLFormElement;
+const file = part('receipt') as HTMLInputElement;
 const chosen = part('chosen');
-const vkey = part<HTMLInputElement>('vkey');
-const witnesses = part<HTMLTextAreaElement>('witnesses');
+const vkey = part('vkey') as HTMLInputElement;
+const witnesses = part('witnesses') as HTMLTextAreaElement;
 const result = part('result');
 
 let dropped: File | null = null;

@@ -191,5 +191,5 @@ async function audit(
   now: Date,
 ): Promise<void> {
   const path = `/log/${generation}`;
-  await appendAudit(session, [localWrite(path, { subject: path, summary }, now)]);
+  await appendAudit(session, [localWrite(path, { subject: '/v1/log', summary }, now)]);
 }

@@ -77,7 +77,7 @@ function printLog(log: LogVerification): void {
     print(`Log ${generation}: ${origin}, leaves: ${size}, root: ${root.toString('base64')}.`);
   }
   if (log.undigested > 0) {
-    print(`Rows of before the log, which it has yet to digest: ${log.undigested}.`);
+    print(`Rows that the log has yet to digest: ${log.undigested}.`);
   }
   if (log.erased + log.erasedEvents > 0) {
     print(

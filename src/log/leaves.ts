@@ -45,9 +45,9 @@ async function storedCommitments(
   const first = positionOfLeaf(generation, index + statement.length);
   const { rows } = await session.query<{ position: number; commitment: Buffer | null }>({
     name: 'read-log-commitments',
-    text: `select e.position, o.commitment
+    text: `select coalesce(e.log_position, e.position) as position, o.commitment
       from events e left join openings o on o.event_id = e.id
-     where e.position between $1 and $2 order by e.position`,
+     where coalesce(e.log_position, e.position) between $1 and $2 order by 1`,
     values: [first, first + count - statement.length - 1],
   });
   rows.forEach(({ position }, at) => {

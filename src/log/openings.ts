@@ -31,11 +31,11 @@ type EventContent = { subject: string; rows: { count: number; root: string } };
 const readOpening = (name: string, where: string) => ({
   name,
   text: `
-    select exists (select from log_checkpoints) as "isSigned", e.position,
+    select exists (select from log_checkpoints) as "isSigned", coalesce(e.log_position, e.position) as position,
         p.write_id as "writeId", p.salt, p.content, p.commitment
       from (select) one
       left join (events e join openings p on p.event_id = e.id) on ${where}
-     order by p.content is null, e.position limit 1`,
+     order by p.content is null, coalesce(e.log_position, e.position) limit 1`,
 });
 const OF_EVENT = readOpening('read-opening', 'e.id = $1');
 // A write that digests rows of before the log adds one event.

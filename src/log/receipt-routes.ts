@@ -11,7 +11,7 @@ import { receipt } from './receipt-schemas.ts';
 
 type RouteDeps = ReceiptDeps & { requireKeyForReads: boolean };
 
-const TAG = 'Log';
+const TAG = 'Transparency log';
 const RESPONSES = { 200: receipt, ...problemResponses(404, 409, 410, 422, 503) };
 
 const NEWEST_VIEW = z.strictObject({

@@ -123,16 +123,11 @@ export async function findSubject(
 
 /** The parameters of `find`. */
 function selectorOf(subject: ReceiptSubject): unknown[] {
-  switch (subject.kind) {
-    case 'version':
-      return [subject.slug, subject.version];
-    case 'evidence':
-      return [subject.slug, subject.id];
-    case 'view':
-      return [subject.slug, subject.analyst, subject.version];
-    case 'resolution':
-      return [subject.slug, subject.number];
-  }
+  const { slug } = subject;
+  if (subject.kind === 'version') return [slug, subject.version];
+  if (subject.kind === 'evidence') return [slug, subject.id];
+  if (subject.kind === 'view') return [slug, subject.analyst, subject.version];
+  return [slug, subject.number];
 }
 
 async function missingError(session: Session, subject: ReceiptSubject): Promise<DomainError> {

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type pg from 'pg';
-import { rootAt } from '../domain/merkle-tree.ts';
+import { type ReadHashes, rootAt } from '../domain/merkle-tree.ts';
 import { type TreeHead, vkeyOf } from '../domain/signed-note.ts';
 import { confirmReads, inTransaction } from '../postgres/pool.ts';
 import { newestCheckpoint, publishCheckpoint } from './checkpoints.ts';
@@ -65,9 +65,8 @@ export class Signer {
     if (performance.now() - this.#triedAt < interval) return;
     if (this.fault === null && this.signed !== null && isSame(this.signed, head)) return;
     try {
-      await this.#signHead(head);
+      this.signed = await this.#signHead(head.generation);
       this.#report(null);
-      this.signed = head;
     } catch (error) {
       if (error instanceof StateChanged) return; // by another process with the same key; the next round sees what it signed
       this.#report(faultOf(error), error);
@@ -77,68 +76,71 @@ export class Signer {
 
   #report(fault: SignerFault | null, error?: unknown): void {
     const { log } = this.#deps;
-    if (fault !== null && fault.reason !== this.fault?.reason) {
+    // Once, although the reason has a size that grows.
+    if (fault !== null && fault.state !== this.fault?.state) {
       log.error({ err: error }, `the transparency log is not signed: ${fault.reason}`);
     }
     if (fault === null && this.fault !== null) log.info('the transparency log is signed again');
     this.fault = fault;
   }
 
-  async #signHead(head: Generation): Promise<void> {
+  /** @returns what it signed, or null if a new generation has started in the meantime */
+  async #signHead(generation: number): Promise<Generation | null> {
     const { pool, keys } = this.#deps;
-    const newest = await newestCheckpoint(pool, head.generation);
+    // What was signed is read before the tree, which may grow and be signed in the meantime.
+    const newest = await newestCheckpoint(pool, generation);
     const states = await Promise.all(keys.map(readState));
-    for (const state of states) requireSameLog(state.head, head, newest !== null);
-    const signed = states.flatMap((state) => state.head ?? []);
-    await this.#requireExtension(head, newest === null ? signed : [...signed, newest]);
-    await this.#publish(head, states);
-  }
-
-  /**
-   * Checks the tree against heads that were signed, and that a standby has it.
-   * @throws Forked if the tree does not extend one of them, or its tiles are not those of its root
-   */
-  async #requireExtension(
-    { generation, size, root }: Generation,
-    signed: readonly { size: number; root: Buffer }[],
-  ): Promise<void> {
-    await inTransaction(this.#deps.pool, async (session) => {
+    const head = await inTransaction(pool, async (session) => {
+      const head = await newestGeneration(session);
+      if (head?.generation !== generation) return null;
+      for (const state of states) requireSameLog(state.head, head, newest !== null);
+      const signed = states.flatMap((state) => state.head ?? []);
       const read = treeReader(session, generation);
-      for (const head of signed) {
-        if (head.size > size) {
-          throw new Forked(
-            `The log has ${size} leaves, and ${head.size} were signed: the ledger went back to an earlier state`,
-          );
-        }
-        if (!(await rootAt(head.size, read)).equals(head.root)) {
-          throw new Forked(
-            `The first ${head.size} leaves of the log are not those that were signed: the ledger went back to an earlier state, or was changed`,
-          );
-        }
-      }
-      if (!(await rootAt(size, read)).equals(root)) {
-        throw new Forked(`The tiles of the log do not lead to its root: they were changed`);
-      }
-      await confirmReads(session);
+      await requireExtension(head, newest === null ? signed : [...signed, newest], read);
+      await confirmReads(session); // a standby must have what is signed
+      return head;
     });
+    return head && this.#publish(head, states);
   }
 
-  async #publish(generation: Generation, states: readonly SignerState[]): Promise<void> {
+  async #publish(head: Generation, states: readonly SignerState[]): Promise<Generation | null> {
     const { pool, keys, now } = this.#deps;
-    const { origin } = generation;
-    const note = signedNote(generation, keys);
-    await inTransaction(pool, async (session) => {
+    const note = signedNote(head, keys);
+    return inTransaction(pool, async (session) => {
       await lockSigning(session);
-      // An operator may have started the next one.
       const current = await newestGeneration(session);
-      if (current?.generation !== generation.generation) return;
+      if (current?.generation !== head.generation) return null;
       for (const [index, key] of keys.entries()) {
         const before = states[index]?.text ?? null;
         if (before !== note) await replaceState(key, before, note);
       }
-      const vkeys = keys.map(({ publicKey }) => vkeyOf(origin, publicKey));
-      await publishCheckpoint(session, { ...generation, note, vkeys, signedAt: now() });
+      const vkeys = keys.map(({ publicKey }) => vkeyOf(head.origin, publicKey));
+      await publishCheckpoint(session, { ...head, note, vkeys, signedAt: now() });
+      return head;
     });
+  }
+}
+
+/** @throws Forked if the tree does not extend one of the signed heads, or its tiles do not lead to its root */
+async function requireExtension(
+  { size, root }: Generation,
+  signed: readonly { size: number; root: Buffer }[],
+  read: ReadHashes,
+): Promise<void> {
+  for (const head of signed) {
+    if (head.size > size) {
+      throw new Forked(
+        `The log has ${size} leaves, and ${head.size} were signed: the ledger went back to an earlier state`,
+      );
+    }
+    if (!(await rootAt(head.size, read)).equals(head.root)) {
+      throw new Forked(
+        `The first ${head.size} leaves of the log are not those that were signed: the ledger went back to an earlier state, or was changed`,
+      );
+    }
+  }
+  if (!(await rootAt(size, read)).equals(root)) {
+    throw new Forked('The tiles of the log do not lead to its root: they were changed');
   }
 }
 

@@ -121,7 +121,8 @@ export class TreeBuilder {
     const head = extended ?? (due > 0 ? await newestGeneration(pool) : generation);
     for (const follow of this.#followers) await follow(head ?? generation);
     if (!this.#isDigested) this.#isDigested = !(await digestExistingRows(pool));
-    return due > LEAVES_AT_ONCE || !this.#isDigested;
+    // Without the lock there is nothing to do but wait: another instance extends the tree.
+    return (extended !== null && due > LEAVES_AT_ONCE) || !this.#isDigested;
   }
 }
 
@@ -132,7 +133,7 @@ export class TreeBuilder {
 async function look(session: Session): Promise<{ generation: Generation | null; due: number }> {
   // One message, so that an idle ledger answers a single one each time.
   const [, positions, generations] = (await session.query(
-    `select sequence_events(); select max(position) as last from events; ${NEWEST_GENERATION}`,
+    `select sequence_events(); select max(coalesce(log_position, position)) as last from events; ${NEWEST_GENERATION}`,
   )) as unknown as [unknown, { rows: { last: number | null }[] }, { rows: Generation[] }];
   const last = positions.rows[0]?.last ?? 0;
   const [generation = null] = generations.rows;

@@ -36,7 +36,7 @@ const PLAN = `
         and d.outlook_id = e.outlook_id and d.delivered_at is null)
     then $3::timestamptz end
     from webhooks w join events e on e.position > w.position and e.position <= $2
-   where w.id = $1 and e.outlook_id is not null and (w.kinds is null or e.kind = any(w.kinds))
+   where w.id = $1 and (w.kinds is null or e.kind = any(w.kinds))
      and (w.outlook_id is null or e.outlook_id = w.outlook_id)
    order by e.position`;
 

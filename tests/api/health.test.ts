@@ -35,6 +35,7 @@ describe('a service whose database becomes unavailable', () => {
       status: 'ready',
       changeFeed: 'away',
       writes: 'accepted',
+      log: { state: 'unsigned' },
     });
     way.block();
     expect((await get('/healthz')).json()).toEqual({ status: 'ok' });

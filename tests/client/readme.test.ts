@@ -4,11 +4,15 @@ import { transformSync } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { codeBlocksOf, textOf } from '../support/documents.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
+import { growLog, newSigner, ORIGIN, signLog } from '../support/sign-log.ts';
 
 let ledger: TestLedger;
 let origin: string;
+const signer = newSigner();
 beforeAll(async () => {
   ledger = await startLedger();
+  await growLog(ledger.pool);
+  await signLog(ledger.pool, signer);
   origin = await ledger.app.listen({ host: '127.0.0.1', port: 0 });
 });
 afterAll(() => ledger.close());
@@ -17,9 +21,10 @@ afterAll(() => ledger.close());
 async function run(example: string): Promise<string[]> {
   const { code } = transformSync(example, { loader: 'ts', format: 'esm', charset: 'utf8' });
   const body = code
-    .replace(/^import .*$/m, 'const { createClient, isProblem } = client;')
+    .replace(/^import .*$/m, 'const { createClient, isProblem, verifyReceipt } = client;')
     .replaceAll('http://127.0.0.1:3000', origin)
-    .replaceAll('olk_…', ledger.keys.analyst);
+    .replaceAll('olk_…', ledger.keys.analyst)
+    .replaceAll(`${ORIGIN}+…`, signer.vkey);
   const printed: string[] = [];
   const print = (...values: unknown[]) => {
     const texts = values.map((value) =>
@@ -42,7 +47,13 @@ const PRINTED = [
   [expect.stringMatching(/^1 0\.3 ./)],
   [
     'resumed', // `0` is the start of the ledger
-    expect.stringMatching(/^1-[0-9a-f]{8} 1 \{"bear":0\.3,"base":0\.45,"bull":0\.25\}$/),
+    expect.stringMatching(/^\d+-[0-9a-f]{8} 1 \{"bear":0\.3,"base":0\.45,"bull":0\.25\}$/),
+  ],
+  [
+    expect.stringMatching(
+      /^holds .+ published \/v1\/outlooks\/russell-2000-downside\/versions\/1 /,
+    ),
+    'true []',
   ],
 ];
 

@@ -143,7 +143,8 @@ describe('a receipt that holds', () => {
 
   test('of an item of evidence, a view and a resolution', async () => {
     const id = '0192f0c1-0000-7000-8000-00000000000e';
-    const author = { author_id: ANALYST.id };
+    const recorded_at = '2026-11-27 10:00:00.123+00';
+    const author = { author_id: ANALYST.id, recorded_at };
     const acts: [path: string, kind: string, rows: [string, Record<string, string>][]][] = [
       [
         `evidence/${id}`,
@@ -156,7 +157,7 @@ describe('a receipt that holds', () => {
       [
         `views/${ANALYST.id}`,
         'view.published',
-        [['views', { outlook_id: '1', analyst_id: ANALYST.id, version: '1', bear_bps: '5000' }]],
+        [['views', { outlook_id: '1', analyst_id: ANALYST.id, version: '1', recorded_at }]],
       ],
       [
         'resolution',
@@ -302,6 +303,13 @@ describe('a receipt fails', () => {
     const by = { ...ANALYST, id: '0192f0c1-0000-7000-8000-000000000002' };
     const receipt = receiptOf({ ...act, event: { ...event, by }, rows: [row] }, { log });
     expect((await failureOf(receipt, pinned))[1]).toContain('another author');
+  });
+
+  test('if its event and its row name different times', async () => {
+    const { row, event, ...act } = versionOf();
+    const late = { ...event, at: '2026-11-26T10:00:00.123Z' };
+    const receipt = receiptOf({ ...act, event: late, rows: [row] }, { log });
+    expect((await failureOf(receipt, pinned))[1]).toContain('another time');
   });
 
   test('if its subject is not that of its event', async () => {

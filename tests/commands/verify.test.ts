@@ -1,6 +1,10 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkpointText, signatureLine, type TreeHead } from '../../src/domain/signed-note.ts';
+import { newestGeneration, startFirstGeneration } from '../../src/log/generations.ts';
+import { growTree } from '../../src/log/tree.ts';
 import { createDatabase, databaseSettings, openDatabase } from '../support/database.ts';
 import { SLUG } from '../support/ledger.ts';
 import { cleanUp, newFolder, run, type Service, startService } from '../support/service.ts';
@@ -23,24 +27,26 @@ async function verify(...args: string[]) {
   return { code, stdout: program.stdout(), stderr: program.stderr() };
 }
 
+const lastLines = (text: string, count: number) => text.trimEnd().split('\n').slice(-count);
+
 describe('npm run verify', () => {
   test('says that an unaltered ledger is intact, while the service runs', async () => {
-    expect(await verify()).toEqual({
-      code: 0,
-      stdout: 'Verified versions: 1. All are as the ledger wrote them.\n',
-      stderr: '',
-    });
+    const { code, stdout, stderr } = await verify();
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(
+      /^Verified versions: 1\. All are as the ledger wrote them\.\nVerified rows: \d+\. All are as the log has them\.\n/,
+    );
   });
 
   test('proves that a noted hash is still in the chain', async () => {
     const { code, stdout } = await verify('--against', noted);
-    expect([code, stdout.split('\n')[1]]).toEqual([
+    expect([code, lastLines(stdout, 1)[0]]).toEqual([
       0,
       `${noted} is version 1 of ${SLUG}: nothing up to it was rewritten.`,
     ]);
     const unknown = `sha256:${'0'.repeat(64)}`;
     const missing = await verify('--against', unknown);
-    expect([missing.code, missing.stdout.split('\n')[1]]).toEqual([
+    expect([missing.code, lastLines(missing.stdout, 1)[0]]).toEqual([
       1,
       `No version has the hash ${unknown}.`,
     ]);
@@ -52,7 +58,7 @@ describe('npm run verify', () => {
     const { ended } = run('commands/backup.js', [file], databaseSettings(url));
     expect((await ended).code).toBe(0);
     const same = await verify('--against', file);
-    expect([same.code, same.stdout.split('\n')[1]]).toEqual([
+    expect([same.code, lastLines(same.stdout, 1)[0]]).toEqual([
       0,
       'Versions in the backup: 1. The ledger has all of them.',
     ]);
@@ -79,12 +85,11 @@ describe('npm run verify', () => {
     );
     const lacking = await verify('--against', changedFile);
     expect(lacking.code).toBe(1);
-    expect(lacking.stdout.split('\n').slice(1)).toEqual([
+    expect(lastLines(lacking.stdout, 4)).toEqual([
       'gone, version 1 of the backup is missing; such versions: 1.',
       `${SLUG}, version 1 of the backup is different; such versions: 1.`,
       `${SLUG}, version 2 of the backup is missing; such versions: 2.`,
       'Versions in the backup: 4. Outlooks that differ from it: 2.',
-      '',
     ]);
 
     writeFileSync(changedFile, text.slice(0, -'COMMIT;\n'.length));
@@ -93,6 +98,42 @@ describe('npm run verify', () => {
     writeFileSync(changedFile, 'something else');
     expect((await verify('--against', changedFile)).stderr).toMatch(/no backup of this service/);
     expect((await verify('--against', path.join(folder, 'no.sql'))).code).toBe(2);
+  });
+
+  test('proves that a noted checkpoint is of the log, or says that it is not', async () => {
+    const pool = openDatabase(url, 1);
+    await startFirstGeneration(pool, 'ledger.example', new Date());
+    await pool.query('select sequence_events()');
+    await growTree(pool);
+    const head = await newestGeneration(pool);
+    await pool.end();
+    if (!head) throw new Error('the log has no generation');
+    const file = path.join(newFolder(), 'checkpoint');
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const against = async (noted: TreeHead) => {
+      const text = checkpointText(noted);
+      const line = signatureLine(text, { name: noted.origin, privateKey });
+      writeFileSync(file, `${text}\n${line}\n`);
+      const { code, stdout } = await verify('--against', file);
+      return [code, lastLines(stdout, 1)[0]];
+    };
+    const { origin, size } = head;
+    expect(await against(head)).toEqual([
+      0,
+      `The log ${origin} still has the tree of the checkpoint: none of its ${size} leaves was rewritten.`,
+    ]);
+    expect(await against({ ...head, root: Buffer.alloc(32) })).toEqual([
+      1,
+      `The log ${origin} has another tree than the checkpoint had at ${size} leaves: it was rewritten since.`,
+    ]);
+    expect(await against({ ...head, size: size + 1 })).toEqual([
+      1,
+      `The checkpoint of ${origin} has ${size + 1} leaves, but the log has only ${size}: its end is missing.`,
+    ]);
+    expect(await against({ ...head, origin: 'other.example/log/1' })).toEqual([
+      1,
+      'The checkpoint is of the log other.example/log/1, which this ledger does not have.',
+    ]);
   });
 
   test.each([['--against', 'sha256:1'], ['--against'], ['--everything'], ['now']])(
@@ -113,6 +154,9 @@ describe('npm run verify', () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(
       new RegExp(`^${SLUG}, version 1 has the hash ${noted}, but its content has sha256:\\w+\\.\n`),
+    );
+    expect(stdout).toMatch(
+      /^outlook_versions: outlook_id 1, version 1 is not as it was written\. It was written with event \d+ \(outlook\.created of /m,
     );
     expect(stdout).toContain(`${noted} is version 1 of ${SLUG}, whose chain is broken.`);
   });

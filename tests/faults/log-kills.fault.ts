@@ -42,7 +42,7 @@ const services: Service[] = [];
 let target: Target;
 
 beforeAll(async () => {
-  const url = await createDatabase({ empty: true });
+  const url = await createDatabase();
   pool = openDatabase(url, 4);
   key = await createSigningKey(`${newFolder()}/key.pem`, null);
   const shared = { ...databaseSettings(url), LOG_LEVEL: 'warn', LOAD_SAMPLES: 'true' };
@@ -51,7 +51,7 @@ beforeAll(async () => {
     { ...shared, PORT: String(await freePort()), LOG_SIGNING_KEY: key.file },
     { ...shared, PORT: String(await freePort()) },
   ];
-  for (const one of settings) services.push(await startService(one));
+  services.push(...(await Promise.all(settings.map((one) => startService(one)))));
   const { key: apiKey } = await issueKey(
     pool,
     { name: 'Desk', role: 'admin', expiresAt: null },
@@ -59,7 +59,7 @@ beforeAll(async () => {
   );
   target = { origin: services[0]?.origin ?? '', key: apiKey };
   for (const slug of SLUGS) await publish(target, slug);
-});
+}, 600_000);
 afterAll(async () => {
   await cleanUp();
   await pool.end();
@@ -170,15 +170,22 @@ test('whoever is killed, the log never forks, and has a leaf for whatever was ac
   const acting = Array.from({ length: 2 }, () => keepActing(origins, over));
   const reading = keepReading(origins, over);
   const all = Promise.all([...writing, ...acting]).catch((error: unknown) => error);
+  const restarting: (Promise<void> | null)[] = [null, null];
+  const restart = async (index: number) => {
+    await services[index]?.ended;
+    services[index] = await startService(settings[index] ?? {});
+    restarting[index] = null;
+  };
+  // An instance is killed once it is up; the other one may be down at the same time.
   for (let kill = 0; kill < KILLS; kill += 1) {
     await delay(randomInt(50, 1_500));
-    const victims = kill % 10 === 9 ? [0, 1] : [kill % 3 === 2 ? 1 : 0];
-    for (const victim of victims) services[victim]?.kill('SIGKILL');
-    for (const victim of victims) {
-      await services[victim]?.ended;
-      services[victim] = await startService(settings[victim] ?? {});
-    }
+    await Promise.race(restarting.map((one) => one ?? Promise.resolve()));
+    const victims = [0, 1].filter((index) => restarting[index] === null);
+    const victim = victims[randomInt(victims.length)] ?? 0;
+    services[victim]?.kill('SIGKILL');
+    restarting[victim] = restart(victim);
   }
+  await Promise.all(restarting);
   await delay(500);
   isOver = true;
   const failure = await all;

@@ -13,7 +13,8 @@ beforeAll(async () => {
   // The resolved outlook was current for no tenth of its horizon.
   await owner.query(`alter table forecast_leads disable trigger derived;
     insert into forecast_leads select id, 0, 10, 3000, 4500, 2500, 'bear', 0.755, null from forecast_sums limit 1;
-    alter table forecast_leads enable trigger derived`);
+    alter table forecast_leads enable trigger derived;
+    insert into erasures (analyst_id, recorded_at) select id, now() from analysts where name = 'admin desk'`);
 });
 afterAll(async () => {
   await owner.end();
@@ -66,6 +67,8 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   version_views: { set: `weight = weight / 2`, rule: 'version_views_append_only' },
   row_digests: { set: `hashes = sha256(hashes)`, rule: 'row_digests_append_only' },
   openings: { set: `commitment = sha256(commitment)`, rule: 'openings_append_only' },
+  erasures: { set: `recorded_at = now()`, rule: 'erasures_append_only' },
+  erased_openings: { set: `content = ''`, rule: 'erased_openings_append_only' },
   log_generations: { set: `origin = 'example.com/other'`, rule: 'log_generations_append_only' },
   log_tiles: { set: `hashes = sha256(hashes)`, rule: 'log_tiles_append_only' },
 };

@@ -238,10 +238,14 @@ test('two processes with one key never sign two trees of one size', async () => 
   const key = await newKey();
   const logs = [await openLog(), await openLog()];
   const published = new Map<string, string>();
+  const forked = new Set<number>();
   for (let round = 0; round < 15; round += 1) {
     await Promise.all(logs.map((one) => grow(one, 1)));
     // Two signers of each ledger, and two ledgers of one origin.
-    await Promise.all([...logs, ...logs].map((one) => signOnce(one, [key])));
+    const signers = await Promise.all([...logs, ...logs].map((one) => signOnce(one, [key])));
+    for (const [index, { fault }] of signers.entries()) {
+      if (fault !== null) forked.add(index % 2);
+    }
     for (const checkpoint of await Promise.all(logs.map(newest))) {
       if (!checkpoint) continue;
       const { size, root } = checkpoint;
@@ -253,6 +257,7 @@ test('two processes with one key never sign two trees of one size', async () => 
   expect(published.size).toBeGreaterThan(5);
   const signers = await Promise.all(logs.map((one) => newest(one)));
   expect(signers.filter((one) => one !== null)).toHaveLength(1);
+  expect(forked.size).toBe(1);
   expect(existsSync(`${key.file}.state.next`)).toBe(false);
   await Promise.all(logs.map(closeLog));
 });

@@ -115,6 +115,9 @@ const tamperings: Record<string, Tampering[]> = {
         `forecast_sums ${REWRITTEN}`,
         `forecast_buckets ${REWRITTEN}`,
         `forecast_leads ${REWRITTEN}`,
+        'forecast_sums is not what the forecasts sum up to',
+        'forecast_buckets is not what the forecasts sum up to',
+        'forecast_leads is not what the forecasts sum up to',
       ],
     ],
     [
@@ -386,8 +389,8 @@ const tamperings: Record<string, Tampering[]> = {
     ],
     [
       'the order of two events',
-      `update events set position = -1 where position = 5; update events set position = 5 where position = 6;
-       update events set position = 6 where position = -1`,
+      `update events set log_position = -1 where coalesce(log_position, position) = 5; update events set log_position = 5 where coalesce(log_position, position) = 6;
+       update events set log_position = 6 where log_position = -1`,
       ['events is not what its leaf in the log says'],
     ],
     [
@@ -452,7 +455,7 @@ describe.each(Object.keys(tamperings))('%s', (kind) => {
 
 test('a fault names its first row, how many more there are, and the event that wrote it', async () => {
   const { rows } = await ledger.pool.query<{ id: string; position: number }>(
-    `select v.id, e.position from evidence v join events e on e.data->>'id' = v.id::text order by v.id::text collate "C"`,
+    `select v.id, coalesce(e.log_position, e.position) as position from evidence v join events e on e.data->>'id' = v.id::text order by v.id::text collate "C"`,
   );
   const { sentences } = await verifyAfter(`update evidence set headline = 'Never said'`);
   expect(sentences).toEqual([
@@ -465,6 +468,66 @@ test('a fault names its first row, how many more there are, and the event that w
   ]);
 });
 
+test('a ledger of before the log: what is not digested yet is counted, then verified', async () => {
+  await session.query('begin');
+  try {
+    await session.query(`set local session_replication_role = replica;
+      delete from row_digests; delete from openings; delete from log_checkpoints; delete from log_tiles; delete from log_generations;
+      insert into digest_progress (relation) select tgrelid::regclass::text from pg_trigger
+       where tgname = 'digest' and tgrelid not in ('events'::regclass, 'log_generations'::regclass);
+      set local session_replication_role = origin`);
+    const before = await verifyLog(session, null);
+    expect(before.sentences).toEqual([]);
+    expect(before.undigested).toBeGreaterThan(200);
+    await session.query('select open_late_events(1, (select max(position) from events))');
+    let isMore = true;
+    while (isMore) {
+      const { rows } = await session.query<{ more: boolean }>(
+        'select digest_existing_rows(40) as more',
+      );
+      await session.query('set constraints all immediate; set constraints all deferred');
+      isMore = rows[0]?.more === true;
+    }
+    const after = await verifyLog(session, null);
+    expect(after.sentences).toEqual([]);
+    expect(after.undigested).toBe(0);
+  } finally {
+    await session.query('rollback');
+  }
+});
+
+describe('an erased name', () => {
+  const ERASE = `insert into erasures (analyst_id, recorded_at) select id, now() from analysts where name = 'Another desk';
+    set constraints all immediate`;
+  const verifyErased = async (statements: string) => {
+    await session.query('begin');
+    try {
+      await session.query(`${ERASE}; set local session_replication_role = replica; ${statements}`);
+      return await verifyLog(session, null);
+    } finally {
+      await session.query('rollback');
+    }
+  };
+
+  test('is no fault: what was erased is counted', async () => {
+    const log = await verifyErased('');
+    expect(log.sentences).toEqual([]);
+    expect(log.erasedEvents).toBeGreaterThan(0);
+    expect(log.erased).toBeGreaterThan(1);
+  });
+
+  test('hides no rewritten row, and no opening that goes missing', async () => {
+    const log = await verifyErased(
+      `update views set rationale = 'Never said'; update row_digests set salt = null where relation = 'views';
+       update openings set salt = null, content = null where event_id = (select max(event_id) from openings)`,
+    );
+    expect(faultsOf(log)).toEqual([
+      'openings is gone without an erasure',
+      'views lost the salt of its digest without an erasure',
+    ]);
+  });
+});
+
 describe('a ledger that was rewritten consistently, and signed again', () => {
   const REWRITE = `
     update evidence set headline = 'Never said' where number = 1; ${redigest('evidence')}; ${REOPEN}; ${RECOMMIT};
@@ -473,7 +536,7 @@ describe('a ledger that was rewritten consistently, and signed again', () => {
   /** Rebuilds the only tile, and signs the new tree. */
   async function signAgain(): Promise<TreeHead> {
     const { rows } = await session.query<{ commitment: Buffer }>(
-      'select commitment from openings o join events e on e.id = o.event_id where e.position <= (select size from log_generations) order by e.position',
+      'select commitment from openings o join events e on e.id = o.event_id where coalesce(e.log_position, e.position) <= (select size from log_generations) order by coalesce(e.log_position, e.position)',
     );
     const leaves = rows.map(({ commitment }) => hashLeaf(entryOf(commitment)));
     const head = { origin: ORIGIN, size: leaves.length, root: rootOf(leaves) };

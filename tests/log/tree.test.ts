@@ -27,7 +27,7 @@ async function addEvents(count: number, session: pg.ClientBase | pg.Pool = ledge
 
 async function sequence(): Promise<void> {
   const { rows } = await ledger.pool.query<{ pending: number }>(
-    'select sequence_events(), (select count(*) from events where position is null) as pending',
+    'select sequence_events(), (select count(*) from events where coalesce(log_position, position) is null) as pending',
   );
   if (rows[0]?.pending !== 0) await sequence();
 }
@@ -37,8 +37,9 @@ type Opened = { position: number; salt: Buffer; content: string; commitment: Buf
 const openings = async () =>
   (
     await ledger.pool.query<Opened>(
-      `select position, salt, content, commitment from events left join openings on event_id = id
-        where position is not null order by position`,
+      `select coalesce(log_position, position) as position, salt, content, commitment
+         from events left join openings on event_id = id
+        where coalesce(log_position, position) is not null order by 1`,
     )
   ).rows;
 
@@ -180,7 +181,7 @@ test('a gap between the events stops the tree, and is named', async () => {
   const { size } = await head();
   await ledger.pool.query(
     `begin; alter table events disable trigger user;
-      update events set position = position + 1 where position > ${size + 2};
+      update events set log_position = log_position + 1 where log_position > ${size + 2};
       alter table events enable trigger user; commit`,
   );
   await expect(extendTree(ledger.servicePool)).rejects.toThrow(

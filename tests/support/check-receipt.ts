@@ -64,11 +64,11 @@ function keyOf(vkey: string) {
 }
 
 function checkEntry(entry: Entry, vkey: string, witnesses: readonly string[]): CheckedEntry {
-  const [head = '', note = ''] = split(entry.proof, '\n\n');
+  const [head, note] = split(entry.proof, '\n\n');
   const [first, indexLine = '', ...hashes] = head.split('\n');
   if (first !== 'c2sp.org/tlog-proof@v1') throw new Error('no tlog-proof');
   const index = Number(/^index (0|[1-9]\d*)$/.exec(indexLine)?.[1]);
-  const [body = '', signatures = ''] = split(note, '\n\n');
+  const [body, signatures] = split(note, '\n\n');
   const text = `${body}\n`;
   const [origin = '', size = '', root = ''] = body.split('\n');
   const lines = signatures.trimEnd().split('\n');

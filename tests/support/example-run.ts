@@ -164,6 +164,7 @@ async function readReceipts(run: Run, { pool }: TestLedger, evidence: string): P
   await run.record('getLog');
   await run.record('getLogTile', { path: { generation: '1', level: '0', tile: '000.p/5' } });
   await run.record('getLogEntries', { path: { generation: '1', tile: '000.p/5' } });
+  await run.record('getCheckpoint', { path: { generation: '1' } });
   await run.record('getVersionReceipt', { path: { version: '2' } });
   await run.record('getEvidenceReceipt', { path: { id: evidence } });
   const { subject } = await run.record('getOwnViewReceipt', { as: 'analyst' });

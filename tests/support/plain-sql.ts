@@ -82,6 +82,8 @@ export const TABLES = [
   'resolution_evidence',
   'row_digests',
   'openings',
+  'erasures',
+  'erased_openings',
   'log_generations',
   'log_tiles',
   'forecasters',

@@ -152,6 +152,7 @@ export class Recorder {
     if (member === 'nextPullAt') return value.replace(/T.*/, 'T14:32:00.000Z'); // a little at random
     if (member === 'vkey') return VKEY;
     if (value.startsWith('c2sp.org/tlog-proof@v1\n')) return PROOF;
+    if (value.startsWith('ledger.example/log/1\n')) return CHECKPOINT;
     if (/cursor/i.test(member)) return 'WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd';
     return value
       .replace(RECEIVER, 'https://hooks.desk.example/ledger')
@@ -209,6 +210,8 @@ ledger.example/log/1
 
 — ledger.example/log/1 kp/VxBBxJ8pONkb9swXffh7fem2Mbmuyy9Cou+71dJbIwDL7kIjAX//IQFaCCgi0PqHvWjx1+59HkEPzZhJqgO0ofA0=
 `;
+/** The checkpoint in the proof. */
+const CHECKPOINT = PROOF.slice(PROOF.indexOf('\n\n') + 2);
 const VKEY = 'ledger.example/log/1+929fd5c4+AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8';
 
 /** UUIDs, hashes, keys, secrets and the ids of events. */

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import {
   consistencyProof,
+  type Hash,
   hashLeaf,
   type ReadHashes,
   rootOf,
@@ -21,9 +22,9 @@ export function newSigner(name: string): NoteSigner {
 /** A log in memory. Its owner signs whatever it likes. */
 export class SignedLog {
   readonly signer: NoteSigner;
-  readonly #leaves: string[];
+  readonly #leaves: Hash[];
 
-  constructor(signer: NoteSigner, leaves: readonly string[] = []) {
+  constructor(signer: NoteSigner, leaves: readonly Hash[] = []) {
     this.signer = signer;
     this.#leaves = [...leaves];
   }
@@ -38,7 +39,8 @@ export class SignedLog {
 
   /** Adds leaves until it has this many. */
   growTo(size: number, text = 'leaf'): this {
-    while (this.#leaves.length < size) this.#leaves.push(`${text} ${this.#leaves.length}`);
+    while (this.#leaves.length < size)
+      this.#leaves.push(hashLeaf(Buffer.from(`${text} ${this.#leaves.length}`)));
     return this;
   }
 
@@ -48,7 +50,7 @@ export class SignedLog {
   }
 
   root(size = this.#leaves.length): Buffer {
-    return rootOf(this.#leaves.slice(0, size).map((leaf) => hashLeaf(Buffer.from(leaf))));
+    return rootOf(this.#leaves.slice(0, size));
   }
 
   text(size = this.#leaves.length): string {
@@ -71,6 +73,6 @@ export class SignedLog {
     subtrees.map(({ level, index }) => {
       const width = 2 ** level;
       const leaves = this.#leaves.slice(index * width, (index + 1) * width);
-      return rootOf(leaves.map((leaf) => hashLeaf(Buffer.from(leaf))));
+      return rootOf(leaves);
     });
 }

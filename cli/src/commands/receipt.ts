@@ -130,10 +130,9 @@ function waitFor({ error, response }: { error?: Problem; response: Response }): 
 
 /** The name of the file, as the service suggests it; one that could be a path is not taken. */
 function nameOf({ headers }: Response): string {
-  const suggested = /filename="([\w.-]{1,200}\.json)"/.exec(
-    headers.get('content-disposition') ?? '',
-  );
-  return suggested?.[1] ?? 'outlook.receipt.json';
+  const disposition = headers.get('content-disposition') ?? '';
+  const name = /^attachment; filename="([\w.-]+)"$/.exec(disposition)?.[1];
+  return name?.endsWith('.json') ? name : 'outlook.receipt.json';
 }
 
 /** A receipt is not replaced: the earlier one may have what the later one lacks. */

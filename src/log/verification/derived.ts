@@ -1,5 +1,6 @@
 import type { Session } from '../../postgres/pool.ts';
 import type { RowFaults } from './faults.ts';
+import { SUM_RULES } from './sums.ts';
 
 /** A query for the rows whose derived columns are not what other rows say, with their primary keys as `key`. */
 type Rule = { relation: string; fault: string; text: string };
@@ -135,7 +136,7 @@ export async function verifyDerived(
   faults: RowFaults,
   onRule: () => void,
 ): Promise<void> {
-  for (const { relation, fault, text } of RULES) {
+  for (const { relation, fault, text } of [...RULES, ...SUM_RULES]) {
     onRule();
     const { rows } = await session.query<{ key: string; count: number }>(
       `with found as (${text})

@@ -28,7 +28,7 @@ async function readEvent(session: Session, writeId: number): Promise<string | nu
     kind: string;
     subject: string | null;
   }>(
-    `select e.id, e.position, e.kind, o.content::json->>'subject' as subject
+    `select e.id, coalesce(e.log_position, e.position) as position, e.kind, o.content::json->>'subject' as subject
        from openings o join events e on e.id = o.event_id where o.write_id = $1 order by e.id limit 1`,
     [writeId],
   );

@@ -1,5 +1,12 @@
 /** A table whose rows the log digests. Rows of an append-only one never change and are never deleted. */
-export type DigestedTable = { relation: string; isAppendOnly: boolean; condition?: string };
+export type DigestedTable = {
+  relation: string;
+  isAppendOnly: boolean;
+  /** Which rows `t` are digested, in SQL; all unless given. */
+  condition?: string;
+  /** Which rows `t` without a digest may still get one, in SQL; none unless given. */
+  awaiting?: string;
+};
 
 const APPEND_ONLY = [
   'analyst_identities',
@@ -12,7 +19,6 @@ const APPEND_ONLY = [
   'drawdown_labels',
   'erased_openings',
   'erasures',
-  'events',
   'evidence',
   'evidence_claims',
   'forecast_buckets',
@@ -44,6 +50,13 @@ const CHANGING = ['api_keys', 'instruments', 'series_sources', 'webhooks'];
 export const DIGESTED_TABLES: readonly DigestedTable[] = [
   ...APPEND_ONLY.map((relation) => ({ relation, isAppendOnly: true })),
   ...CHANGING.map((relation) => ({ relation, isAppendOnly: false })),
+  {
+    relation: 'events',
+    isAppendOnly: true,
+    // Those of before the log, or of an older release, are digested when the tree gets to them.
+    awaiting: `t.position is null or t.position > (
+      select coalesce(max(after_position + size - (generation > 1)::int), 0) from log_generations)`,
+  },
   {
     relation: 'audit_entries',
     isAppendOnly: true,

@@ -101,8 +101,9 @@ async function* leavesOf(
     yield { leaf: hashLeaf(entryOf(commitment)), event: null };
   }
   const text = `
-    select e.id, e.position, o.commitment from events e left join openings o on o.event_id = e.id
-     where e.position > ${afterPosition} and e.position <= ${last} order by e.position`;
+    select e.id, coalesce(e.log_position, e.position) as position, o.commitment from events e left join openings o on o.event_id = e.id
+     where coalesce(e.log_position, e.position) > ${afterPosition} and coalesce(e.log_position, e.position) <= ${last}
+     order by 2`;
   for await (const events of readPages<EventLeaf>(session, text)) {
     for (const event of events) {
       for (position += 1; position < event.position; position += 1) yield gapAt(position, faults);

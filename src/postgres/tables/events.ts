@@ -25,8 +25,11 @@ export const events = pgTable(
     version: integer('version'),
     data: jsonb('data').notNull(),
     recordedAt: timestamptz('recorded_at').notNull(),
-    // The event's place in the order that readers follow; null until it is assigned.
+    // The event's place in the order that readers follow; null until it is assigned, and in administrative events.
     position: bigint('position', { mode: 'number' }).unique(),
+    // The place of any event in the transparency log; null until it is assigned, and in events of earlier releases, whose
+    // place is the position.
+    logPosition: bigint('log_position', { mode: 'number' }),
     // The transaction that added it; null in events that had a position before there was this column.
     transactionId: xid8('transaction_id').default(sql`pg_current_xact_id()`),
   },
@@ -56,14 +59,11 @@ export const events = pgTable(
       .where(
         sql`${t.kind} in ('evidence.added', 'view.published', 'view.withdrawn', 'outlook.resolved', 'outlook.reopened')`,
       ),
-    // For the last event that readers follow.
-    uniqueIndex('events_public')
-      .on(t.position)
-      .where(sql`${t.outlookId} is not null`),
+    uniqueIndex('events_in_log').on(sql`coalesce(${t.logPosition}, ${t.position})`),
     // For sequence_events(), which starts at the watermark below.
-    index('events_pending')
+    index('events_unplaced')
       .on(t.transactionId, t.id)
-      .where(sql`${t.position} is null`),
+      .where(sql`${t.position} is null and ${t.logPosition} is null`),
   ],
 );
 

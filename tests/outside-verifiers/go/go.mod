@@ -1,4 +1,4 @@
-module example.com/outside-verifiers
+module example.com/judge
 
 go 1.27.0
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 
+	"filippo.io/torchwood"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/mod/sumdb/note"
@@ -16,9 +17,9 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// serveAgent holds a new key for litewitness, which signs by an ssh agent only. It prints the fingerprint and serves
-// until it is ended.
-func serveAgent(socket string) (any, error) {
+// serveAgent holds the key of a new witness for litewitness, which signs by an ssh agent only. It prints the fingerprint
+// and the verifier key, and serves until it is ended.
+func serveAgent(socket, name string) (any, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -31,11 +32,15 @@ func serveAgent(socket string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	cosigner, err := torchwood.NewCosignatureSigner(name, key)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		return nil, err
 	}
-	shown := map[string]string{"fingerprint": ssh.FingerprintSHA256(public)}
+	shown := map[string]string{"fingerprint": ssh.FingerprintSHA256(public), "vkey": cosigner.Verifier().String()}
 	if err := json.NewEncoder(os.Stdout).Encode(shown); err != nil {
 		return nil, err
 	}

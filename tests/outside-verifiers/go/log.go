@@ -83,26 +83,16 @@ func judgeSize(prefix string, tree tlog.Tree, smaller []tlog.Tree, memory *memor
 		}
 		report.Inclusions++
 	}
-	for _, old := range smaller {
-		if old.N == 0 {
-			continue // Every tree extends the empty one.
-		}
-		proof, err := tlog.ProveTree(tree.N, old.N, tiles)
-		if err != nil {
-			return fmt.Errorf("proof of size %d: %w", old.N, err)
-		}
-		if err := tlog.CheckTree(proof, tree.N, tree.Hash, old.N, old.Hash); err != nil {
-			return fmt.Errorf("consistency with size %d: %w", old.N, err)
-		}
-		report.Consistency++
-	}
-	return nil
+	proofs, err := proveTrees(prefix, tree, smaller)
+	report.Consistency += proofs
+	return err
 }
 
-// judgeExtension proves from the log's tiles that one saved checkpoint extends another.
-func judgeExtension(oldFile, newFile, prefix, vkey string) (any, error) {
-	var trees []torchwood.Checkpoint
-	for _, file := range []string{oldFile, newFile} {
+// judgeExtensions proves from the log's tiles that each saved checkpoint extends those before it.
+func judgeExtensions(prefix, vkey string, files []string) (any, error) {
+	var before []tlog.Tree
+	proofs := 0
+	for _, file := range files {
 		signed, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
@@ -111,21 +101,34 @@ func judgeExtension(oldFile, newFile, prefix, vkey string) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		trees = append(trees, checkpoint)
+		n, err := proveTrees(prefix, checkpoint.Tree, before)
+		if err != nil {
+			return nil, fmt.Errorf("size %d: %w", checkpoint.N, err)
+		}
+		proofs += n
+		before = append(before, checkpoint.Tree)
 	}
-	old, newer := trees[0], trees[1]
-	if old.N == 0 {
-		return map[string]int64{"old": 0, "new": newer.N}, nil
+	return map[string]int{"checkpoints": len(before), "proofs": proofs}, nil
+}
+
+// proveTrees proves, from tiles of a tree, that it extends each smaller one, and counts the proofs.
+func proveTrees(prefix string, tree tlog.Tree, smaller []tlog.Tree) (int, error) {
+	tiles := tlog.TileHashReader(tree, &tileReader{prefix: prefix})
+	proofs := 0
+	for _, old := range smaller {
+		if old.N == 0 {
+			continue // Every tree extends the empty one.
+		}
+		proof, err := tlog.ProveTree(tree.N, old.N, tiles)
+		if err != nil {
+			return proofs, fmt.Errorf("proof of size %d: %w", old.N, err)
+		}
+		if err := tlog.CheckTree(proof, tree.N, tree.Hash, old.N, old.Hash); err != nil {
+			return proofs, fmt.Errorf("consistency with size %d: %w", old.N, err)
+		}
+		proofs++
 	}
-	tiles := tlog.TileHashReader(newer.Tree, &tileReader{prefix: prefix})
-	proof, err := tlog.ProveTree(newer.N, old.N, tiles)
-	if err != nil {
-		return nil, err
-	}
-	if err := tlog.CheckTree(proof, newer.N, newer.Hash, old.N, old.Hash); err != nil {
-		return nil, err
-	}
-	return map[string]int64{"old": old.N, "new": newer.N}, nil
+	return proofs, nil
 }
 
 // openCheckpoint opens a note that the key signed. Its origin is the key's name; it has no extension lines.

@@ -2,10 +2,10 @@
 // golang.org/x/mod/sumdb (tlog, note) and filippo.io/torchwood. It shares no code with the service.
 //
 //	judge log <prefix> <vkey> <size>...        checkpoint, tiles, entries and proofs of a log, at each size
-//	judge extends <old> <new> <prefix> <vkey>  two saved checkpoints: the newer extends the older
+//	judge extends <prefix> <vkey> <file>...    saved checkpoints: each extends those before it
 //	judge receipt <file> <vkey> [<witness>...] a saved receipt, cosigned by every witness named
 //	judge cosigned <file> <vkey> <witness>     a saved checkpoint and one cosignature on it
-//	judge agent <socket>                       an ssh agent with a new key, for litewitness
+//	judge agent <socket> <name>                an ssh agent with the key of a new witness, for litewitness
 //	judge know <database> <vkey>               a log that litewitness is to cosign
 //
 // It prints a line of JSON, or ends with 1 and says what does not verify.
@@ -32,7 +32,7 @@ func main() {
 }
 
 func run(command string, args []string) (any, error) {
-	least := map[string]int{"log": 3, "extends": 4, "receipt": 2, "cosigned": 3, "agent": 1, "know": 2}
+	least := map[string]int{"log": 3, "extends": 3, "receipt": 2, "cosigned": 3, "agent": 2, "know": 2}
 	if n, known := least[command]; !known || len(args) < n {
 		return nil, fmt.Errorf("%s: unknown, or too few arguments", command)
 	}
@@ -40,13 +40,13 @@ func run(command string, args []string) (any, error) {
 	case "log":
 		return judgeLog(args[0], args[1], args[2:])
 	case "extends":
-		return judgeExtension(args[0], args[1], args[2], args[3])
+		return judgeExtensions(args[0], args[1], args[2:])
 	case "receipt":
 		return judgeReceipt(args[0], args[1], args[2:])
 	case "cosigned":
 		return judgeCosigned(args[0], args[1], args[2])
 	case "agent":
-		return serveAgent(args[0])
+		return serveAgent(args[0], args[1])
 	default:
 		return addLog(args[0], args[1])
 	}

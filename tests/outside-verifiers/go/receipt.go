@@ -28,11 +28,16 @@ func readAll(from io.Reader) ([]byte, error) {
 }
 
 type receipt struct {
-	Subject string `json:"subject"`
-	Event   string `json:"event"`
-	Salt    []byte `json:"salt"`
-	Proof   string `json:"proof"`
-	Rows    []struct {
+	entry
+	LaterEntries []entry `json:"laterEntries"`
+}
+
+// entry is an entry of the log with what opens it, and rows that it vouches for.
+type entry struct {
+	Event string `json:"event"`
+	Salt  []byte `json:"salt"`
+	Proof string `json:"proof"`
+	Rows  []struct {
 		Index int64    `json:"index"`
 		Salt  []byte   `json:"salt"`
 		Text  string   `json:"text"`
@@ -49,7 +54,7 @@ type event struct {
 	} `json:"rows"`
 }
 
-// judgeReceipt opens the commitment, and verifies the inclusion of its entry and of each row that the receipt shows.
+// judgeReceipt verifies each entry of a receipt.
 func judgeReceipt(file, vkey string, witnesses []string) (any, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -59,39 +64,53 @@ func judgeReceipt(file, vkey string, witnesses []string) (any, error) {
 	if err := json.Unmarshal(text, &shown); err != nil {
 		return nil, err
 	}
-	mac := hmac.New(sha256.New, shown.Salt)
-	mac.Write([]byte(shown.Event))
-	entry := fmt.Sprintf(`{"v":1,"commitment":"%s"}`, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	policy, err := policyOf(vkey, witnesses)
 	if err != nil {
 		return nil, err
 	}
-	if err := torchwood.VerifyProof(policy, tlog.RecordHash([]byte(entry)), []byte(shown.Proof)); err != nil {
+	opened, err := judgeEntry(shown.entry, policy)
+	if err != nil {
 		return nil, err
 	}
+	rows := len(shown.Rows)
+	for _, later := range shown.LaterEntries {
+		if _, err := judgeEntry(later, policy); err != nil {
+			return nil, fmt.Errorf("a later entry: %w", err)
+		}
+		rows += len(later.Rows)
+	}
+	return map[string]any{"kind": opened.Kind, "subject": opened.Subject, "rows": rows, "witnesses": len(witnesses)}, nil
+}
+
+// judgeEntry opens the commitment, and verifies the inclusion of its entry and of each row that it vouches for.
+func judgeEntry(shown entry, policy torchwood.Policy) (event, error) {
 	var opened event
+	mac := hmac.New(sha256.New, shown.Salt)
+	mac.Write([]byte(shown.Event))
+	data := fmt.Sprintf(`{"v":1,"commitment":"%s"}`, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	if err := torchwood.VerifyProof(policy, tlog.RecordHash([]byte(data)), []byte(shown.Proof)); err != nil {
+		return opened, err
+	}
 	if err := json.Unmarshal([]byte(shown.Event), &opened); err != nil {
-		return nil, err
+		return opened, err
+	}
+	if len(opened.Rows.Root) != tlog.HashSize {
+		return opened, errors.New("the root of the rows has not 32 bytes")
 	}
 	for _, row := range shown.Rows {
 		hash := tlog.RecordHash(append(append([]byte{}, row.Salt...), row.Text...))
 		var proof tlog.RecordProof
 		for _, one := range row.Proof {
 			if len(one) != tlog.HashSize {
-				return nil, errors.New("a hash of a row's proof has not 32 bytes")
+				return opened, errors.New("a hash of a row's proof has not 32 bytes")
 			}
 			proof = append(proof, tlog.Hash(one))
 		}
-		if len(opened.Rows.Root) != tlog.HashSize {
-			return nil, errors.New("the root of the rows has not 32 bytes")
-		}
 		if err := tlog.CheckRecord(proof, opened.Rows.Count, tlog.Hash(opened.Rows.Root), row.Index, hash); err != nil {
-			return nil, fmt.Errorf("row %d: %w", row.Index, err)
+			return opened, fmt.Errorf("row %d: %w", row.Index, err)
 		}
 	}
-	return map[string]any{
-		"kind": opened.Kind, "subject": opened.Subject, "rows": len(shown.Rows), "witnesses": len(witnesses),
-	}, nil
+	return opened, nil
 }
 
 func policyOf(vkey string, witnesses []string) (torchwood.Policy, error) {

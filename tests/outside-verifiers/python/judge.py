@@ -1,7 +1,7 @@
 """Verifies a transparency log and its receipts with aics-tlog, a package of PyPI that shares no code with the service.
 
     judge.py log PREFIX VKEY                 the checkpoint, and each tile and entry under it
-    judge.py extends OLD NEW PREFIX VKEY     two saved checkpoints: the newer extends the older
+    judge.py extends PREFIX VKEY FILE...     saved checkpoints: each extends those before it
     judge.py receipt FILE VKEY [WITNESS...]  a saved receipt, cosigned by every witness named
 
 It prints a line of JSON, or ends with an error that says what does not verify.
@@ -34,36 +34,50 @@ def judge_log(prefix, vkey):
     return {"size": report.size, "tiles": report.tiles, "bundles": report.bundles}
 
 
-def judge_extension(old_file, new_file, prefix, vkey):
-    old, new = (open_checkpoint(read(file), vkey) for file in (old_file, new_file))
+def judge_extensions(prefix, vkey, *files):
     reader = HttpTileReader(prefix, proxies={})
-    proof = consistency_proof_from_tiles(reader, old.size, new.size, new.size)
-    if not verify_consistency(old.size, new.size, old.root, new.root, proof):
-        raise SystemExit(f"size {new.size} does not extend size {old.size}")
-    return {"old": old.size, "new": new.size}
+    before = []
+    proofs = 0
+    for file in files:
+        new = open_checkpoint(read(file), vkey)
+        for old in before:
+            proof = consistency_proof_from_tiles(reader, old.size, new.size, new.size)
+            if not verify_consistency(old.size, new.size, old.root, new.root, proof):
+                raise SystemExit(f"size {new.size} does not extend size {old.size}")
+            proofs += old.size > 0
+        before.append(new)
+    return {"checkpoints": len(before), "proofs": proofs}
 
 
 def judge_receipt(file, vkey, *witnesses):
     receipt = json.loads(read(file))
-    commitment = hmac.new(decode(receipt["salt"]), receipt["event"].encode(), hashlib.sha256)
-    entry = f'{{"v":1,"commitment":"{encode(commitment.digest())}"}}'.encode()
-    index, proof, note = parse_proof(receipt["proof"])
-    checkpoint = open_checkpoint(note, vkey, witnesses)
-    if not verify_inclusion(leaf_hash(entry), index, checkpoint.size, proof, checkpoint.root):
-        raise SystemExit(f"entry {index} is not in the tree of {checkpoint.size}")
-    event = json.loads(receipt["event"])
-    for row in receipt["rows"]:
-        hashed = leaf_hash(decode(row["salt"]) + row["text"].encode())
-        of_row = [decode(one) for one in row["proof"]]
-        rows = event["rows"]
-        if not verify_inclusion(hashed, row["index"], rows["count"], of_row, decode(rows["root"])):
-            raise SystemExit(f"row {row['index']} was not written by this event")
+    event = judge_entry(receipt, vkey, witnesses)
+    for later in receipt["laterEntries"]:
+        judge_entry(later, vkey, witnesses)
     return {
         "kind": event["kind"],
         "subject": event["subject"],
-        "rows": len(receipt["rows"]),
+        "rows": sum(len(one["rows"]) for one in [receipt, *receipt["laterEntries"]]),
         "witnesses": len(witnesses),
     }
+
+
+def judge_entry(shown, vkey, witnesses):
+    """Opens the commitment, and verifies the inclusion of its entry and of each row that it vouches for."""
+    commitment = hmac.new(decode(shown["salt"]), shown["event"].encode(), hashlib.sha256)
+    entry = f'{{"v":1,"commitment":"{encode(commitment.digest())}"}}'.encode()
+    index, proof, note = parse_proof(shown["proof"])
+    checkpoint = open_checkpoint(note, vkey, witnesses)
+    if not verify_inclusion(leaf_hash(entry), index, checkpoint.size, proof, checkpoint.root):
+        raise SystemExit(f"entry {index} is not in the tree of {checkpoint.size}")
+    event = json.loads(shown["event"])
+    rows = event["rows"]
+    for row in shown["rows"]:
+        hashed = leaf_hash(decode(row["salt"]) + row["text"].encode())
+        of_row = [decode(one) for one in row["proof"]]
+        if not verify_inclusion(hashed, row["index"], rows["count"], of_row, decode(rows["root"])):
+            raise SystemExit(f"row {row['index']} was not written by this event")
+    return event
 
 
 def open_checkpoint(signed, vkey, witnesses=()):
@@ -99,5 +113,5 @@ def encode(data):
 
 
 if __name__ == "__main__":
-    commands = {"log": judge_log, "extends": judge_extension, "receipt": judge_receipt}
+    commands = {"log": judge_log, "extends": judge_extensions, "receipt": judge_receipt}
     print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

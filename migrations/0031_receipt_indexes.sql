@@ -10,3 +10,6 @@ CREATE INDEX CONCURRENTLY events_of_records ON public.events (outlook_id, kind)
 DROP INDEX CONCURRENTLY IF EXISTS public.row_digests_found;
 --> statement-breakpoint
 CREATE INDEX CONCURRENTLY row_digests_found ON public.row_digests USING gin (keys) WHERE operation = 'found';
+--> statement-breakpoint
+-- events_unplaced stands in for it.
+DROP INDEX CONCURRENTLY IF EXISTS public.events_pending;

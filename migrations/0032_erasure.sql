@@ -1,4 +1,4 @@
--- Runs with the release of migration 0018 and later.
+-- Runs with the release of migration 0026 and later.
 -- Erases the name of an analyst. A row in erasures, which only the owner of the tables may add, does all of it: the name is
 -- replaced wherever the ledger stores it, and openings and digests that hold it lose their salts. What the openings said beside
 -- the name moves to erased_openings, whose rows have a leaf of their own.
@@ -79,13 +79,12 @@ END $$;
 CREATE OR REPLACE FUNCTION guard_event() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-  IF OLD.position IS NOT NULL OR
+  IF coalesce(OLD.log_position, OLD.position) IS NOT NULL OR
      (NEW.id, NEW.kind, NEW.outlook_id, NEW.version, NEW.data, NEW.recorded_at, NEW.transaction_id)
      IS DISTINCT FROM
      (OLD.id, OLD.kind, OLD.outlook_id, OLD.version, OLD.data, OLD.recorded_at, OLD.transaction_id) THEN
-    IF is_erasing() AND (NEW.id, NEW.kind, NEW.outlook_id, NEW.version, NEW.recorded_at, NEW.position, NEW.transaction_id)
-       IS NOT DISTINCT FROM
-       (OLD.id, OLD.kind, OLD.outlook_id, OLD.version, OLD.recorded_at, OLD.position, OLD.transaction_id) THEN
+    OLD.data := NEW.data;
+    IF OLD *= NEW AND is_erasing() THEN
       RETURN NEW;
     END IF;
     PERFORM refuse('events_append_only', 'UPDATE is refused: an event is given its position once, nothing else');
@@ -96,13 +95,16 @@ END $$;
 CREATE OR REPLACE FUNCTION guard_positions() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  last bigint := (SELECT coalesce(max(position), 0) FROM events) - (SELECT count(*) FROM placed);
+  last bigint := (SELECT coalesce(max(position), 0) FROM events) - (SELECT count(position) FROM placed);
+  last_place bigint := (SELECT coalesce(max(coalesce(log_position, position)), 0) FROM events) - (SELECT count(*) FROM placed);
   sequenced xid8 := sequenced_before();
 BEGIN
   IF (last <> 0 AND NOT EXISTS (SELECT FROM events WHERE position = last)
+     OR last_place <> 0 AND NOT EXISTS (SELECT FROM events WHERE coalesce(log_position, position) = last_place)
      OR EXISTS (
-       SELECT FROM (SELECT position, last + row_number() OVER (ORDER BY id) AS due FROM placed) AS event
-        WHERE position IS DISTINCT FROM due)
+       SELECT FROM (SELECT position, log_position, last_place + row_number() OVER (ORDER BY id) AS place_due,
+           CASE WHEN outlook_id IS NOT NULL THEN last + count(outlook_id) OVER (ORDER BY id) END AS due FROM placed) AS event
+        WHERE position IS DISTINCT FROM due OR log_position IS DISTINCT FROM place_due)
      OR EXISTS (
        SELECT FROM events AS older JOIN placed ON placed.outlook_id = older.outlook_id
         WHERE older.position IS NULL AND older.transaction_id >= sequenced AND older.id < placed.id))

@@ -381,9 +381,9 @@ DECLARE
 BEGIN
   ids := ARRAY(
     SELECT e.id FROM events e
-     WHERE e.position BETWEEN first_position AND last_position
+     WHERE coalesce(e.log_position, e.position) BETWEEN first_position AND last_position
        AND NOT EXISTS (SELECT FROM openings o WHERE o.event_id = e.id)
-     ORDER BY e.position);
+     ORDER BY coalesce(e.log_position, e.position));
   IF ids = '{}' THEN
     RETURN 0;
   END IF;
@@ -391,8 +391,8 @@ BEGIN
   INSERT INTO row_digests
   SELECT write, 0, 'events', 'found', array_agg(key), salt, string_agg(row_hash(row_salt(salt, i), content), '')
     FROM (
-      SELECT row_number() OVER (ORDER BY e.position) - 1 AS i, row_key(e) AS key, row_text(e) AS content
-        FROM events e WHERE e.id = ANY (ids) ORDER BY e.position
+      SELECT row_number() OVER (ORDER BY coalesce(e.log_position, e.position)) - 1 AS i, row_key(e) AS key, row_text(e) AS content
+        FROM events e WHERE e.id = ANY (ids) ORDER BY coalesce(e.log_position, e.position)
     ) AS event;
   PERFORM open_events(ids, write, NULL, clock_timestamp());
   RETURN cardinality(ids);
@@ -472,7 +472,7 @@ BEGIN
     base_bps, bull_bps, condition_states, horizon_ended_at, is_contradicted, continued_by}');
   PERFORM digest_table('frameworks', '{search}');
   PERFORM digest_table('outlook_versions', '{transaction_id}');
-  PERFORM digest_table('events', '{position, transaction_id}');
+  PERFORM digest_table('events', '{position, log_position, transaction_id}');
   PERFORM digest_table('resolutions', '{superseded_at}');
   PERFORM digest_table('series_sources', '{due_at, attempts, started_at, failures, last_success_at, last_added, last_revised, last_unchanged,
     last_error_at, last_error, etag, last_modified}', is_changed => true);
@@ -531,7 +531,7 @@ BEGIN
   RETURN NOT is_last;
 END $$;
 --> statement-breakpoint
--- For the release before, too: the last event that readers follow. Others have positions between.
+-- Also gives the events of outlooks their positions, which have no gaps. Administrative events have places in the log only.
 CREATE OR REPLACE FUNCTION sequence_events() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -546,13 +546,16 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
     UPDATE event_watermark SET transaction_id = sequenced_before() WHERE is_only AND transaction_id > sequenced;
   END IF;
-  IF EXISTS (SELECT FROM events WHERE position IS NULL AND transaction_id >= sequenced) THEN
+  IF EXISTS (SELECT FROM events WHERE position IS NULL AND log_position IS NULL AND transaction_id >= sequenced) THEN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
     WITH pending AS (
-      SELECT id, coalesce((SELECT max(position) FROM events), 0) + row_number() OVER (ORDER BY id) AS position
-        FROM events WHERE position IS NULL AND transaction_id >= sequenced ORDER BY id LIMIT at_once
+      SELECT id, coalesce((SELECT max(coalesce(log_position, position)) FROM events), 0) + row_number() OVER (ORDER BY id) AS place,
+          CASE WHEN outlook_id IS NOT NULL THEN coalesce((SELECT max(position) FROM events), 0)
+            + count(*) FILTER (WHERE outlook_id IS NOT NULL) OVER (ORDER BY id) END AS position
+        FROM (SELECT id, outlook_id FROM events
+               WHERE position IS NULL AND log_position IS NULL AND transaction_id >= sequenced ORDER BY id LIMIT at_once) AS unplaced
     ), placed AS (
-      UPDATE events SET position = pending.position FROM pending WHERE events.id = pending.id RETURNING events.id
+      UPDATE events SET position = pending.position, log_position = pending.place FROM pending WHERE events.id = pending.id RETURNING events.id
     )
     SELECT count(*), pg_snapshot_xmin(pg_current_snapshot()) INTO number, oldest FROM placed;
     IF number < at_once AND oldest::text::bigint - sequenced::text::bigint >= apart THEN
@@ -560,7 +563,63 @@ BEGIN
       ON CONFLICT (is_only) DO UPDATE SET transaction_id = oldest WHERE event_watermark.transaction_id < oldest;
     END IF;
   END IF;
-  RETURN (SELECT max(position) FROM events WHERE outlook_id IS NOT NULL);
+  RETURN (SELECT max(position) FROM events);
+END $$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION guard_positions() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  last bigint := (SELECT coalesce(max(position), 0) FROM events) - (SELECT count(position) FROM placed);
+  last_place bigint := (SELECT coalesce(max(coalesce(log_position, position)), 0) FROM events) - (SELECT count(*) FROM placed);
+  sequenced xid8 := sequenced_before();
+BEGIN
+  IF last <> 0 AND NOT EXISTS (SELECT FROM events WHERE position = last)
+     OR last_place <> 0 AND NOT EXISTS (SELECT FROM events WHERE coalesce(log_position, position) = last_place)
+     OR EXISTS (
+       SELECT FROM (SELECT position, log_position, last_place + row_number() OVER (ORDER BY id) AS place_due,
+           CASE WHEN outlook_id IS NOT NULL THEN last + count(outlook_id) OVER (ORDER BY id) END AS due FROM placed) AS event
+        WHERE position IS DISTINCT FROM due OR log_position IS DISTINCT FROM place_due)
+     OR EXISTS (
+       SELECT FROM events AS older JOIN placed ON placed.outlook_id = older.outlook_id
+        WHERE older.position IS NULL AND older.transaction_id >= sequenced AND older.id < placed.id) THEN
+    PERFORM refuse('events_position', 'positions are given by sequence_events()');
+  END IF;
+  RETURN NULL;
+END $$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION guard_new_event() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF NEW.position IS NOT NULL OR NEW.log_position IS NOT NULL THEN
+    PERFORM refuse('events_position', 'positions are given by sequence_events()');
+  END IF;
+  NEW.transaction_id := pg_current_xact_id();
+  RETURN NEW;
+END $$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION guard_event() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF coalesce(OLD.log_position, OLD.position) IS NOT NULL OR
+     (NEW.id, NEW.kind, NEW.outlook_id, NEW.version, NEW.data, NEW.recorded_at, NEW.transaction_id)
+     IS DISTINCT FROM
+     (OLD.id, OLD.kind, OLD.outlook_id, OLD.version, OLD.data, OLD.recorded_at, OLD.transaction_id) THEN
+    PERFORM refuse('events_append_only', 'UPDATE is refused: an event is given its position once, nothing else');
+  END IF;
+  RETURN NEW;
+END $$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION guard_watermark() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  sequenced xid8 := sequenced_before();
+BEGIN
+  IF NEW.transaction_id < sequenced OR NEW.transaction_id > pg_snapshot_xmin(pg_current_snapshot()) OR EXISTS (
+       SELECT FROM events
+        WHERE position IS NULL AND log_position IS NULL AND transaction_id >= sequenced AND transaction_id < NEW.transaction_id) THEN
+    PERFORM refuse('event_watermark_sequenced', 'an event of an older transaction may have no position yet');
+  END IF;
+  RETURN NEW;
 END $$;
 --> statement-breakpoint
 DO $$
@@ -574,32 +633,4 @@ BEGIN
       INSERT INTO digest_progress (relation) VALUES (name);
     END IF;
   END LOOP;
-END $$;
---> statement-breakpoint
-CREATE OR REPLACE FUNCTION guard_webhook_delivery() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
-BEGIN
-  IF TG_OP = 'INSERT' AND NEW.outlook_id IS NULL THEN
-    RETURN NULL; -- the release before plans administrative events, too
-  END IF;
-  IF TG_OP = 'DELETE' THEN
-    IF OLD.delivered_at IS NULL AND EXISTS (SELECT FROM webhooks WHERE id = OLD.webhook_id) THEN
-      PERFORM refuse('webhook_deliveries_undelivered', 'what is not delivered is not forgotten');
-    END IF;
-    RETURN OLD;
-  END IF;
-  IF TG_OP = 'UPDATE' THEN
-    IF OLD.delivered_at IS NOT NULL
-       OR (NEW.id, NEW.webhook_id, NEW.position, NEW.outlook_id)
-          IS DISTINCT FROM (OLD.id, OLD.webhook_id, OLD.position, OLD.outlook_id) THEN
-      PERFORM refuse('webhook_deliveries_fixed', 'what was delivered, and what of which event to whom, stays');
-    END IF;
-  END IF;
-  IF (NEW.due_at IS NOT NULL OR NEW.delivered_at IS NOT NULL) AND EXISTS (
-       SELECT FROM webhook_deliveries
-        WHERE webhook_id = NEW.webhook_id AND outlook_id = NEW.outlook_id
-          AND position < NEW.position AND delivered_at IS NULL) THEN
-    PERFORM refuse('webhook_deliveries_order', 'an older event of the outlook is not delivered');
-  END IF;
-  RETURN NEW;
 END $$;
