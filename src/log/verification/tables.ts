@@ -46,15 +46,15 @@ const APPEND_ONLY = [
   'views',
 ];
 const CHANGING = ['api_keys', 'instruments', 'series_sources', 'webhooks'];
-const DELETABLE = ['series_sources', 'webhooks'];
-const WITH_NAMES = [
+const DELETABLE = new Set(['series_sources', 'webhooks']);
+const WITH_NAMES = new Set([
   'analyst_identities',
   'analysts',
   'api_keys',
   'audit_entries',
   'condition_changes',
   'events',
-];
+]);
 
 /**
  * All of them, sorted by name. The list is the verification's own: a database's owner could drop the triggers and functions of
@@ -79,7 +79,7 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
 ]
   .map((table) => ({
     ...table,
-    isDeletable: DELETABLE.includes(table.relation),
-    holdsNames: WITH_NAMES.includes(table.relation),
+    isDeletable: DELETABLE.has(table.relation),
+    holdsNames: WITH_NAMES.has(table.relation),
   }))
   .toSorted((a, b) => (a.relation < b.relation ? -1 : 1));
