@@ -60,12 +60,14 @@ CREATE TABLE log_tiles (
   generation integer NOT NULL,
   level smallint NOT NULL,
   number bigint NOT NULL,
-  hashes bytea STORAGE EXTERNAL NOT NULL,
+  hashes bytea NOT NULL,
   CONSTRAINT log_tiles_generation_level_number_pk PRIMARY KEY (generation, level, number),
   CONSTRAINT log_tiles_generation FOREIGN KEY (generation) REFERENCES log_generations (generation),
   CONSTRAINT log_tiles_place CHECK (level BETWEEN 0 AND 63 AND number >= 0),
   CONSTRAINT log_tiles_width CHECK (length(hashes) BETWEEN 32 AND 8192 AND length(hashes) % 32 = 0)
 );
+--> statement-breakpoint
+ALTER TABLE log_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
 --> statement-breakpoint
 CREATE TABLE log_checkpoints (
   generation integer NOT NULL,
