@@ -140,7 +140,7 @@ function requireOneSubject({ subject, origin, entries: [{ event }], head }: Pars
 }
 
 /** What digests rows that are older than the log. */
-const DIGESTING = ['rows.digested', 'ledger.digested'];
+const DIGESTING = new Set(['rows.digested', 'ledger.digested']);
 
 /** Rows in another entry may be those of another act, unless the act is older than the log, and the entry only digests. */
 function requireDigestingEntries({ entries: [{ event }, ...later] }: ParsedReceipt): void {
@@ -149,7 +149,7 @@ function requireDigestingEntries({ entries: [{ event }, ...later] }: ParsedRecei
       'Its rows are in another entry, though its event is not older than the log.',
     );
   }
-  const place = later.findIndex((entry) => !DIGESTING.includes(entry.event.kind));
+  const place = later.findIndex((entry) => !DIGESTING.has(entry.event.kind));
   if (place === -1) return;
   throw new ReceiptFault(
     `Its laterEntries[${place}] is not one that digested rows of before the log.`,
