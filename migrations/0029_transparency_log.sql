@@ -381,6 +381,8 @@ DECLARE
   write bigint;
   salt bytea := random_salt();
 BEGIN
+  -- No name is erased meanwhile (erase_name).
+  PERFORM pg_advisory_xact_lock_shared(hashtextextended('outlook-ledger names', 0));
   ids := ARRAY(
     SELECT e.id FROM events e
      WHERE coalesce(e.log_position, e.position) BETWEEN first_position AND last_position
@@ -503,9 +505,16 @@ DECLARE
   salt bytea := random_salt();
   is_last boolean;
 BEGIN
-  SELECT * INTO progress FROM digest_progress WHERE NOT is_done ORDER BY relation LIMIT 1 FOR UPDATE SKIP LOCKED;
+  -- No name is erased meanwhile (erase_name).
+  PERFORM pg_advisory_xact_lock_shared(hashtextextended('outlook-ledger names', 0));
+  -- The next one waits: of two at once, neither would see that it is the last.
+  SELECT * INTO progress FROM digest_progress WHERE NOT is_done ORDER BY relation LIMIT 1 FOR UPDATE;
   IF progress.relation IS NULL THEN
     RETURN EXISTS (SELECT FROM digest_progress WHERE NOT is_done);
+  END IF;
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = progress.relation::regclass AND tgname = 'digest_update') THEN
+    -- A change under way gets its digest before this one, which must not say what the row was before it.
+    EXECUTE format('LOCK TABLE %I IN SHARE MODE', progress.relation);
   END IF;
   SELECT string_agg(quote_ident(name), ', ' ORDER BY number),
       format('($1 IS NULL OR (%s) > (%s))', string_agg(quote_ident(name), ', ' ORDER BY number),

@@ -285,6 +285,8 @@ DECLARE
   assessed bigint[];
   changed text[];
 BEGIN
+  -- One at a time, and not while rows or events of before the log are digested.
+  PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger names', 0));
   -- Waits for writes of this analyst that are in progress.
   SELECT name INTO old_name FROM analysts WHERE id = NEW.analyst_id FOR UPDATE;
   IF EXISTS (SELECT FROM analysts WHERE name = new_name) THEN

@@ -1,10 +1,14 @@
 import { createHmac } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startFirstGeneration, newestGeneration } from '../../src/log/generations.ts';
 import { digestExistingRows } from '../../src/log/tree-builder.ts';
 import { growTree } from '../../src/log/tree.ts';
+import { verifyLog } from '../../src/log/verification/verify-log.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { JOURNAL } from '../../src/postgres/migrations.ts';
+import { inTransaction } from '../../src/postgres/pool.ts';
 import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
 import { buildSilentApp } from '../support/ledger.ts';
 import { naiveRoot } from '../support/naive-log.ts';
@@ -86,4 +90,68 @@ test('a ledger of before the log gets its leaves and its digests, and says when'
     await app.close();
     await Promise.all([owner.end(), pool.end()]);
   }
+});
+
+describe('while another session works on it', () => {
+  let owner: pg.Pool;
+  let other: pg.PoolClient;
+  beforeEach(async () => {
+    const url = await createDatabase({ empty: true });
+    owner = openDatabase(url, 3);
+    await migrateToLatest(owner, undefined, { journal: JOURNAL.slice(0, 27) });
+    await owner.query(`begin; ${LEDGER}; commit`);
+    await migrateToLatest(owner);
+    other = await owner.connect();
+  });
+  afterEach(async () => {
+    other.release();
+    await owner.end();
+  });
+
+  /** Runs statements in an open transaction, then `concurrent`, and commits soon after that began. */
+  async function during<Result>(statements: string, concurrent: () => Promise<Result>) {
+    await other.query(`begin; ${statements}`);
+    const result = concurrent();
+    await Promise.race([result, delay(200)]);
+    await other.query('commit');
+    return result;
+  }
+
+  test('two instances digest it, and the log says once that they are done', async () => {
+    await owner.query(
+      `update digest_progress set is_done = relation not in ('frameworks', 'scenarios')`,
+    );
+    while (await during('select digest_existing_rows(500)', () => digestExistingRows(owner)));
+    expect(await digestExistingRows(owner)).toBe(false);
+    const { rowCount } = await owner.query(`select from events where kind = 'ledger.digested'`);
+    expect(rowCount).toBe(1);
+  });
+
+  test('an erasure of a name leaves it in no opening, and no false alarm', async () => {
+    const erase = () =>
+      owner.query(
+        'insert into erasures (analyst_id, recorded_at) select id, now() from analysts limit 1',
+      );
+    await during('select open_late_events(1, 302), digest_existing_rows(500)', erase);
+    const { rows } = await owner.query(
+      `select (select count(*) from openings where content like '%"Desk"%') as openings,
+        (select count(*) from row_digests where relation = 'analysts' and salt is not null) as digests`,
+    );
+    expect(rows).toEqual([{ openings: 0, digests: 1 }]);
+    while (await digestExistingRows(owner));
+    const { faults } = await inTransaction(owner, (session) => verifyLog(session, null));
+    expect(faults.filter(({ relation }) => relation === 'analysts')).toEqual([]);
+  });
+
+  test('a change of a row is digested after what it was before', async () => {
+    await owner.query(
+      `insert into instruments (symbol, name, kind, created_at) values ('NEW', 'New', 'index', now())`,
+    );
+    await owner.query(`update digest_progress set is_done = relation <> 'instruments'`);
+    await during('update instruments set closes_id = 1 where id = 1', () =>
+      digestExistingRows(owner),
+    );
+    const { faults } = await inTransaction(owner, (session) => verifyLog(session, null));
+    expect(faults.filter(({ relation }) => relation === 'instruments')).toEqual([]);
+  });
 });
