@@ -65,6 +65,7 @@ describe('a receipt that holds', () => {
           { label: 'Instrument', text: 'RUT' },
           { label: 'Summary', text: 'Yields.' },
           { label: 'Probabilities', text: 'bear 35%, base 40%, bull 25%' },
+          { label: 'Kind', text: 'probabilities' },
           { label: 'Rationale', text: 'Long-term yields jumped.' },
         ],
       },
@@ -76,6 +77,38 @@ describe('a receipt that holds', () => {
       witnesses: 'skipped',
       rows: 'passed',
       documents: 'passed',
+    });
+  });
+
+  test('of a withdrawal does not read as that of a forecast', async () => {
+    const { row, documents, ...act } = versionOf();
+    const json = documents[0]?.json.replace('"kind":"probabilities"', '"kind":"withdrawn"') ?? '';
+    const hash = `\\x${createHash('sha256').update(json).digest('hex')}`;
+    const rows = [{ ...row, row: { ...row.row, hash, kind: 'withdrawn' } }];
+    const receipt = receiptOf({ ...act, rows, documents: [{ of: 'version', json }] }, { log });
+    const result = await verify(receipt, pinned);
+    expect(result.sentence).toContain(`Ada Analyst withdrew the outlook by ${act.subject} at`);
+    expect(result).toMatchObject({
+      said: { facts: expect.arrayContaining([{ label: 'Kind', text: 'withdrawn' }]) as object },
+    });
+  });
+
+  test.each([
+    [{ outcome: 'bear', reopens: 'false' }, 'bear'],
+    [{ reopens: 'false' }, 'void'],
+    [{ reopens: 'true' }, 'reopened'],
+  ])('of a resolution %o says that it is %s', async (more, outcome) => {
+    const subject = `/v1/outlooks/${OUTLOOK}/resolution`;
+    const times = { author_id: ANALYST.id, recorded_at: '2026-11-27 10:00:00.123+00' };
+    const rows = [
+      { table: 'resolutions', row: { outlook_id: '1', number: '1', ...times, ...more } },
+    ];
+    const receipt = receiptOf(
+      { subject, event: eventOf(subject, 'outlook.resolved'), rows },
+      { log },
+    );
+    expect(await verify(receipt, pinned)).toMatchObject({
+      said: { facts: [{ label: 'Outcome', text: outcome }] },
     });
   });
 
