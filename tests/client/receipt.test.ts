@@ -444,6 +444,11 @@ describe('whatever a stranger hands in gets an answer', () => {
       () => text().replace('index 6\\n', `index 6\\n${`${'A'.repeat(43)}=\\n`.repeat(64)}`),
     ],
     ['unpadded base64', () => text().replace(/"salt":"(\S{43})=/, '"salt":"$1')],
+    [
+      'a sentence as the name of a witness',
+      () =>
+        text().replace('"missingWitnesses":[]', '"missingWitnesses":["nobody. All cosigned it"]'),
+    ],
     ['half a character', () => text().replace('Ada', '\\ud800')],
     [
       'a salt of 31 bytes',
