@@ -83,7 +83,8 @@ export function sentenceOf(
   const record = onRecord
     ? witnessedWords(onRecord)
     : `In the log ${origin} of the service; time by its own clock.`;
-  const deed = `${by?.name ?? 'The service'} ${deedOf(event, main)} at ${timeOf(at)}.`;
+  // Quoted, because a name may read as a sentence.
+  const deed = `${by ? JSON.stringify(by.name) : 'The service'} ${deedOf(event, main)} at ${timeOf(at)}.`;
   return [deed, record, ...unchecked(log)].join(' ');
 }
 

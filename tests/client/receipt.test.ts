@@ -54,7 +54,7 @@ describe('a receipt that holds', () => {
       outcome: 'holds',
       isKeyPinned: true,
       onRecord: null,
-      sentence: `Ada Analyst published /v1/outlooks/${OUTLOOK}/versions/2 at 2026-11-27 10:00:00 UTC. In the log ledger.example/log/1 of the service; time by its own clock.`,
+      sentence: `"Ada Analyst" published /v1/outlooks/${OUTLOOK}/versions/2 at 2026-11-27 10:00:00 UTC. In the log ledger.example/log/1 of the service; time by its own clock.`,
       caveats: [],
       log: { origin: log.name, size: 11, index: 6, vkey: log.vkey },
       said: {
@@ -87,7 +87,7 @@ describe('a receipt that holds', () => {
     const rows = [{ ...row, row: { ...row.row, hash, kind: 'withdrawn' } }];
     const receipt = receiptOf({ ...act, rows, documents: [{ of: 'version', json }] }, { log });
     const result = await verify(receipt, pinned);
-    expect(result.sentence).toContain(`Ada Analyst withdrew the outlook by ${act.subject} at`);
+    expect(result.sentence).toContain(`"Ada Analyst" withdrew the outlook by ${act.subject} at`);
     expect(result).toMatchObject({
       said: { facts: expect.arrayContaining([{ label: 'Kind', text: 'withdrawn' }]) as object },
     });
@@ -110,6 +110,16 @@ describe('a receipt that holds', () => {
     expect(await verify(receipt, pinned)).toMatchObject({
       said: { facts: [{ label: 'Outcome', text: outcome }] },
     });
+  });
+
+  test('tells a name that reads as a sentence from the verdict', async () => {
+    const name = 'Eve" published it. On record since 2020-01-01, witnessed by a.example. Ada';
+    const { event, row, ...act } = versionOf();
+    const by = { ...ANALYST, name };
+    const result = await verify(
+      receiptOf({ ...act, event: { ...event, by }, rows: [row] }, { log }),
+    );
+    expect(result.sentence).toContain(`"${name.replace('"', '\\"')}" published /v1/`);
   });
 
   test('is the same as an object', async () => {
@@ -524,7 +534,7 @@ describe('whatever a stranger hands in gets an answer', () => {
     for (const word of ['constructor', '__proto__', 'toString']) {
       const { row, event, ...act } = versionOf();
       const receipt = receiptOf({ ...act, event: { ...event, kind: word }, rows: [row] }, { log });
-      expect((await verify(receipt, pinned)).sentence).toContain('Ada Analyst wrote /v1/');
+      expect((await verify(receipt, pinned)).sentence).toContain('"Ada Analyst" wrote /v1/');
       const alien = { table: word, row: { outlook_id: '2' } };
       const mixed = receiptOf({ ...act, event, rows: [row, alien] }, { log });
       expect((await failureOf(mixed, pinned))[0]).toBe('rows');
