@@ -1,6 +1,7 @@
 import { type Bytes, decodeBase64, HASH_BYTES, utf8 } from './encoding.ts';
 import { MAX_PROOF_HASHES } from './merkle-tree.ts';
 import {
+  isKeyName,
   type Note,
   parseCheckpointText,
   parseDecimal,
@@ -88,7 +89,7 @@ export function parseReceipt(receipt: unknown): ParsedReceipt {
     ...checkpointOf(entries),
     vkey: fields['vkey'] === null ? null : stringAt(fields, 'vkey', ''),
     witnesses: stringsAt(fields, 'witnesses'),
-    missingWitnesses: stringsAt(fields, 'missingWitnesses'),
+    missingWitnesses: keyNamesAt(fields, 'missingWitnesses'),
   };
 }
 
@@ -265,4 +266,10 @@ function stringsAt(fields: JsonObject, name: string): string[] {
   const strings = values.filter((value) => typeof value === 'string');
   if (strings.length === values.length && values.length <= MAX_WITNESSES) return strings;
   throw new ReceiptFault(`Its ${name} must be at most ${MAX_WITNESSES} texts.`);
+}
+
+function keyNamesAt(fields: JsonObject, name: string): string[] {
+  const names = stringsAt(fields, name);
+  if (names.every(isKeyName)) return names;
+  throw new ReceiptFault(`Its ${name} must be names of keys.`);
 }

@@ -8,8 +8,14 @@ export type Fact = { label: string; text: string };
 
 /** What was said, by label and column. */
 const COLUMNS: { [table: string]: [label: string, column: string][] } = {
-  outlook_versions: [['Rationale', 'rationale']],
-  views: [['Rationale', 'rationale']],
+  outlook_versions: [
+    ['Kind', 'kind'],
+    ['Rationale', 'rationale'],
+  ],
+  views: [
+    ['Kind', 'kind'],
+    ['Rationale', 'rationale'],
+  ],
   evidence: [
     ['Headline', 'headline'],
     ['Summary', 'summary'],
@@ -17,7 +23,6 @@ const COLUMNS: { [table: string]: [label: string, column: string][] } = {
     ['URL', 'url'],
   ],
   resolutions: [
-    ['Outcome', 'outcome'],
     ['Realised return', 'realised_return'],
     ['Reason', 'reason'],
   ],
@@ -28,6 +33,7 @@ export function factsOf(main: LedgerRow, framework: JsonObject | null): Fact[] {
   const facts = [
     ...frameworkFacts(framework),
     ...probabilityFacts(main),
+    ...outcomeFacts(main),
     ...(COLUMNS[main.table] ?? []).map(([label, column]) => ({ label, text: main.row[column] })),
   ];
   return facts.filter((fact): fact is Fact => typeof fact.text === 'string' && fact.text !== '');
@@ -56,6 +62,12 @@ function probabilityFacts({ row }: LedgerRow): Fact[] {
   return [{ label: 'Probabilities', text }];
 }
 
+function outcomeFacts({ table, row }: LedgerRow): Fact[] {
+  if (table !== 'resolutions') return [];
+  const none = row['reopens'] === 'true' ? 'reopened' : 'void';
+  return [{ label: 'Outcome', text: row['outcome'] ?? none }];
+}
+
 /** @param points basis points, as a row has them */
 function percentOf(points: string): string {
   return `${Number(points) / 100}%`;
@@ -64,13 +76,15 @@ function percentOf(points: string): string {
 /** Who did what, when, since when it is on record, and what was not checked. */
 export function sentenceOf(
   { by, at, ...event }: LoggedEvent,
+  main: LedgerRow,
   { origin }: TreeHead,
   { log, onRecord }: { log: CheckedLog; onRecord: OnRecord | null },
 ): string {
   const record = onRecord
     ? witnessedWords(onRecord)
     : `In the log ${origin} of the service; time by its own clock.`;
-  const deed = `${by?.name ?? 'The service'} ${deedOf(event)} at ${timeOf(at)}.`;
+  // Quoted, because a name may read as a sentence.
+  const deed = `${by ? JSON.stringify(by.name) : 'The service'} ${deedOf(event, main)} at ${timeOf(at)}.`;
   return [deed, record, ...unchecked(log)].join(' ');
 }
 
@@ -95,8 +109,13 @@ const DEEDS = new Map([
   ['outlook.reopened', 'took back'],
 ]);
 
-function deedOf({ kind, subject }: Pick<LoggedEvent, 'kind' | 'subject'>): string {
-  return `${DEEDS.get(kind) ?? 'wrote'} ${subject}`;
+function deedOf(
+  { kind, subject }: Pick<LoggedEvent, 'kind' | 'subject'>,
+  { table, row }: LedgerRow,
+): string {
+  const isWithdrawn = table === 'outlook_versions' && row['kind'] === 'withdrawn';
+  const deed = isWithdrawn ? 'withdrew the outlook by' : (DEEDS.get(kind) ?? 'wrote');
+  return `${deed} ${subject}`;
 }
 
 /** @param time in ISO 8601 */

@@ -211,7 +211,7 @@ function verified(
   return {
     ...result,
     checks,
-    sentence: sentenceOf(event, head, { log, onRecord }),
+    sentence: sentenceOf(event, main, head, { log, onRecord }),
     caveats: caveatsOf(receipt, { log, onRecord }),
   };
 }

@@ -67,7 +67,8 @@ export function parseSignatureLine(line: string): NoteSignature | null {
   return { name, keyId, signature: bytes.slice(KEY_ID_BYTES), line };
 }
 
-function isKeyName(name: string): boolean {
+/** Whether a text can be the name of a key: it has no white space, so that it can't be read as a sentence. */
+export function isKeyName(name: string): boolean {
   return (
     name !== '' && utf8(name) !== null && !/[\p{White_Space}+]/u.test(name) && !hasControls(name)
   );

@@ -145,7 +145,10 @@ function said({ said, log }: ReceiptVerification & { outcome: 'holds' | 'uncheck
   return [
     element('h2', 'What it says'),
     element('dl', pairs),
-    element('details', [element('summary', 'All rows, as the ledger has them'), ...rows]),
+    element('details', [
+      element('summary', 'The rows that it shows, as the ledger has them'),
+      ...rows,
+    ]),
   ];
 }
 

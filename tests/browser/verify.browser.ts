@@ -63,7 +63,7 @@ describe.each([
     await choose(page, receipt());
     await verdict(page, 'holds').waitFor();
     const text = await page.locator('#result').textContent();
-    expect(text).toContain('Ada Analyst published');
+    expect(text).toContain('"Ada Analyst" published');
     expect(text).toContain(
       'On record since 2026-11-27 10:00:07 UTC, witnessed by witness.example/a.',
     );

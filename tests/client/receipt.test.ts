@@ -54,7 +54,7 @@ describe('a receipt that holds', () => {
       outcome: 'holds',
       isKeyPinned: true,
       onRecord: null,
-      sentence: `Ada Analyst published /v1/outlooks/${OUTLOOK}/versions/2 at 2026-11-27 10:00:00 UTC. In the log ledger.example/log/1 of the service; time by its own clock.`,
+      sentence: `"Ada Analyst" published /v1/outlooks/${OUTLOOK}/versions/2 at 2026-11-27 10:00:00 UTC. In the log ledger.example/log/1 of the service; time by its own clock.`,
       caveats: [],
       log: { origin: log.name, size: 11, index: 6, vkey: log.vkey },
       said: {
@@ -65,6 +65,7 @@ describe('a receipt that holds', () => {
           { label: 'Instrument', text: 'RUT' },
           { label: 'Summary', text: 'Yields.' },
           { label: 'Probabilities', text: 'bear 35%, base 40%, bull 25%' },
+          { label: 'Kind', text: 'probabilities' },
           { label: 'Rationale', text: 'Long-term yields jumped.' },
         ],
       },
@@ -77,6 +78,48 @@ describe('a receipt that holds', () => {
       rows: 'passed',
       documents: 'passed',
     });
+  });
+
+  test('of a withdrawal does not read as that of a forecast', async () => {
+    const { row, documents, ...act } = versionOf();
+    const json = documents[0]?.json.replace('"kind":"probabilities"', '"kind":"withdrawn"') ?? '';
+    const hash = `\\x${createHash('sha256').update(json).digest('hex')}`;
+    const rows = [{ ...row, row: { ...row.row, hash, kind: 'withdrawn' } }];
+    const receipt = receiptOf({ ...act, rows, documents: [{ of: 'version', json }] }, { log });
+    const result = await verify(receipt, pinned);
+    expect(result.sentence).toContain(`"Ada Analyst" withdrew the outlook by ${act.subject} at`);
+    expect(result).toMatchObject({
+      said: { facts: expect.arrayContaining([{ label: 'Kind', text: 'withdrawn' }]) as object },
+    });
+  });
+
+  test.each([
+    [{ outcome: 'bear', reopens: 'false' }, 'bear'],
+    [{ reopens: 'false' }, 'void'],
+    [{ reopens: 'true' }, 'reopened'],
+  ])('of a resolution %o says that it is %s', async (more, outcome) => {
+    const subject = `/v1/outlooks/${OUTLOOK}/resolution`;
+    const times = { author_id: ANALYST.id, recorded_at: '2026-11-27 10:00:00.123+00' };
+    const rows = [
+      { table: 'resolutions', row: { outlook_id: '1', number: '1', ...times, ...more } },
+    ];
+    const receipt = receiptOf(
+      { subject, event: eventOf(subject, 'outlook.resolved'), rows },
+      { log },
+    );
+    expect(await verify(receipt, pinned)).toMatchObject({
+      said: { facts: [{ label: 'Outcome', text: outcome }] },
+    });
+  });
+
+  test('tells a name that reads as a sentence from the verdict', async () => {
+    const name = 'Eve" published it. On record since 2020-01-01, witnessed by a.example. Ada';
+    const { event, row, ...act } = versionOf();
+    const by = { ...ANALYST, name };
+    const result = await verify(
+      receiptOf({ ...act, event: { ...event, by }, rows: [row] }, { log }),
+    );
+    expect(result.sentence).toContain(`"${name.replace('"', '\\"')}" published /v1/`);
   });
 
   test('is the same as an object', async () => {
@@ -411,6 +454,11 @@ describe('whatever a stranger hands in gets an answer', () => {
       () => text().replace('index 6\\n', `index 6\\n${`${'A'.repeat(43)}=\\n`.repeat(64)}`),
     ],
     ['unpadded base64', () => text().replace(/"salt":"(\S{43})=/, '"salt":"$1')],
+    [
+      'a sentence as the name of a witness',
+      () =>
+        text().replace('"missingWitnesses":[]', '"missingWitnesses":["nobody. All cosigned it"]'),
+    ],
     ['half a character', () => text().replace('Ada', '\\ud800')],
     [
       'a salt of 31 bytes',
@@ -486,7 +534,7 @@ describe('whatever a stranger hands in gets an answer', () => {
     for (const word of ['constructor', '__proto__', 'toString']) {
       const { row, event, ...act } = versionOf();
       const receipt = receiptOf({ ...act, event: { ...event, kind: word }, rows: [row] }, { log });
-      expect((await verify(receipt, pinned)).sentence).toContain('Ada Analyst wrote /v1/');
+      expect((await verify(receipt, pinned)).sentence).toContain('"Ada Analyst" wrote /v1/');
       const alien = { table: word, row: { outlook_id: '2' } };
       const mixed = receiptOf({ ...act, event, rows: [row, alien] }, { log });
       expect((await failureOf(mixed, pinned))[0]).toBe('rows');

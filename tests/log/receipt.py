@@ -40,6 +40,7 @@ def root_from(index, size, leaf, proof):
 def recompute(entry):
     """The event of an entry, its rows and its checkpoint, all recomputed."""
     salt, content = decode(entry["salt"]), entry["event"].encode()
+    assert all(len(decode(one["salt"])) == 32 for one in [entry, *entry["rows"]]), "a salt has not 32 bytes"
     commitment = base64.b64encode(hmac.digest(salt, content, "sha256")).decode()
     leaf = sha256(b"\x00", ('{"v":1,"commitment":"%s"}' % commitment).encode())
 
@@ -70,7 +71,8 @@ def main(file):
     assert receipt["v"] == 1
     event, rows, checkpoint = recompute(receipt)
     for entry in receipt["laterEntries"]:
-        _, more, other = recompute(entry)
+        later, more, other = recompute(entry)
+        assert event.get("late") and later["kind"] in ("rows.digested", "ledger.digested"), "an entry of another act"
         assert other["note"] == checkpoint["note"], "the checkpoints differ"
         rows += more
     assert event["subject"] == receipt["subject"]

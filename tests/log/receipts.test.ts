@@ -250,7 +250,7 @@ describe('a signed log', () => {
     await sign();
     const newest = await checked(url);
     expect(newest.event).toMatchObject({ kind: 'outlook.reopened', subject: url });
-    expect(newest.rows.map(({ row }) => row['number'])).toEqual(['2']);
+    expect(newest.rows).toMatchObject([{ row: { number: '2', reopens: 'true' } }]);
     const first = await get(`${url}/receipt?number=1`);
     expect(first.headers['content-disposition']).toContain(`"${slug}-resolution-1.receipt.json"`);
     const { rows } = checkReceipt(first.json<Receipt>(), signer.vkey);
