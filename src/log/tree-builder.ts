@@ -17,6 +17,8 @@ import { extendTree, LEAVES_AT_ONCE } from './tree.ts';
 const LOOK_EVERY = 500;
 /** The least time between two looks, in milliseconds: events committed in the meantime share a transaction. */
 const PAUSE = 400;
+/** The least pause while there is more to do, in milliseconds: another instance may be doing it. */
+const LEAST_PAUSE = 50;
 /** The longest pause while there is more to do, in milliseconds. */
 const LONGEST_PAUSE = 1_000;
 /** How many rows of before the log are digested in one transaction. */
@@ -82,7 +84,7 @@ export class TreeBuilder {
       const hasMore = await this.#tryOnce();
       // While there is much to do, writers get half of the time.
       const elapsed = performance.now() - startedAt;
-      await this.#pause(hasMore ? Math.min(elapsed, LONGEST_PAUSE) : PAUSE);
+      await this.#pause(hasMore ? Math.min(Math.max(elapsed, LEAST_PAUSE), LONGEST_PAUSE) : PAUSE);
       if (!hasMore && !this.#isWoken) {
         const woken = new Promise<void>((resolve) => (this.#endPause = resolve));
         await Promise.race([woken, this.#pause(LOOK_EVERY - PAUSE)]);
