@@ -1,4 +1,24 @@
 -- Runs with the release of migration 0026 and later.
+-- When the outcome became known at the latest. What reopened the outlook after a resolution does not count for it, so that the
+-- answer stays what it was when the resolution was recorded.
+CREATE OR REPLACE FUNCTION latest_known_at(r resolutions) RETURNS timestamptz
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF decided_by_closes(r) THEN
+    RETURN least(r.recorded_at, (r.end_date + 1)::timestamp AT TIME ZONE 'UTC', (
+      SELECT min(o.recorded_at) FROM outlooks l JOIN instruments i ON i.id = l.instrument_id
+        JOIN series s ON s.id = i.closes_id JOIN observations o ON o.series_id = s.id
+       WHERE l.id = r.outlook_id AND period_end(o.date, s.frequency, s.dated) = r.end_date AND o.value = r.end_value
+         AND o.date BETWEEN r.end_date - CASE s.dated WHEN 'start' THEN 366 ELSE 0 END AND r.end_date));
+  END IF;
+  RETURN coalesce((
+    SELECT p.known_at FROM resolutions p
+     WHERE p.outlook_id = r.outlook_id AND p.number < r.number AND p.known_at IS NOT NULL
+       AND p.number > coalesce((SELECT max(n.number) FROM resolutions n
+                                 WHERE n.outlook_id = r.outlook_id AND n.reopens AND n.number < r.number), 0)
+     ORDER BY p.number DESC LIMIT 1), r.recorded_at);
+END $$;
+--> statement-breakpoint
 -- The forecasts that a resolution scores, apart from what sums them up: `npm run verify` derives them again.
 CREATE FUNCTION forecasts_of(outlook outlooks, resolution resolutions) RETURNS TABLE (
   source text, analyst_id uuid, bear_bps bigint, base_bps bigint, bull_bps bigint, from_ms bigint, to_ms bigint, w float8,

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { verifyDerived } from '../../src/log/verification/derived.ts';
+import { RowFaults } from '../../src/log/verification/faults.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { worlds } from '../support/forecast-worlds.ts';
 import { naiveSums } from '../support/naive-sums.ts';
@@ -36,6 +38,10 @@ test('sums of forecasts are what the definitions say, worked through millisecond
     { numRuns: 200 },
   );
   for (const count of Object.values(seen)) expect(count).toBeGreaterThan(30);
+  // Later resolutions change nothing of it.
+  const faults = new RowFaults();
+  await verifyDerived(pool, faults, () => {});
+  expect(faults.all()).toEqual([]);
 });
 
 test('reads the past closes once, whatever the number of bands', async () => {
