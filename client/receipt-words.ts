@@ -70,8 +70,8 @@ export function sentenceOf(
   const record = onRecord
     ? witnessedWords(onRecord)
     : `In the log ${origin} of the service; time by its own clock.`;
-  const deed = `${by?.name ?? 'The service'} ${deedOf(event)} at ${timeOf(at)}.`;
-  return [deed, record, ...unchecked(log)].join(' ');
+  const act = `${by?.name ?? 'The service'} ${actOf(event)} at ${timeOf(at)}.`;
+  return [act, record, ...unchecked(log)].join(' ');
 }
 
 function unchecked({ result, isPinned, detail }: CheckedLog): string[] {
@@ -85,7 +85,7 @@ function witnessedWords({ since, witnesses, arePinned }: OnRecord): string {
   return `On record since ${timeOf(since)}, witnessed by ${names}${source}.`;
 }
 
-const DEEDS = new Map([
+const ACTS = new Map([
   ['outlook.created', 'published'],
   ['outlook.version.published', 'published'],
   ['evidence.added', 'added'],
@@ -95,8 +95,8 @@ const DEEDS = new Map([
   ['outlook.reopened', 'took back'],
 ]);
 
-function deedOf({ kind, subject }: Pick<LoggedEvent, 'kind' | 'subject'>): string {
-  return `${DEEDS.get(kind) ?? 'wrote'} ${subject}`;
+function actOf({ kind, subject }: Pick<LoggedEvent, 'kind' | 'subject'>): string {
+  return `${ACTS.get(kind) ?? 'wrote'} ${subject}`;
 }
 
 /** @param time in ISO 8601 */
@@ -104,7 +104,7 @@ function timeOf(time: string): string {
   return `${time.slice(0, 19).replace('T', ' ')} UTC`;
 }
 
-/** Sentences that limit what a receipt proves. */
+/** Sentences that say what a receipt does not prove. */
 export function caveatsOf(
   { entries, missingWitnesses }: ParsedReceipt,
   { log, onRecord }: { log: CheckedLog; onRecord: OnRecord | null },

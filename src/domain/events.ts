@@ -19,8 +19,8 @@ export const EVENT_KINDS = [
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 /**
- * The kinds of events about keys, names, series and whatever else belongs to no outlook. They have positions and leaves in
- * the transparency log, and stay out of streams, feeds and webhooks.
+ * The kinds of events about keys, names, series and whatever else belongs to no outlook. They have places and leaves in
+ * the transparency log but no positions, and stay out of streams, feeds and webhooks.
  */
 export const ADMINISTRATIVE_EVENT_KINDS = [
   'analyst.added',

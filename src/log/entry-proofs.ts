@@ -37,7 +37,7 @@ const READ_CHECKPOINT = {
 };
 
 /** An entry as a receipt shows it: `proof` is its inclusion in a signed checkpoint (c2sp.org/tlog-proof). */
-export type ProvedEntry = {
+export type ProvenEntry = {
   generation: number;
   origin: string;
   proof: string;
@@ -54,7 +54,7 @@ export type ProvedEntry = {
 export async function proveEntry(
   session: Session,
   { position, commitment }: Opening,
-): Promise<ProvedEntry> {
+): Promise<ProvenEntry> {
   const { rows } = await session.query<CheckpointRow>({ ...READ_CHECKPOINT, values: [position] });
   const [checkpoint] = rows;
   if (!checkpoint || checkpoint.size === null) throw notReady();

@@ -108,7 +108,7 @@ export async function openSigningKeys({
  */
 export async function createSigningKey(file: string, head: TreeHead | null): Promise<SigningKey> {
   const { privateKey } = generateKeyPairSync('ed25519');
-  // The state first: with the key alone, the signer would have to refuse. An earlier try may have been interrupted here.
+  // The state first: a key without one does not sign. An earlier call may have ended between the two files.
   const state = head === null ? NOTHING_SIGNED : checkpointText(head);
   if ((await readIfThere(stateFileOf(file))) !== state) await createFile(stateFileOf(file), state);
   await createFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string);

@@ -12,13 +12,13 @@ import {
 } from './generations.ts';
 import { extendTree, LEAVES_AT_ONCE } from './tree.ts';
 
-/** How often to look for events, in milliseconds. The change feed reports most of them earlier. */
-const LOOK_EVERY = 500;
-/** The least time between two looks, in milliseconds: events committed in the meantime share a transaction. */
-const PAUSE = 200;
+/** How often to poll for events, in milliseconds. The change feed reports most of them earlier. */
+const POLL_EVERY = 500;
+/** The least time between two polls, in milliseconds: events committed in the meantime share a transaction. */
+const MIN_PAUSE = 200;
 /** The longest pause while there is more to do, in milliseconds. */
-const LONGEST_PAUSE = 1_000;
-/** How many rows of before the log are digested in one transaction. */
+const MAX_PAUSE = 1_000;
+/** How many rows older than the log are digested in one transaction. */
 const ROWS_AT_ONCE = 500;
 
 export type TreeBuilderDeps = {
@@ -33,8 +33,8 @@ export type TreeBuilderDeps = {
 type HeadFollower = (generation: Generation) => Promise<void>;
 
 /**
- * Extends the log while the service runs: its tree by the events that got positions, and the ledger's digests by the rows of
- * before the log. Every instance does so, and they take turns, so one that stops is missed by nobody.
+ * Extends the log while the service runs: its tree by new events, and the ledger's digests by the rows that are older than the
+ * log. Every instance does so, and they take turns, so the log goes on when one of them stops.
  */
 export class TreeBuilder {
   readonly #deps: TreeBuilderDeps;
@@ -62,8 +62,8 @@ export class TreeBuilder {
   }
 
   /**
-   * Calls `follower` after every look, whether the tree has grown or not, with the newest generation as it is stored. The next
-   * look waits for it.
+   * Calls `follower` after every poll, whether the tree has grown or not, with the newest generation as it is stored. The next
+   * poll waits for it.
    */
   onHead(follower: HeadFollower): void {
     this.#followers.push(follower);
@@ -81,10 +81,10 @@ export class TreeBuilder {
       const hasMore = await this.#tryOnce();
       // While there is much to do, writers get half of the time.
       const elapsed = performance.now() - startedAt;
-      await this.#pause(hasMore ? Math.min(elapsed, LONGEST_PAUSE) : PAUSE);
+      await this.#pause(hasMore ? Math.min(elapsed, MAX_PAUSE) : MIN_PAUSE);
       if (!hasMore && !this.#isWoken) {
         const woken = new Promise<void>((resolve) => (this.#endPause = resolve));
-        await Promise.race([woken, this.#pause(LOOK_EVERY - PAUSE)]);
+        await Promise.race([woken, this.#pause(POLL_EVERY - MIN_PAUSE)]);
       }
     }
   }
@@ -112,7 +112,7 @@ export class TreeBuilder {
 
   async #workOnce(): Promise<boolean> {
     const { pool, host, now } = this.#deps;
-    const { generation, due } = await look(pool);
+    const { generation, due } = await sequenceEvents(pool);
     if (!generation) {
       await startFirstGeneration(pool, host, now());
       return true;
@@ -127,10 +127,12 @@ export class TreeBuilder {
 }
 
 /**
- * Gives positions to the events committed so far.
+ * Gives the events committed so far their places in the log, and their positions.
  * @returns the newest generation, and how many leaves it lacks
  */
-async function look(session: Session): Promise<{ generation: Generation | null; due: number }> {
+async function sequenceEvents(
+  session: Session,
+): Promise<{ generation: Generation | null; due: number }> {
   // One message, so that an idle ledger answers a single one each time.
   const [, positions, generations] = (await session.query(
     `select sequence_events(); select max(coalesce(log_position, position)) as last from events; ${NEWEST_GENERATION}`,

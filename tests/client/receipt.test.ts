@@ -254,7 +254,7 @@ describe('a receipt fails', () => {
     const [check, why] = await failureOf(version(), { vkey: other.vkey });
     expect([check, why]).toEqual([
       'signature',
-      'It is of the log ledger.example/log/1, and the key is that of other.example/log/1.',
+      'It is of the log ledger.example/log/1, but the key is that of other.example/log/1.',
     ]);
     const namesake = newSigner(log.name);
     expect(await failureOf(version(), { vkey: namesake.vkey })).toEqual([
@@ -273,11 +273,11 @@ describe('a receipt fails', () => {
     ]);
   });
 
-  test('with a cosignature of a time to come', async () => {
+  test('with a cosignature from the future', async () => {
     const receipt = version({
       witnesses: [{ signer: first, seconds: (Date.now() / 1_000 + 1e6) | 0 }],
     });
-    expect((await failureOf(receipt, pinned))[1]).toContain('a time to come');
+    expect((await failureOf(receipt, pinned))[1]).toContain('dated in the future');
   });
 
   test('with the row of another act in the same transaction', async () => {
@@ -356,7 +356,7 @@ describe('whatever a stranger hands in gets an answer', () => {
       () => text().replace('index 6\\n', `index 6\\n${`${'A'.repeat(43)}=\\n`.repeat(64)}`),
     ],
     ['unpadded base64', () => text().replace(/"salt":"(\S{43})=/, '"salt":"$1')],
-    ['half a character', () => text().replace('Ada', '\\ud800')],
+    ['a lone surrogate', () => text().replace('Ada', '\\ud800')],
     [
       'a salt of 31 bytes',
       () => text().replace(/"salt":"\S{44}"/, `"salt":"${'A'.repeat(40)}AA=="`),

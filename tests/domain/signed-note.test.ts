@@ -109,7 +109,7 @@ test.each([
   ['no signatures after the blank line', 'text\n\n'],
   ['a control character', NOTE.replace('example message', 'example\tmessage')],
   ['a carriage return', NOTE.replaceAll('\n', '\r\n')],
-  ['half a character', NOTE.replace('example message', '\ud800')],
+  ['a lone surrogate', NOTE.replace('example message', '\ud800')],
   ['a hyphen', NOTE.replace('—', '-')],
   ['no name', NOTE.replace('— example.com/foo', '— ')],
   ['a name with a plus', NOTE.replace('— example.com/foo', '— a+b')],

@@ -396,7 +396,7 @@ const tamperings: Record<string, Tampering[]> = {
     [
       'what an event was, with its opening',
       `update events set kind = 'outlook.reopened' where kind = 'outlook.resolved'`,
-      [`events ${REWRITTEN}`, 'openings says something else than its event'],
+      [`events ${REWRITTEN}`, 'openings does not match its event'],
     ],
     ['tiles, which are gone', `delete from log_tiles`, ['log_tiles is missing or too short']],
     [
@@ -413,7 +413,7 @@ const tamperings: Record<string, Tampering[]> = {
       'a checkpoint',
       `update log_checkpoints set root = sha256('x')`,
       [
-        'log_checkpoints says something else than its note',
+        'log_checkpoints does not match its note',
         'log_checkpoints is of another tree than the log has',
       ],
     ],

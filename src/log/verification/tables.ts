@@ -53,7 +53,7 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
   {
     relation: 'events',
     isAppendOnly: true,
-    // Those of before the log, or of an older release, are digested when the tree gets to them.
+    // Those older than the log, or of an older release, are digested when the tree gets to them.
     awaiting: `t.position is null or t.position > (
       select coalesce(max(after_position + size - (generation > 1)::int), 0) from log_generations)`,
   },

@@ -73,8 +73,8 @@ export const openings = pgTable(
   ],
 );
 
-// Leaf i of generation 1 is the event at position i + 1. In later generations, leaf 0 is the statement of this row, and leaf
-// i the event at position after_position + i.
+// Leaf i of generation 1 is the event with place i + 1 in the log (log_position). In later generations, leaf 0 is the statement
+// of this row, and leaf i the event with place after_position + i.
 export const logGenerations = pgTable(
   'log_generations',
   {
@@ -179,14 +179,14 @@ export const logCosignatures = pgTable(
   ],
 );
 
-// The tables with rows of before the log. digest_existing_rows() works through them.
+// The tables with rows older than the log. digest_existing_rows() works through them.
 export const digestProgress = pgTable('digest_progress', {
   relation: text('relation').primaryKey(),
   afterKey: text('after_key'),
   isDone: boolean('is_done').notNull().default(false),
 });
 
-// Who no longer wants to be named. A new row erases the name in the same transaction; only the owner of the tables adds one.
+// Whose name was erased. A new row erases the name in the same transaction; only the owner of the tables adds one.
 export const erasures = pgTable('erasures', {
   id: identity(),
   analystId: uuid('analyst_id')
