@@ -41,7 +41,7 @@ export const ADMINISTRATIVE_EVENT_KINDS = [
 ] as const;
 
 /**
- * Refers to an event by its position in the order of all events, from 1, and its digest. Position 0 is the start, before
+ * Refers to an event by its position in the order of the events of outlooks, from 1, and its digest. Position 0 is the start, before
  * all events. The digest is the SHA-256 of the event, in hexadecimal, and empty at the start. It tells the event from
  * another one that the ledger had at that position before it went back to an earlier state.
  */

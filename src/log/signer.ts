@@ -39,8 +39,7 @@ class Forked extends Error {}
 const RUNBOOK = 'see docs/operate/runbooks/log-forked.md';
 const NO_STATE =
   'The signing key has no state file that it can go on from; see docs/operate/runbooks/log-key.md';
-const FAILING =
-  'The last try to sign failed, and the service tries again. Its own log, on its machine, says why';
+const FAILING = 'The last try to sign failed; the service tries again, and logs the reason';
 
 /**
  * Signs the head of the tree. It signs only a tree that extends its last checkpoint, which it finds in the state files beside

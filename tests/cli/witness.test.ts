@@ -217,7 +217,7 @@ describe('add-checkpoint', () => {
     const honest = await log.submission(200);
     const [first = '', hash = ''] = honest.split('\n');
     expect(await answerOf(await post(honest.replace(`${hash}\n`, '')))).toEqual(
-      answer(422, /300 extends/),
+      answer(422, /300 leaves extends/),
     );
     expect(
       await answerOf(await post(honest.replace(hash, Buffer.alloc(32).toString('base64')))),
@@ -225,7 +225,7 @@ describe('add-checkpoint', () => {
     expect(first).toBe('old 200');
     const rewritten = log.forkAt(150).growTo(300, 'rewritten');
     expect(await answerOf(await post(await rewritten.submission(200)))).toEqual(
-      answer(422, /300 extends/),
+      answer(422, /300 leaves extends/),
     );
     // Of the cosigned size, the two checkpoints prove the fork. The witness stores the other one.
     expect(await answerOf(await post(await rewritten.submission(200, 200)))).toEqual(
