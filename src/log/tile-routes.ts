@@ -128,7 +128,7 @@ function draftOf(body: Buffer, { level }: Tile): ResponseDraft {
     type: BINARY_TYPE,
     freshness: 'immutable',
     isFinal: true,
-    isOpen: true,
+    isPublic: true,
     isIncompressible: level !== 'entries',
   };
 }
