@@ -78,11 +78,11 @@ describe('a receipt that holds', () => {
     });
   });
 
-  test('is the same as an object', async () => {
+  test('may be given as a parsed object', async () => {
     expect((await verifyReceipt(version(), pinned)).outcome).toBe('holds');
   });
 
-  test('says that the key was only its own', async () => {
+  test('says that the key is only the one it names', async () => {
     const result = await verify(version());
     expect(result).toMatchObject({ outcome: 'holds', isKeyPinned: false });
     expect(result.sentence).toContain('Checked only with the key that the receipt itself names.');
@@ -327,7 +327,7 @@ describe('a receipt fails', () => {
   });
 });
 
-describe('whatever a stranger hands in gets an answer', () => {
+describe('any input gets a result', () => {
   const text = () => JSON.stringify(version());
   const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
 
@@ -375,7 +375,7 @@ describe('whatever a stranger hands in gets an answer', () => {
     expect((await failureOf({ ...receipt, salt: other }, pinned))[0]).toBe('form');
   });
 
-  test('values that are no JSON', async () => {
+  test('values that are not JSON', async () => {
     const circle: { self?: object } = {};
     circle.self = circle;
     for (const value of [undefined, circle, 1n, () => 1, Symbol('s'), new Date(), Number.NaN]) {

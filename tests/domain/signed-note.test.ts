@@ -67,7 +67,7 @@ const signer = (name: string): NoteSigner => ({
 const vkeyFor = ({ name, privateKey }: NoteSigner, type?: 1 | 4) =>
   parseVkey(vkeyOf(name, publicKeyBytes(privateKey), type)) as Vkey;
 
-describe('what is signed here', () => {
+describe('a note that this code signs', () => {
   const text = checkpointText({ origin: 'a.example/log/1', size: 3, root: Buffer.alloc(32, 9) });
   const log = signer('a.example/log/1');
   const witness = signer('w.example');

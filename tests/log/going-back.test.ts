@@ -162,7 +162,7 @@ describe('a ledger that went back', () => {
     ).rejects.toThrow('the newest checkpoint stays');
   });
 
-  test('never uses the number of a generation again, even if it forgot that', async () => {
+  test('never reuses the number of a generation, even if the ledger has lost it', async () => {
     // The key has signed generation 2, of which the other ledger knows nothing.
     expect((await signOnce(lost, [key])).fault).toMatchObject({
       state: 'forked',
@@ -186,7 +186,7 @@ describe('a ledger that went back', () => {
     expect((await newestCheckpoint(lost.pool, 3))?.size).toBe((events[0]?.count ?? 0) + 1);
   });
 
-  test('and back again within a later generation starts from the leaves that are left of that', async () => {
+  test('agrees on the leaves of a later generation if it went back within that', async () => {
     const size = (await newestCheckpoint(lost.pool, 3))?.size ?? 0;
     const { plan: next } = await plan(lost);
     expect(next).toMatchObject({

@@ -431,7 +431,7 @@ const tamperings: Record<string, Tampering[]> = {
       ],
     ],
     [
-      'that rows of before are digested',
+      'that older rows are digested',
       `delete from row_digests where relation = 'views'; insert into digest_progress (relation) values ('views')`,
       ['openings is of other rows than were digested with it'],
     ],
@@ -468,7 +468,7 @@ test('a fault names its first row, how many more there are, and the event that w
   ]);
 });
 
-test('a ledger of before the log: what is not digested yet is counted, then verified', async () => {
+test('a ledger older than its log: rows not digested yet are counted, and verified later', async () => {
   await session.query('begin');
   try {
     await session.query(`set local session_replication_role = replica;
