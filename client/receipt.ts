@@ -34,8 +34,8 @@ export type ReceiptCheck = {
   detail: string;
 };
 
-/** What a receipt proves that somebody said. */
-export type ProvenStatement = {
+/** The record that a receipt proves: who wrote what, and when. */
+export type ProvenRecord = {
   event: Pick<LoggedEvent, 'kind' | 'subject' | 'at' | 'by' | 'digestedAt'>;
   /** The row that the subject stands for, and then those that belong to it. */
   rows: LedgerRow[];
@@ -57,7 +57,7 @@ export type ReceiptVerification = {
        * is no key.
        */
       outcome: 'holds' | 'unchecked';
-      said: ProvenStatement;
+      said: ProvenRecord;
       log: { origin: string; size: number; index: number; vkey: string | null };
       /** Whether the reader gave the log's key. If not, anyone can have made the receipt with a key of their own. */
       isKeyPinned: boolean;

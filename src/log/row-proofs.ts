@@ -10,7 +10,7 @@ import type { RowText } from './receipt-subjects.ts';
  */
 export type ProvenRow = { index: number; salt: string; text: string; proof: string[] };
 
-/** What one statement wrote; `keys` and `salt` are null for tables that were not asked for. */
+/** What one SQL statement wrote; `keys` and `salt` are null for tables that were not asked for. */
 type Digest = { relation: string; keys: string[] | null; salt: Buffer | null; hashes: Buffer };
 
 const READ_DIGESTS = {

@@ -98,13 +98,13 @@ export class TreeBuilder {
   async #tryOnce(): Promise<boolean> {
     try {
       const hasMore = await this.#workOnce();
-      if (this.#hasFailed) this.#deps.log.info('the log is extended again');
+      if (this.#hasFailed) this.#deps.log.info('the transparency log is extended again');
       this.#hasFailed = false;
       return hasMore;
     } catch (error) {
       // Logged once, not each time while the database is away.
       if (!this.#hasFailed)
-        this.#deps.log.warn({ err: error }, 'could not extend the log; trying again');
+        this.#deps.log.warn({ err: error }, 'could not extend the transparency log; trying again');
       this.#hasFailed = true;
       return false;
     }
