@@ -45,6 +45,7 @@ export function parseStrictObject(text: string): JsonObject {
   throw new SyntaxError('it is not an object');
 }
 
+/** Whether a value is a JSON object: neither a list nor null. */
 export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

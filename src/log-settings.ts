@@ -47,6 +47,7 @@ export type LogSettings = {
   witnesses: readonly WitnessSettings[];
 };
 
+/** What the settings say of the log. With the embedded database and no LOG_SIGNING_KEY, the key is in the data folder. */
 export function logSettingsOf(settings: {
   PUBLIC_URL?: string | undefined;
   DATABASE_URL?: string | undefined;

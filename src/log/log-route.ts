@@ -20,6 +20,7 @@ export type LogDeps = {
 
 type LogJson = z.output<typeof transparencyLog>;
 
+/** Serves the state of the log to everyone, even where reads need a key: it is sizes and hashes. */
 export function logRoute(api: Api, deps: LogDeps): void {
   const readDigestedAt = digestedAtReader(deps.pool);
   api.route({

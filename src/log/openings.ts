@@ -67,6 +67,7 @@ export async function requireOpening(
   return { position, writeId, salt, content, commitment, ...opened };
 }
 
+/** 503: the tree, or its newest signed checkpoint, does not have the record yet. */
 export function notReady(): Problem {
   return new Problem(
     'receipt-not-ready',
@@ -79,6 +80,7 @@ function noSignedLog(): Problem {
   return new Problem('no-signed-log', 'This service does not sign its log, so it has no receipts.');
 }
 
+/** 410: an erasure deleted a salt that the receipt needs. */
 export function openingErased(): Problem {
   return new Problem(
     'opening-erased',
@@ -86,6 +88,7 @@ export function openingErased(): Problem {
   );
 }
 
+/** 409: a row of this table does not have the hash that it was written with. */
 export function recordAltered(relation: string): Problem {
   return new Problem(
     'record-altered',

@@ -17,6 +17,7 @@ import { bytea, identity, timestamptz } from './columns.ts';
 import { analysts } from './api-keys.ts';
 import { events } from './events.ts';
 
+// The ids of writes.
 export const writesId = pgSequence('writes_id_seq');
 
 // One row for each statement that wrote rows of a table. Triggers write it, with the rights of the tables' owner.
@@ -158,6 +159,7 @@ export const logCheckpoints = pgTable(
   ],
 );
 
+// What witnesses signed of the checkpoints above: of each witness, the newest.
 export const logCosignatures = pgTable(
   'log_cosignatures',
   {
