@@ -12197,7 +12197,7 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "index": 3,
+                     *           "index": 2,
                      *           "salt": "LYyHpatP9XeERQ4XNlsb1dm/bbFP0OTxJrOTw6BhRkc=",
                      *           "text": "{\"row\":{\"evidence_id\":\"fd0fe62c-d20e-4923-a737-ebc8ddf03e8f\",\"outlook_id\":\"1\",\"position\":\"1\",\"version\":\"2\"},\"table\":\"version_evidence\"}",
                      *           "proof": [
@@ -17876,7 +17876,7 @@ export interface operations {
                      *         {
                      *           "generation": 1,
                      *           "origin": "ledger.example/log/1",
-                     *           "startedAt": "2026-11-27T21:00:17.283Z",
+                     *           "startedAt": "2026-11-27T21:22:54.906Z",
                      *           "agreedSize": null,
                      *           "statement": null
                      *         }

@@ -36,12 +36,26 @@ const IDS: { [table: string]: string } = {
   evidence: 'evidence_id',
 };
 
-/** What ties rows of a subject together, by table of its main row. */
-const LINKS: { [table: string]: string[] } = {
-  outlook_versions: ['outlook_id', 'version', 'framework_id'],
-  evidence: ['evidence_id'],
-  views: [],
-  resolutions: ['outlook_id', 'number'],
+/** What ties rows of a subject together, by table of its main row, and the tables of the others. */
+const PARTS: { [table: string]: { links: string[]; tables: string[] } } = {
+  outlook_versions: {
+    links: ['outlook_id', 'version', 'framework_id'],
+    tables: [
+      'outlooks',
+      'version_evidence',
+      'version_views',
+      'condition_answers',
+      'frameworks',
+      'scenarios',
+      'headwinds',
+      'drawdown_labels',
+      'invalidation_conditions',
+      'condition_comparisons',
+    ],
+  },
+  evidence: { links: ['evidence_id'], tables: ['evidence_claims'] },
+  views: { links: [], tables: [] },
+  resolutions: { links: ['outlook_id', 'number'], tables: ['resolution_evidence'] },
 };
 
 /**
@@ -86,10 +100,13 @@ function requireSameAct({ by, at }: LoggedEvent, { row }: LedgerRow): void {
   if (by !== null && author !== by.id) {
     throw new ReceiptFault('Its event names another author than its row.');
   }
-  // PostgreSQL writes 2026-11-27 10:00:00.123+00.
-  const written = `${row['recorded_at']?.replace(' ', 'T')}:00`;
-  if (Date.parse(written) === Date.parse(at)) return;
+  if (writtenAt(row) === Date.parse(at)) return;
   throw new ReceiptFault('Its event names another time than its row.');
+}
+
+/** When a row was written, in milliseconds since 1970; PostgreSQL writes 2026-11-27 10:00:00.123+00. */
+function writtenAt(row: LedgerRow['row']): number {
+  return Date.parse(`${row['recorded_at']?.replace(' ', 'T')}:00`);
 }
 
 function subjectOf(path: string): Subject {
@@ -101,9 +118,10 @@ function subjectOf(path: string): Subject {
 }
 
 function belongsTo({ table, row }: LedgerRow, main: LedgerRow): boolean {
-  const links = LINKS[main.table] ?? [];
+  const { links, tables } = PARTS[main.table] ?? { links: [], tables: [] };
   const given = links.filter((link) => valueOf(table, row, link) !== undefined);
   return (
+    tables.includes(table) &&
     given.length > 0 &&
     given.every((link) => valueOf(table, row, link) === valueOf(main.table, main.row, link))
   );
@@ -163,11 +181,13 @@ async function digestOf({ text }: HashedDocument): Promise<string> {
 /** Whether a version's document and its row say the same, probabilities in basis points. */
 function saysTheSame(version: HashedDocument['value'], { row }: LedgerRow): boolean {
   const probabilities = version['probabilities'] as { [name: string]: Json } | null;
+  if (Date.parse(String(version['publishedAt'])) !== writtenAt(row)) return false;
   const pairs: [Json | undefined, string | undefined][] = [
     [version['version'], row['version']],
     [version['kind'], row['kind']],
     [version['rationale'], row['rationale']],
     [version['authorId'], row['author_id']],
+    [version['previousHash'] ?? undefined, row['previous_hash']?.replace('\\x', 'sha256:')],
     ...['bear', 'base', 'bull'].map((name): [Json | undefined, string | undefined] => [
       probabilities?.[name],
       row[`${name}_bps`],

@@ -117,6 +117,7 @@ async function runChecks(
   };
   const parsed = parseReceipt(receipt);
   requireOneSubject(parsed);
+  requireDigestingEntries(parsed);
   note('passed', 'It is a receipt in format 1.');
   await requireInclusion(parsed);
   note('passed', inclusionDetail(parsed));
@@ -136,6 +137,23 @@ async function runChecks(
 function requireOneSubject({ subject, origin, entries: [{ event }], head }: ParsedReceipt): void {
   if (event.subject !== subject) throw new ReceiptFault('Its event has another subject.');
   if (head.origin !== origin) throw new ReceiptFault('Its checkpoint is of another log.');
+}
+
+/** What digests rows that are older than the log. */
+const DIGESTING = new Set(['rows.digested', 'ledger.digested']);
+
+/** Rows in another entry may be those of another act, unless the act is older than the log, and the entry only digests. */
+function requireDigestingEntries({ entries: [{ event }, ...later] }: ParsedReceipt): void {
+  if (later.length > 0 && event.digestedAt === null) {
+    throw new ReceiptFault(
+      'Its rows are in another entry, though its event is not older than the log.',
+    );
+  }
+  const place = later.findIndex((entry) => !DIGESTING.has(entry.event.kind));
+  if (place === -1) return;
+  throw new ReceiptFault(
+    `Its laterEntries[${place}] is not one that digested rows of before the log.`,
+  );
 }
 
 async function requireInclusion({ entries, head }: ParsedReceipt): Promise<void> {

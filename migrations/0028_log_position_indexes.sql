@@ -2,7 +2,8 @@
 -- Runs outside a transaction.
 DROP INDEX CONCURRENTLY IF EXISTS public.events_in_log;
 --> statement-breakpoint
-CREATE UNIQUE INDEX CONCURRENTLY events_in_log ON public.events (coalesce(log_position, position));
+CREATE UNIQUE INDEX CONCURRENTLY events_in_log ON public.events (coalesce(log_position, position))
+  WHERE coalesce(log_position, position) IS NOT NULL;
 --> statement-breakpoint
 -- For sequence_events(): administrative events stay without a position.
 DROP INDEX CONCURRENTLY IF EXISTS public.events_unplaced;

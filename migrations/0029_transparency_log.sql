@@ -31,7 +31,6 @@ CREATE TABLE openings (
   salt bytea,
   content text,
   commitment bytea NOT NULL,
-  CONSTRAINT openings_event FOREIGN KEY (event_id) REFERENCES events (id),
   CONSTRAINT openings_lengths CHECK (length(salt) = 32 AND length(commitment) = 32 AND num_nulls(salt, content) <> 1)
 );
 --> statement-breakpoint
@@ -61,12 +60,14 @@ CREATE TABLE log_tiles (
   generation integer NOT NULL,
   level smallint NOT NULL,
   number bigint NOT NULL,
-  hashes bytea STORAGE EXTERNAL NOT NULL,
+  hashes bytea NOT NULL,
   CONSTRAINT log_tiles_generation_level_number_pk PRIMARY KEY (generation, level, number),
   CONSTRAINT log_tiles_generation FOREIGN KEY (generation) REFERENCES log_generations (generation),
   CONSTRAINT log_tiles_place CHECK (level BETWEEN 0 AND 63 AND number >= 0),
   CONSTRAINT log_tiles_width CHECK (length(hashes) BETWEEN 32 AND 8192 AND length(hashes) % 32 = 0)
 );
+--> statement-breakpoint
+ALTER TABLE log_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
 --> statement-breakpoint
 CREATE TABLE log_checkpoints (
   generation integer NOT NULL,
@@ -186,11 +187,9 @@ BEGIN
   END LOOP;
 END $$;
 --> statement-breakpoint
--- 32 random bytes. A UUID has 122 random bits.
+-- 32 bytes that nobody can guess. A UUID has 122 random bits.
 CREATE FUNCTION random_salt() RETURNS bytea
-LANGUAGE sql VOLATILE AS $$
-  SELECT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
-$$;
+LANGUAGE sql VOLATILE AS $$ SELECT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) $$;
 --> statement-breakpoint
 -- The salt of row i of a digest, from 0: so a row can be shown without its neighbours.
 CREATE FUNCTION row_salt(salt bytea, i bigint) RETURNS bytea
@@ -281,14 +280,15 @@ BEGIN
           || ',"subject":' || to_json(coalesce(event_subject(e, o.slug), e.data->>'subject', '')) || ',"v":1}' AS content
         FROM events e
         LEFT JOIN outlooks o ON o.id = e.outlook_id
-        LEFT JOIN analysts a ON a.id = coalesce(
+        -- LIMIT, so that no plan reads all analysts.
+        LEFT JOIN LATERAL (SELECT * FROM analysts WHERE id = coalesce(
           CASE
             WHEN e.kind IN ('outlook.created', 'outlook.version.published') THEN (SELECT v.author_id FROM outlook_versions v
               WHERE v.outlook_id = e.outlook_id AND v.version = e.version)
             WHEN e.kind = 'evidence.added' THEN (SELECT w.author_id FROM evidence w WHERE w.id = (e.data->>'id')::uuid)
             WHEN e.kind IN ('view.published', 'view.withdrawn') THEN (e.data->'analyst'->>'id')::uuid
             WHEN e.kind IN ('outlook.resolved', 'outlook.reopened') THEN (SELECT r.author_id FROM resolutions r
-              WHERE r.outlook_id = e.outlook_id AND r.number = (e.data->>'number')::integer) END, caller)
+              WHERE r.outlook_id = e.outlook_id AND r.number = (e.data->>'number')::integer) END, caller) LIMIT 1) AS a ON true
        WHERE e.id = ANY (ids)
        OFFSET 0 -- so that each content is written once
     ) AS event;
@@ -350,11 +350,13 @@ DECLARE
   entries bigint[];
   entry audit_entries;
 BEGIN
-  SELECT array_agg(key::bigint) FILTER (WHERE d.relation = 'events' AND d.operation = 'insert'),
-      array_agg(key::bigint) FILTER (WHERE d.relation = 'audit_entries' AND d.operation = 'insert')
-    INTO ids, entries
+  -- The ids of transactions come again after a restore into another cluster: an older event has an opening.
+  ids := (SELECT array_agg(e.id) FROM events e
+           WHERE e.transaction_id = pg_current_xact_id() AND e.position IS NULL AND e.log_position IS NULL
+             AND NOT EXISTS (SELECT FROM openings o WHERE o.event_id = e.id));
+  SELECT array_agg(key::bigint) INTO entries
     FROM row_digests d, unnest(d.keys) AS key
-   WHERE d.write_id = NEW.write_id AND d.relation IN ('events', 'audit_entries');
+   WHERE d.write_id = NEW.write_id AND d.relation = 'audit_entries' AND d.operation = 'insert';
   IF ids IS NULL OR cardinality(entries) = 1 THEN
     SELECT * INTO entry FROM audit_entries WHERE id = entries[1];
   END IF;
@@ -392,8 +394,10 @@ BEGIN
   SELECT write, 0, 'events', 'found', array_agg(key), salt, string_agg(row_hash(row_salt(salt, i), content), '')
     FROM (
       SELECT row_number() OVER (ORDER BY coalesce(e.log_position, e.position)) - 1 AS i, row_key(e) AS key, row_text(e) AS content
-        FROM events e WHERE e.id = ANY (ids) ORDER BY coalesce(e.log_position, e.position)
-    ) AS event;
+        FROM events e
+       WHERE e.id = ANY (ids) AND e.kind NOT IN ('outlook.created', 'outlook.version.published')
+       ORDER BY coalesce(e.log_position, e.position)
+    ) AS event HAVING count(*) > 0;
   PERFORM open_events(ids, write, NULL, clock_timestamp());
   RETURN cardinality(ids);
 END $$;
@@ -472,7 +476,9 @@ BEGIN
     base_bps, bull_bps, condition_states, horizon_ended_at, is_contradicted, continued_by}');
   PERFORM digest_table('frameworks', '{search}');
   PERFORM digest_table('outlook_versions', '{transaction_id}');
-  PERFORM digest_table('events', '{position, log_position, transaction_id}');
+  -- The event of a version says what the version says; npm run verify compares them.
+  PERFORM digest_table('events', '{position, log_position, transaction_id}',
+    condition => 'kind NOT IN (''outlook.created'', ''outlook.version.published'')');
   PERFORM digest_table('resolutions', '{superseded_at}');
   PERFORM digest_table('series_sources', '{due_at, attempts, started_at, failures, last_success_at, last_added, last_revised, last_unchanged,
     last_error_at, last_error, etag, last_modified}', is_changed => true);

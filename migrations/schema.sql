@@ -651,6 +651,87 @@ CREATE TRIGGER append_only BEFORE DELETE ON log_tiles FOR EACH ROW EXECUTE FUNCT
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON log_tiles FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER guard_tile BEFORE UPDATE ON log_tiles FOR EACH ROW EXECUTE FUNCTION guard_tile();
 
+-- openings ----------------------------------------------------------------------------------------
+
+CREATE TABLE openings (
+  event_id bigint NOT NULL,
+  write_id bigint NOT NULL,
+  salt bytea,
+  content text,
+  commitment bytea NOT NULL,
+  CONSTRAINT openings_pkey PRIMARY KEY (event_id),
+  CONSTRAINT openings_lengths CHECK (length(salt) = 32 AND length(commitment) = 32 AND num_nulls(salt, content) <> 1)
+);
+
+CREATE OR REPLACE FUNCTION public.guard_opening()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF NOT is_erasing() OR NEW.salt IS NOT NULL OR NEW.content IS NOT NULL OR
+     (NEW.event_id, NEW.write_id, NEW.commitment) IS DISTINCT FROM (OLD.event_id, OLD.write_id, OLD.commitment) THEN
+    PERFORM refuse('openings_append_only', 'UPDATE is refused: only an erasure deletes a salt and its content');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON openings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON openings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER guard_opening BEFORE UPDATE ON openings FOR EACH ROW EXECUTE FUNCTION guard_opening();
+
+-- erased_openings ---------------------------------------------------------------------------------
+
+CREATE TABLE erased_openings (
+  event_id bigint NOT NULL,
+  erasure_id bigint NOT NULL,
+  content text NOT NULL,
+  CONSTRAINT erased_openings_pkey PRIMARY KEY (event_id),
+  CONSTRAINT erased_openings_erasure_id_erasures_id_fk FOREIGN KEY (erasure_id) REFERENCES erasures(id),
+  CONSTRAINT erased_openings_event_id_openings_event_id_fk FOREIGN KEY (event_id) REFERENCES openings(event_id)
+);
+
+CREATE OR REPLACE FUNCTION public.digest_erased_openings()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::erased_openings) AS key, row_text(ROW(written.*)::erased_openings) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('erased_openings', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_erased_opening()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF pg_trigger_depth() = 1 OR NOT is_erasing() THEN
+    PERFORM refuse('erased_openings_erasure', 'rows follow from an erasure');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON erased_openings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON erased_openings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON erased_openings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON erased_openings REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_erased_openings();
+CREATE TRIGGER guard_erased_opening BEFORE INSERT ON erased_openings FOR EACH ROW EXECUTE FUNCTION guard_erased_opening();
+
 -- row_digests -------------------------------------------------------------------------------------
 
 CREATE TABLE row_digests (
@@ -697,11 +778,13 @@ DECLARE
   entries bigint[];
   entry audit_entries;
 BEGIN
-  SELECT array_agg(key::bigint) FILTER (WHERE d.relation = 'events' AND d.operation = 'insert'),
-      array_agg(key::bigint) FILTER (WHERE d.relation = 'audit_entries' AND d.operation = 'insert')
-    INTO ids, entries
+  -- The ids of transactions come again after a restore into another cluster: an older event has an opening.
+  ids := (SELECT array_agg(e.id) FROM events e
+           WHERE e.transaction_id = pg_current_xact_id() AND e.position IS NULL AND e.log_position IS NULL
+             AND NOT EXISTS (SELECT FROM openings o WHERE o.event_id = e.id));
+  SELECT array_agg(key::bigint) INTO entries
     FROM row_digests d, unnest(d.keys) AS key
-   WHERE d.write_id = NEW.write_id AND d.relation IN ('events', 'audit_entries');
+   WHERE d.write_id = NEW.write_id AND d.relation = 'audit_entries' AND d.operation = 'insert';
   IF ids IS NULL OR cardinality(entries) = 1 THEN
     SELECT * INTO entry FROM audit_entries WHERE id = entries[1];
   END IF;
@@ -2233,7 +2316,7 @@ CASE
 END)
 );
 
-CREATE UNIQUE INDEX events_in_log ON events USING btree (COALESCE(log_position, "position"));
+CREATE UNIQUE INDEX events_in_log ON events USING btree (COALESCE(log_position, "position")) WHERE COALESCE(log_position, "position") IS NOT NULL;
 CREATE INDEX events_of_records ON events USING btree (outlook_id, kind) WHERE kind = ANY (ARRAY['evidence.added'::text, 'view.published'::text, 'view.withdrawn'::text, 'outlook.resolved'::text, 'outlook.reopened'::text]);
 CREATE UNIQUE INDEX events_once_a_version ON events USING btree (outlook_id, version) WHERE kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text]);
 CREATE INDEX events_placed_of_outlook ON events USING btree (outlook_id, "position") WHERE "position" IS NOT NULL;
@@ -2255,7 +2338,7 @@ DECLARE
   hashes bytea;
 BEGIN
   SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
-    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::events) AS key, row_text(ROW(written.*)::events) AS content FROM written WHERE true) AS r;
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::events) AS key, row_text(ROW(written.*)::events) AS content FROM written WHERE kind NOT IN ('outlook.created', 'outlook.version.published')) AS r;
   IF keys IS NOT NULL THEN
     PERFORM append_digest('events', 'insert', keys, salt, hashes);
   END IF;
@@ -2327,88 +2410,6 @@ CREATE TRIGGER digest AFTER INSERT ON events REFERENCING NEW TABLE AS written FO
 CREATE TRIGGER guard_event BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION guard_event();
 CREATE TRIGGER guard_new_event BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION guard_new_event();
 CREATE TRIGGER guard_positions AFTER UPDATE ON events REFERENCING NEW TABLE AS placed FOR EACH STATEMENT EXECUTE FUNCTION guard_positions();
-
--- openings ----------------------------------------------------------------------------------------
-
-CREATE TABLE openings (
-  event_id bigint NOT NULL,
-  write_id bigint NOT NULL,
-  salt bytea,
-  content text,
-  commitment bytea NOT NULL,
-  CONSTRAINT openings_pkey PRIMARY KEY (event_id),
-  CONSTRAINT openings_event FOREIGN KEY (event_id) REFERENCES events(id),
-  CONSTRAINT openings_lengths CHECK (length(salt) = 32 AND length(commitment) = 32 AND num_nulls(salt, content) <> 1)
-);
-
-CREATE OR REPLACE FUNCTION public.guard_opening()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-BEGIN
-  IF NOT is_erasing() OR NEW.salt IS NOT NULL OR NEW.content IS NOT NULL OR
-     (NEW.event_id, NEW.write_id, NEW.commitment) IS DISTINCT FROM (OLD.event_id, OLD.write_id, OLD.commitment) THEN
-    PERFORM refuse('openings_append_only', 'UPDATE is refused: only an erasure deletes a salt and its content');
-  END IF;
-  RETURN NEW;
-END $function$;
-
-CREATE TRIGGER append_only BEFORE DELETE ON openings FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON openings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER guard_opening BEFORE UPDATE ON openings FOR EACH ROW EXECUTE FUNCTION guard_opening();
-
--- erased_openings ---------------------------------------------------------------------------------
-
-CREATE TABLE erased_openings (
-  event_id bigint NOT NULL,
-  erasure_id bigint NOT NULL,
-  content text NOT NULL,
-  CONSTRAINT erased_openings_pkey PRIMARY KEY (event_id),
-  CONSTRAINT erased_openings_erasure_id_erasures_id_fk FOREIGN KEY (erasure_id) REFERENCES erasures(id),
-  CONSTRAINT erased_openings_event_id_openings_event_id_fk FOREIGN KEY (event_id) REFERENCES openings(event_id)
-);
-
-CREATE OR REPLACE FUNCTION public.digest_erased_openings()
- RETURNS trigger
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO 'public', 'pg_temp'
- SET "TimeZone" TO 'UTC'
- SET "DateStyle" TO 'ISO'
- SET extra_float_digits TO '1'
- SET bytea_output TO 'hex'
-AS $function$
-DECLARE
-  salt bytea := random_salt();
-  keys text[];
-  hashes bytea;
-BEGIN
-  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
-    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::erased_openings) AS key, row_text(ROW(written.*)::erased_openings) AS content FROM written WHERE true) AS r;
-  IF keys IS NOT NULL THEN
-    PERFORM append_digest('erased_openings', 'insert', keys, salt, hashes);
-  END IF;
-  RETURN NULL;
-END $function$;
-
-CREATE OR REPLACE FUNCTION public.guard_erased_opening()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-BEGIN
-  IF pg_trigger_depth() = 1 OR NOT is_erasing() THEN
-    PERFORM refuse('erased_openings_erasure', 'rows follow from an erasure');
-  END IF;
-  RETURN NEW;
-END $function$;
-
-CREATE TRIGGER append_only BEFORE DELETE ON erased_openings FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON erased_openings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only_update BEFORE UPDATE ON erased_openings FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER digest AFTER INSERT ON erased_openings REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_erased_openings();
-CREATE TRIGGER guard_erased_opening BEFORE INSERT ON erased_openings FOR EACH ROW EXECUTE FUNCTION guard_erased_opening();
 
 -- resolutions -------------------------------------------------------------------------------------
 
@@ -4176,14 +4177,15 @@ BEGIN
           || ',"subject":' || to_json(coalesce(event_subject(e, o.slug), e.data->>'subject', '')) || ',"v":1}' AS content
         FROM events e
         LEFT JOIN outlooks o ON o.id = e.outlook_id
-        LEFT JOIN analysts a ON a.id = coalesce(
+        -- LIMIT, so that no plan reads all analysts.
+        LEFT JOIN LATERAL (SELECT * FROM analysts WHERE id = coalesce(
           CASE
             WHEN e.kind IN ('outlook.created', 'outlook.version.published') THEN (SELECT v.author_id FROM outlook_versions v
               WHERE v.outlook_id = e.outlook_id AND v.version = e.version)
             WHEN e.kind = 'evidence.added' THEN (SELECT w.author_id FROM evidence w WHERE w.id = (e.data->>'id')::uuid)
             WHEN e.kind IN ('view.published', 'view.withdrawn') THEN (e.data->'analyst'->>'id')::uuid
             WHEN e.kind IN ('outlook.resolved', 'outlook.reopened') THEN (SELECT r.author_id FROM resolutions r
-              WHERE r.outlook_id = e.outlook_id AND r.number = (e.data->>'number')::integer) END, caller)
+              WHERE r.outlook_id = e.outlook_id AND r.number = (e.data->>'number')::integer) END, caller) LIMIT 1) AS a ON true
        WHERE e.id = ANY (ids)
        OFFSET 0 -- so that each content is written once
     ) AS event;
@@ -4217,8 +4219,10 @@ BEGIN
   SELECT write, 0, 'events', 'found', array_agg(key), salt, string_agg(row_hash(row_salt(salt, i), content), '')
     FROM (
       SELECT row_number() OVER (ORDER BY coalesce(e.log_position, e.position)) - 1 AS i, row_key(e) AS key, row_text(e) AS content
-        FROM events e WHERE e.id = ANY (ids) ORDER BY coalesce(e.log_position, e.position)
-    ) AS event;
+        FROM events e
+       WHERE e.id = ANY (ids) AND e.kind NOT IN ('outlook.created', 'outlook.version.published')
+       ORDER BY coalesce(e.log_position, e.position)
+    ) AS event HAVING count(*) > 0;
   PERFORM open_events(ids, write, NULL, clock_timestamp());
   RETURN cardinality(ids);
 END $function$;
@@ -4303,9 +4307,7 @@ RETURN CASE WHEN (dated = 'end'::text) THEN date ELSE (((date + CASE frequency W
 CREATE OR REPLACE FUNCTION public.random_salt()
  RETURNS bytea
  LANGUAGE sql
-AS $function$
-  SELECT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
-$function$;
+AS $function$ SELECT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) $function$;
 
 CREATE OR REPLACE FUNCTION public.realised_return_of(r resolutions)
  RETURNS double precision

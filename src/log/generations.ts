@@ -26,7 +26,8 @@ export const NEWEST_GENERATION = `select ${COLUMNS} from log_generations order b
 
 /**
  * A generation by its number; null if there is none.
- * @returns also the size of its newest checkpoint, which is null if it was never signed
+ * @returns also the size of its newest checkpoint: null if the log was never signed. Only one that is signed gets a second
+ *   generation, so of a generation without a checkpoint nothing is published then, whichever instance is asked.
  */
 export async function readGeneration(
   session: Session,
@@ -34,8 +35,9 @@ export async function readGeneration(
 ): Promise<(Generation & { signedSize: number | null }) | null> {
   const { rows } = await session.query<Generation & { signedSize: number | null }>({
     name: 'read-log-generation',
-    text: `select ${COLUMNS}, (
-        select max(c.size) from log_checkpoints c where c.generation = $1) as "signedSize"
+    text: `select ${COLUMNS}, coalesce(
+          (select max(c.size) from log_checkpoints c where c.generation = $1),
+          (select 0 from log_generations where generation > 1 limit 1)) as "signedSize"
       from log_generations where generation = $1`,
     values: [generation],
   });

@@ -56,7 +56,8 @@ async function readState({
   }
   const { generation, origin } = newest;
   const checkpoint = await newestCheckpoint(pool, generation);
-  const unsigned = isSigning ? { size: 0, root: EMPTY_ROOT } : newest;
+  // Only a log that is signed gets a second generation.
+  const unsigned = isSigning || generation > 1 ? { size: 0, root: EMPTY_ROOT } : newest;
   const { size, root } = checkpoint ?? unsigned;
   return {
     generation,

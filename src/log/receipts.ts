@@ -51,10 +51,17 @@ export function readReceipt(
   const read = async (session: pg.PoolClient) => {
     const found = await findSubject(session, subject);
     const opening = await requireOpening(session, found);
-    const { generation, origin, vkey, cosigners, proof } = await proveEntry(session, opening);
     const rows = await readRowTexts(session, subject.kind, found);
     const { proved, others } = await proveRows(session, opening, rows);
-    const laterEntries = await laterEntriesOf(session, others);
+    const later = await laterOpenings(session, others);
+    // One signature serves all entries.
+    const last = Math.max(opening.position, ...later.map((one) => one.opening.position));
+    const { generation, origin, vkey, cosigners, proof } = await proveEntry(session, opening, last);
+    const laterEntries: OpenedEntry[] = [];
+    for (const one of later) {
+      const entry = await proveEntry(session, one.opening, last);
+      laterEntries.push(openedEntry(one.opening, one.rows, entry.proof));
+    }
     const isVersion = subject.kind === 'version';
     const documents = isVersion ? await documentsOf(session, versions, subject) : [];
     const receipt: Receipt = {
@@ -80,24 +87,25 @@ function openedEntry({ content, salt }: Opening, rows: ProvenRow[], proof: strin
   return { event: content, salt: salt.toString('base64'), rows, proof };
 }
 
+type LaterOpening = { opening: Opening; rows: ProvenRow[] };
+
 /**
- * The entries that vouch for rows that the act itself has no digests of: rows older than the log, which later writes
+ * The openings that vouch for rows that the act itself has no digests of: rows older than the log, which later writes
  * digested.
  */
-async function laterEntriesOf(session: Session, rows: readonly RowText[]): Promise<OpenedEntry[]> {
-  const entries: OpenedEntry[] = [];
+async function laterOpenings(session: Session, rows: readonly RowText[]): Promise<LaterOpening[]> {
+  const later: LaterOpening[] = [];
   let left = rows;
-  if (left.length === 0) return entries;
+  if (left.length === 0) return later;
   for (const writeId of await findLaterWrites(session, left)) {
     const opening = await requireOpening(session, { writeId });
     const { proved, others } = await proveRows(session, opening, left);
     if (proved.length === 0) continue;
-    const { proof } = await proveEntry(session, opening);
-    entries.push(openedEntry(opening, proved, proof));
+    later.push({ opening, rows: proved });
     left = others;
   }
   const [lost] = left;
-  if (!lost) return entries;
+  if (!lost) return later;
   throw (await isDigesting(session)) ? notReady() : recordAltered(lost.relation);
 }
 

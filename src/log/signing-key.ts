@@ -98,7 +98,13 @@ export async function openSigningKeys({
     }
     return [await createSigningKey(file, null)];
   }
-  return Promise.all(keyFiles.map(readSigningKey));
+  const keys = await Promise.all(keyFiles.map(readSigningKey));
+  const [first, second] = keys;
+  // By two paths of one file, each would find the state file changed by the other.
+  if (first && second?.publicKey.equals(first.publicKey)) {
+    throw new Error(`the signing key ${second.file} is the same key as ${first.file}`);
+  }
+  return keys;
 }
 
 /**
@@ -107,6 +113,8 @@ export async function openSigningKeys({
  * @throws Error if one of the files exists
  */
 export async function createSigningKey(file: string, head: TreeHead | null): Promise<SigningKey> {
+  // Before the state: a key whose state file is lost must not get one here.
+  if ((await readIfThere(file)) !== null) throw new Error(`${file} exists already`);
   const { privateKey } = generateKeyPairSync('ed25519');
   // The state first: a key without one does not sign. An earlier call may have ended between the two files.
   const state = head === null ? NOTHING_SIGNED : checkpointText(head);
@@ -217,7 +225,9 @@ async function createDraft(draft: string, text: string): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const stat = await fs.stat(draft).catch(() => null);
-    if (stat && Date.now() - stat.mtimeMs > DRAFT_LIFETIME) await fs.rm(draft, { force: true });
+    // The time may be in the future, if the clock was put back since.
+    const isAbandoned = stat !== null && Math.abs(Date.now() - stat.mtimeMs) > DRAFT_LIFETIME;
+    if (isAbandoned) await fs.rm(draft, { force: true });
     throw new StateChanged(draft, { cause: error });
   }
 }

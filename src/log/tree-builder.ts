@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
+import { sequenceEvents } from '../postgres/outbox.ts';
 import type { Session } from '../postgres/pool.ts';
 import {
   type Generation,
@@ -15,7 +16,7 @@ import { extendTree, LEAVES_AT_ONCE } from './tree.ts';
 /** How often to poll for events, in milliseconds. The change feed reports most of them earlier. */
 const POLL_EVERY = 500;
 /** The least time between two polls, in milliseconds: events committed in the meantime share a transaction. */
-const MIN_PAUSE = 200;
+const MIN_PAUSE = 400;
 /** The longest pause while there is more to do, in milliseconds. */
 const MAX_PAUSE = 1_000;
 /** How many rows older than the log are digested in one transaction. */
@@ -111,8 +112,8 @@ export class TreeBuilder {
   }
 
   async #workOnce(): Promise<boolean> {
-    const { pool, host, now } = this.#deps;
-    const { generation, due } = await sequenceEvents(pool);
+    const { pool, feed, host, now } = this.#deps;
+    const { generation, due } = await readDue(pool, feed.isCurrent);
     if (!generation) {
       await startFirstGeneration(pool, host, now());
       return true;
@@ -127,16 +128,20 @@ export class TreeBuilder {
 }
 
 /**
- * Gives the events committed so far their places in the log, and their positions.
+ * Looks for events that the log lacks.
+ *
+ * @param isFollowed whether the change feed gives events their positions
  * @returns the newest generation, and how many leaves it lacks
  */
-async function sequenceEvents(
+async function readDue(
   session: Session,
+  isFollowed: boolean,
 ): Promise<{ generation: Generation | null; due: number }> {
+  if (!isFollowed) await sequenceEvents(session);
   // One message, so that an idle ledger answers a single one each time.
-  const [, positions, generations] = (await session.query(
-    `select sequence_events(); select max(coalesce(log_position, position)) as last from events; ${NEWEST_GENERATION}`,
-  )) as unknown as [unknown, { rows: { last: number | null }[] }, { rows: Generation[] }];
+  const [positions, generations] = (await session.query(
+    `select max(coalesce(log_position, position)) as last from events; ${NEWEST_GENERATION}`,
+  )) as unknown as [{ rows: { last: number | null }[] }, { rows: Generation[] }];
   const last = positions.rows[0]?.last ?? 0;
   const [generation = null] = generations.rows;
   const due = generation ? last + 1 - positionOfLeaf(generation, generation.size) : 0;

@@ -172,11 +172,23 @@ export class Witnesses {
   ): Promise<Cosignature> {
     const answer = await this.#post(witness, checkpoint, { oldSize, signal });
     if (answer.status !== 409) return this.#cosignatureIn(answer, witness, checkpoint);
-    const again = await this.#post(witness, checkpoint, {
-      oldSize: sizeIn(answer, checkpoint),
-      signal,
-    });
-    return this.#cosignatureIn(again, witness, checkpoint);
+    const known = sizeIn(answer);
+    const current = known <= checkpoint.size ? checkpoint : await this.#newestOf(checkpoint, known);
+    const again = await this.#post(witness, current, { oldSize: known, signal });
+    return this.#cosignatureIn(again, witness, current);
+  }
+
+  /**
+   * The newest checkpoint by now, where a witness has cosigned a newer one than it was sent: anyone may send it checkpoints.
+   * @throws WitnessFault if the ledger has none of that size
+   */
+  async #newestOf({ generation, size: sent }: Checkpoint, known: number): Promise<Checkpoint> {
+    const newest = await newestCheckpoint(this.#deps.pool, generation);
+    if (newest !== null && known <= newest.size) return newest;
+    throw new WitnessFault(
+      `it cosigned ${known} leaves, and the log has ${newest?.size ?? sent}: the ledger went back to an earlier state, or another one has the same key`,
+      { isFork: true },
+    );
   }
 
   async #post(
@@ -227,16 +239,12 @@ export class Witnesses {
 type WitnessAnswer = { status: number; type: string; body: string };
 
 /** The size that a witness cosigned last, from its 409. */
-function sizeIn({ type, body }: WitnessAnswer, { size }: Checkpoint): number {
+function sizeIn({ type, body }: WitnessAnswer): number {
   const digits = /^(0|[1-9]\d{0,15})\n$/.exec(body)?.[1];
   if (type.split(';', 1)[0] !== 'text/x.tlog.size' || digits === undefined) {
     throw new WitnessFault('it answered 409 without the size that it cosigned');
   }
-  if (Number(digits) <= size) return Number(digits);
-  throw new WitnessFault(
-    `it cosigned ${digits} leaves, and the log has ${size}: the ledger went back to an earlier state, or another one has the same key`,
-    { isFork: true },
-  );
+  return Number(digits);
 }
 
 const REFUSALS: Readonly<Record<number, string>> = {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { RECEIPT_CHECKS, type ReceiptVerification, verifyReceipt } from '@outlook-ledger/client';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -296,6 +297,60 @@ describe('a receipt fails', () => {
       'documents',
       'Its version is of another outlook.',
     ]);
+  });
+
+  test('with the row of an act of the same moment that another entry has', async () => {
+    const recorded_at = '2026-11-27 10:00:00.123+00';
+    const viewOf = (slug: string, outlook_id: string, bear_bps: string) => {
+      const subject = `/v1/outlooks/${slug}/views/${ANALYST.id}`;
+      const row = { outlook_id, analyst_id: ANALYST.id, version: '1', bear_bps, recorded_at };
+      const event = eventOf(subject, 'view.published');
+      return { subject, event, rows: [{ table: 'views', row }] };
+    };
+    const [own, other] = [viewOf(OUTLOOK, '1', '1000'), viewOf('another', '2', '9000')];
+    const swapped = receiptOf({ ...own, rows: [], later: [other] }, { log });
+    expect(await failureOf(swapped, pinned)).toEqual([
+      'form',
+      'Its rows are in another entry, though its event is not older than the log.',
+    ]);
+    const event = { ...own.event, late: true, digestedAt: '2026-12-01T00:00:00.000Z' };
+    const late = receiptOf({ ...own, event, rows: [], later: [other] }, { log });
+    expect(await failureOf(late, pinned)).toEqual([
+      'form',
+      'Its laterEntries[0] is not one that digested rows of before the log.',
+    ]);
+  });
+
+  test.each([
+    ['evidence', { id: '0192f0c1-0000-7000-8000-00000000000e', outlook_id: '1' }],
+    ['views', { outlook_id: '1', analyst_id: ANALYST.id, version: '2', bear_bps: '9000' }],
+    ['resolutions', { outlook_id: '1', number: '1', outcome: 'bear' }],
+    ['outlook_versions', { outlook_id: '1', version: '1', framework_id: '7' }],
+    ['condition_changes', { outlook_id: '1', version: '2', state: 'triggered' }],
+  ])('with a row of %s of the same outlook, from another act', async (table, row) => {
+    const { row: own, ...act } = versionOf();
+    const receipt = receiptOf({ ...act, rows: [own, { table, row }] }, { log });
+    expect(await failureOf(receipt, pinned)).toEqual([
+      'rows',
+      `A row of ${table} is not of ${act.subject}.`,
+    ]);
+  });
+
+  test.each([
+    ['publishedAt', '2020-01-01T00:00:00.000Z'],
+    ['previousHash', `sha256:${'b'.repeat(64)}`],
+  ])('if its version states another %s than its row', async (name, value) => {
+    const { row, documents, ...act } = versionOf();
+    const document = JSON.parse(documents[0]?.json ?? '') as Record<string, unknown>;
+    const json = JSON.stringify({ ...document, [name]: value });
+    const hash = `\\x${createHash('sha256').update(json).digest('hex')}`;
+    const rows = [{ ...row, row: { ...row.row, hash } }];
+    const others = documents.slice(1);
+    const receipt = receiptOf(
+      { ...act, rows, documents: [{ of: 'version', json }, ...others] },
+      { log },
+    );
+    expect((await failureOf(receipt, pinned))[0]).toBe('documents');
   });
 
   test('if its event and its row name different authors', async () => {

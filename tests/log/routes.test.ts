@@ -154,11 +154,13 @@ describe('a log that is not signed', () => {
     expect(response.json()).toMatchObject({ status: 404 });
   });
 
-  test.each(['0', '2', '01', '1.0', '99999999999999999999', 'one'])(
+  test.each(['0', '2', '01', '1.0', '99999999999999999999', 'one', '%00', '1%00'])(
     'has no generation %s',
     async (generation) => {
-      const { statusCode } = await ledger.call({ url: `/log/${generation}/tile/0/000` });
-      expect(statusCode).toBe(404);
+      for (const path of ['tile/0/000', 'checkpoint']) {
+        const { statusCode } = await ledger.call({ url: `/log/${generation}/${path}` });
+        expect(statusCode, path).toBe(404);
+      }
     },
   );
 
@@ -216,4 +218,24 @@ test('is open to all where reads need a key', async () => {
   } finally {
     await closed.close();
   }
+});
+
+test('an instance without the key serves of a log that has a second generation only what is signed', async () => {
+  await ledger.pool.query(
+    `insert into log_generations (generation, origin, started_at, after_position, previous_size, previous_root, salt,
+       content, commitment)
+     values (2, 'outlooks.example/log/2', now(), 300, 300, sha256(''), sha256('salt'),
+       '{"previous":{"agreed":300}}', sha256('commitment'))`,
+  );
+  await ledger.pool.query('select sequence_events()');
+  await growTree(ledger.servicePool);
+  expect(await state()).toMatchObject({ generation: 2, signed: false, size: 0 });
+  const serves = async (generation: number) =>
+    (await ledger.call({ url: `/log/${generation}/tile/0/000.p/7` })).statusCode;
+  expect(await serves(1)).toBe(200);
+  expect(await serves(2)).toBe(404);
+  // A restore of a backup from before the log: what was signed of generation 1 was of another tree.
+  await ledger.pool.query(`set session_replication_role = replica; delete from log_checkpoints;
+    reset session_replication_role`);
+  expect((await ledger.call({ url: '/log/1/tile/0/000.p/8' })).statusCode).toBe(404);
 });

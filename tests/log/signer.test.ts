@@ -1,5 +1,14 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { rootAt } from '../../src/domain/merkle-tree.ts';
 import {
@@ -71,6 +80,22 @@ describe('the file of a key', () => {
       0o600, 0o600,
     ]);
     await expect(createSigningKey(file, null)).rejects.toThrow('exists already');
+  });
+
+  test('gets no state file from a try to create it again', async () => {
+    const key = await newKey();
+    rmSync(`${key.file}.state`);
+    const head = { origin: ORIGIN, size: 0, root: EMPTY };
+    await expect(createSigningKey(key.file, head)).rejects.toThrow('exists already');
+    await expect(readState(key)).rejects.toThrow('is missing');
+  });
+
+  test('may not be named twice', async () => {
+    const { file } = await newKey();
+    const link = `${file}.link`;
+    symlinkSync(file, link);
+    const opening = openSigningKeys({ keyFiles: [file, link], makesKey: false });
+    await expect(opening).rejects.toThrow('is the same key');
   });
 
   test('is not replaced silently if it is lost', async () => {
@@ -271,6 +296,20 @@ test('a draft of a process that died delays the next checkpoint, and no more', a
   expect(await newest(own)).toEqual(before);
   const long = new Date(Date.now() - 60_000);
   (await import('node:fs')).utimesSync(`${key.file}.state.next`, long, long);
+  await signOnce(own, [key]);
+  expect((await signOnce(own, [key])).fault).toBeNull();
+  expect((await newest(own))?.size).toBe((before?.size ?? 0) + 1);
+  await closeLog(own);
+});
+
+test('a draft from before the clock was put back', async () => {
+  const { log: own, key } = await signedLog();
+  await grow(own, 1);
+  const before = await newest(own);
+  const draft = `${key.file}.state.next`;
+  writeFileSync(draft, 'half');
+  const future = new Date(Date.now() + 3_600_000);
+  utimesSync(draft, future, future);
   await signOnce(own, [key]);
   expect((await signOnce(own, [key])).fault).toBeNull();
   expect((await newest(own))?.size).toBe((before?.size ?? 0) + 1);

@@ -431,6 +431,12 @@ const tamperings: Record<string, Tampering[]> = {
       ],
     ],
     [
+      'a key, which is gone, as if it had been deleted',
+      `update row_digests set operation = 'delete' where relation = 'api_keys' and keys[1] = (select max(id::text) from api_keys);
+       delete from api_keys where id::text = (select max(id::text) from api_keys)`,
+      ['api_keys was deleted, but never is'],
+    ],
+    [
       'that older rows are digested',
       `delete from row_digests where relation = 'views'; insert into digest_progress (relation) values ('views')`,
       ['openings is of other rows than were digested with it'],
@@ -479,7 +485,9 @@ test('a ledger older than its log: rows not digested yet are counted, and verifi
     const before = await verifyLog(session, null);
     expect(before.sentences).toEqual([]);
     expect(before.undigested).toBeGreaterThan(200);
-    await session.query('select open_late_events(1, (select max(position) from events))');
+    await session.query(
+      'select open_late_events(1, (select max(coalesce(log_position, position)) from events))',
+    );
     let isMore = true;
     while (isMore) {
       const { rows } = await session.query<{ more: boolean }>(
@@ -525,6 +533,43 @@ describe('an erased name', () => {
       'openings is gone without an erasure',
       'views lost the salt of its digest without an erasure',
     ]);
+  });
+
+  // As its owner could in the transaction that erases: the log takes what is digested in it.
+  test.each([
+    [
+      'rewritten row',
+      `update evidence set headline = 'Never said'; update row_digests set salt = null where relation = 'evidence';
+       select append_digest('evidence', 'update', array[row_key(t)], sha256('s'), row_hash(row_salt(sha256('s'), 0), row_text(t))) from evidence t`,
+      ['evidence lost the salt of its digest without an erasure'],
+    ],
+    [
+      'deleted row',
+      `delete from resolution_evidence; update row_digests set salt = null, keys = array_fill('erased'::text, array[cardinality(keys)])
+        where relation = 'resolution_evidence'`,
+      ['resolution_evidence is missing'],
+    ],
+    [
+      'opening of another author',
+      `insert into erased_openings (event_id, erasure_id, content)
+       select o.event_id, e.id, o.content from openings o, erasures e where o.content like '%"by":{%'
+        order by o.event_id limit 1;
+       update openings o set salt = null, content = null from erased_openings e
+        where e.event_id = o.event_id and o.content is not null;
+       select append_digest('erased_openings', 'insert', array[row_key(t)], sha256('s'), row_hash(row_salt(sha256('s'), 0), row_text(t)))
+         from erased_openings t where t.content like '%"by":{"id":"________-____-____-____-____________","name"%'`,
+      ['openings was erased, but not by the erasure of its author'],
+    ],
+  ])('hides no %s', async (_, statements, faults) => {
+    await session.query('begin');
+    try {
+      await session.query(`insert into erasures (analyst_id, recorded_at) select id, now() from analysts where name = 'Another desk';
+        set local session_replication_role = replica; ${statements};
+        set local session_replication_role = origin; set constraints all immediate`);
+      expect(faultsOf(await verifyLog(session, null))).toEqual(faults);
+    } finally {
+      await session.query('rollback');
+    }
   });
 });
 

@@ -19,7 +19,7 @@ const state = async () =>
 /** Events without an opening that the tree has, or that have no position yet. */
 async function missing(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<{ missing: number }>(
-    `select count(*) as missing from events where position is null or position > (
+    `select count(*) as missing from events where coalesce(log_position, position, 9e15) > (
       select size from log_generations)`,
   );
   return rows[0]?.missing ?? NaN;

@@ -242,6 +242,20 @@ describe('the witnesses of a log', () => {
     expect(faults()).toEqual({});
     expect((await cosignedBy(signer.name))?.size).toBe(after);
   });
+
+  test('may have cosigned a newer checkpoint meanwhile, which anyone may send them', async () => {
+    await growAndSign();
+    let newer = 0;
+    const { entry } = await fakeWitness(async (body, response) => {
+      if (newer > 0) return cosign(body, response, null as never);
+      newer = (await growAndSign()).size;
+      return size(response, newer);
+    });
+    const { witnesses, lines } = submitter(entry);
+    await witnesses.submit();
+    expect(lines).toEqual([]);
+    expect((await cosignedBy(signer.name))?.size).toBe(newer);
+  });
 });
 
 describe('what the service says of its witnesses', () => {

@@ -76,6 +76,22 @@ const RULES: readonly Rule[] = [
        where o.continued_by is distinct from e.slug`,
   },
   {
+    relation: 'events',
+    fault: 'does not say what its version does',
+    text: `
+      select e.id::text as key, e.id as place from events e
+        left join outlook_versions v on v.outlook_id = e.outlook_id and v.version = e.version
+        left join outlook_versions b on b.outlook_id = v.outlook_id and b.version = v.version - 1
+       where e.kind in ('outlook.created', 'outlook.version.published') and (
+         e.recorded_at, e.data, e.kind = 'outlook.created') is distinct from (
+         v.recorded_at,
+         jsonb_build_object('kind', v.kind,
+           'probabilities', jsonb_build_object('bear', v.bear_bps / 10000.0, 'base', v.base_bps / 10000.0, 'bull', v.bull_bps / 10000.0),
+           'deltas', case when b.version is not null then jsonb_build_object('bear', (v.bear_bps - b.bear_bps) / 10000.0,
+             'base', (v.base_bps - b.base_bps) / 10000.0, 'bull', (v.bull_bps - b.bull_bps) / 10000.0) end),
+         v.version = 1)`,
+  },
+  {
     relation: 'observations',
     fault: 'is not superseded when the next one of its date was recorded',
     text: `

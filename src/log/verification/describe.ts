@@ -13,8 +13,9 @@ export async function describeFault(session: Session, fault: RowFault): Promise<
 /** A primary key with the names of its columns, such as `outlook_id 3, version 2`. */
 async function labelOf(session: Session, relation: string, key: string): Promise<string> {
   const { rows } = await session.query<{ name: string }>(
-    'select k.name from to_regclass($1) as r (relation), key_columns(r.relation) as k order by k.number',
-    [`public.${relation}`],
+    `select k.name from pg_class c, key_columns(c.oid) as k
+      where c.relnamespace = 'public'::regnamespace and c.relname = $1 order by k.number`,
+    [relation],
   );
   const values = rows.length > 1 ? key.split(',') : [key];
   return values.map((value, at) => (rows[at] ? `${rows[at].name} ${value}` : value)).join(', ');

@@ -110,7 +110,7 @@ async function historyOf(
 }
 
 function checkRow(
-  { relation, isAppendOnly }: DigestedTable,
+  { relation, isAppendOnly, holdsNames }: DigestedTable,
   { key, text }: Row,
   digests: RowHistory,
   { faults, counts, erasures }: Checking,
@@ -122,11 +122,12 @@ function checkRow(
     return;
   }
   // An erasure deletes salts, and digests the rows again.
-  if (newest.salt === null) {
+  const isErased = digests.some(({ salt }) => salt === null);
+  if (newest.salt === null || (isErased && !holdsNames)) {
     fault('lost the salt of its digest without an erasure');
     return;
   }
-  if (digests.some(({ salt }) => salt === null)) counts.erased += 1;
+  if (isErased) counts.erased += 1;
   const changed = digests.find(
     ({ operation, writeId }) => operation === 'update' && !erasures.has(writeId),
   );
@@ -152,13 +153,14 @@ function checkGone(
   const { relation, key, operation, salt, writeId } = digests.at(-1) as Digest;
   const fault = (text: string) => faults.add(relation, text, key, writeId);
   if (table === null) fault('is of a table that the log does not cover');
-  else if (key === ERASED_KEY && salt === null && erasures.size > 0)
+  else if (relation === IDENTITIES && key === ERASED_KEY && salt === null && erasures.size > 0)
     counts.erased += digests.length;
   else if (operation !== 'delete') fault('is missing');
-  else if (table.isAppendOnly) fault('was deleted, but never is');
+  else if (!table.isDeletable) fault('was deleted, but never is');
 }
 
-/** In place of a primary key that was erased with its row, because it named a person. */
+const IDENTITIES = 'analyst_identities';
+/** In place of the primary key of an identity that was erased with its row. */
 const ERASED_KEY = 'erased';
 
 async function readErasures(session: Session): Promise<Set<number>> {

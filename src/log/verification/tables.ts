@@ -2,6 +2,10 @@
 export type DigestedTable = {
   relation: string;
   isAppendOnly: boolean;
+  /** Whether its rows may be deleted. */
+  isDeletable: boolean;
+  /** Whether its rows may hold a name, so that an erasure may digest them again. */
+  holdsNames: boolean;
   /** Which rows `t` are digested, in SQL; all unless given. */
   condition?: string;
   /** Which rows `t` without a digest may still get one, in SQL; none unless given. */
@@ -42,6 +46,15 @@ const APPEND_ONLY = [
   'views',
 ];
 const CHANGING = ['api_keys', 'instruments', 'series_sources', 'webhooks'];
+const DELETABLE = new Set(['series_sources', 'webhooks']);
+const WITH_NAMES = new Set([
+  'analyst_identities',
+  'analysts',
+  'api_keys',
+  'audit_entries',
+  'condition_changes',
+  'events',
+]);
 
 /**
  * All of them, sorted by name. The list is the verification's own: a database's owner could drop the triggers and functions of
@@ -53,8 +66,10 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
   {
     relation: 'events',
     isAppendOnly: true,
+    // What those of versions say follows from the versions; see derived.ts.
+    condition: `kind not in ('outlook.created', 'outlook.version.published')`,
     // Those older than the log, or of an older release, are digested when the tree gets to them.
-    awaiting: `t.position is null or t.position > (
+    awaiting: `coalesce(t.log_position, t.position) is null or coalesce(t.log_position, t.position) > (
       select coalesce(max(after_position + size - (generation > 1)::int), 0) from log_generations)`,
   },
   {
@@ -63,4 +78,10 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
     // Refusals of unknown callers are deleted some days later.
     condition: `kind = 'write' or analyst_id is not null or credential is not null`,
   },
-].toSorted((a, b) => (a.relation < b.relation ? -1 : 1));
+]
+  .map((table) => ({
+    ...table,
+    isDeletable: DELETABLE.has(table.relation),
+    holdsNames: WITH_NAMES.has(table.relation),
+  }))
+  .toSorted((a, b) => (a.relation < b.relation ? -1 : 1));

@@ -16,6 +16,8 @@ type Opening = {
   commitment: Buffer;
   /** What the content said apart from the name that was erased; null if nothing was. */
   remainder: string | null;
+  /** Whose name was erased. */
+  erased: string | null;
   /** The kind and the time of the event; null if it is missing. */
   kind: string | null;
   at: Date | null;
@@ -23,12 +25,15 @@ type Opening = {
 /** What the content of an opening says of the rows that its transaction wrote; the root is base64. */
 type RowsRoot = { count: number; root: string };
 
+type Said = { at: string; by: { id: string } | null; kind: string; rows: RowsRoot };
+
 const DIGESTS = 'select write_id as "writeId", hashes from row_digests order by write_id, number';
 const OPENINGS = `
   select o.write_id as "writeId", o.event_id as "eventId", o.salt, o.content, o.commitment, r.content as remainder,
-      e.kind, e.recorded_at as at
+      x.analyst_id as erased, e.kind, e.recorded_at as at
     from openings o left join events e on e.id = o.event_id
     left join erased_openings r on r.event_id = o.event_id
+    left join erasures x on x.id = r.erasure_id
    order by o.write_id, o.event_id`;
 
 /**
@@ -95,7 +100,7 @@ async function* readRoots(session: Session): AsyncGenerator<RowsRoot & { writeId
 }
 
 function checkOpening(
-  { writeId, eventId, salt, content, commitment, remainder, kind, at }: Opening,
+  { writeId, eventId, salt, content, commitment, remainder, erased, kind, at }: Opening,
   rows: RowsRoot | null,
   faults: RowFaults,
 ): void {
@@ -110,7 +115,10 @@ function checkOpening(
     fault('is not what the log committed to');
     return;
   }
-  const said = JSON.parse(text) as { at: string; kind: string; rows: RowsRoot };
+  const said = JSON.parse(text) as Said;
+  if (content === null && said.by?.id !== erased) {
+    fault('was erased, but not by the erasure of its author');
+  }
   if (kind !== null && (said.kind !== kind || said.at !== at?.toISOString())) {
     fault('does not match its event');
   }

@@ -59,7 +59,9 @@ export const events = pgTable(
       .where(
         sql`${t.kind} in ('evidence.added', 'view.published', 'view.withdrawn', 'outlook.resolved', 'outlook.reopened')`,
       ),
-    uniqueIndex('events_in_log').on(sql`coalesce(${t.logPosition}, ${t.position})`),
+    uniqueIndex('events_in_log')
+      .on(sql`coalesce(${t.logPosition}, ${t.position})`)
+      .where(sql`coalesce(${t.logPosition}, ${t.position}) is not null`),
     // For sequence_events(), which starts at the watermark below.
     index('events_unplaced')
       .on(t.transactionId, t.id)
