@@ -32,7 +32,7 @@ export {
   verifyInclusion,
 } from './merkle-tree.ts';
 export {
-  type ProvenStatement,
+  type ProvenRecord,
   RECEIPT_CHECKS,
   type ReceiptCheck,
   type ReceiptVerification,

@@ -31,6 +31,7 @@ export function hexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/** The bytes of all parts, one after the other. */
 export function concat(...parts: readonly Uint8Array[]): Bytes {
   const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
@@ -41,10 +42,12 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
   return bytes;
 }
 
+/** Whether two byte strings are the same. It does not take constant time: nothing compared here is secret. */
 export function areEqual(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && left.every((byte, index) => byte === right[index]);
 }
 
+/** SHA-256 (FIPS 180-4), 32 bytes. */
 export async function sha256(bytes: Bytes): Promise<Bytes> {
   return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
 }

@@ -26,7 +26,7 @@ export type LoggedEvent = {
   subject: string;
   at: string;
   by: { id: string; name: string } | null;
-  /** When the log first took up an event that is older than the log; null if it did at once. */
+  /** When the log took up an event that is older than it; null for other events. */
   digestedAt: string | null;
   rows: { count: number; root: Bytes };
 };
@@ -72,7 +72,9 @@ const PROOF_HEADER = 'c2sp.org/tlog-proof@v1';
 export function parseReceipt(receipt: unknown): ParsedReceipt {
   const fields = objectOf(textOf(receipt), 'It');
   if (fields['v'] !== 1) {
-    throw new ReceiptFault('It is no receipt of form 1 (`"v": 1`), the only one known here.');
+    throw new ReceiptFault(
+      'It is not a receipt in format 1 (`"v": 1`), the only format known here.',
+    );
   }
   const entry = entryOf(fields, '');
   const later = listAt(fields, 'laterEntries', '').map((value, at) => {
@@ -126,7 +128,7 @@ function entryOf(fields: JsonObject, prefix: string): ProvenEntry {
 
 function eventOf(fields: JsonObject): LoggedEvent {
   const where = 'event.';
-  if (fields['v'] !== 1) throw new ReceiptFault('Its event has a form that is not known here.');
+  if (fields['v'] !== 1) throw new ReceiptFault('Its event has a format that is not known here.');
   const by = fields['by'] === null ? null : objectAt(fields['by'], 'event.by');
   const rows = objectAt(fields['rows'], 'event.rows');
   return {
@@ -147,7 +149,7 @@ function rowOf(value: Json, name: string): RowProof {
   const text = stringAt(fields, 'text', `${name}.`);
   const { table, row } = objectOf(text, `Its ${name}.text`);
   if (typeof table !== 'string' || !isRow(row)) {
-    throw new ReceiptFault(`Its ${name}.text is no row of a table.`);
+    throw new ReceiptFault(`Its ${name}.text is not a row of a table.`);
   }
   const proof = listAt(fields, 'proof', `${name}.`);
   return {
@@ -215,7 +217,7 @@ function hashOf(value: Json | undefined, name: string): Bytes {
 function bytesOf(text: string, name: string): Bytes {
   const bytes = utf8(text);
   if (bytes) return bytes;
-  throw new ReceiptFault(`Its ${name} has half a character.`);
+  throw new ReceiptFault(`Its ${name} has a lone surrogate, which UTF-8 can't encode.`);
 }
 
 /** @param subject what the text is, as the first words of a sentence */

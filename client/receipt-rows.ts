@@ -71,7 +71,7 @@ export async function requireCommittedRows(entries: readonly ProvenEntry[]): Pro
       const leafHash = await hashLeaf(concat(salt, text));
       const { count: size, root } = event.rows;
       if (await verifyInclusion({ index, size, leafHash, proof, root })) continue;
-      throw new ReceiptFault(`A row of ${table} is not as its event says that it was written.`);
+      throw new ReceiptFault(`A row of ${table} is not one of those that its event commits to.`);
     }
   }
 }
@@ -88,8 +88,8 @@ export function requireRowsOfSubject({ subject, entries }: ParsedReceipt): Ledge
   if (!main || others.length > 0) {
     throw new ReceiptFault(`It must have one row of ${table} for ${subject}.`);
   }
-  const stranger = rows.find((one) => one !== main && !belongsTo(one, main));
-  if (stranger) throw new ReceiptFault(`A row of ${stranger.table} is not of ${subject}.`);
+  const foreign = rows.find((one) => one !== main && !belongsTo(one, main));
+  if (foreign) throw new ReceiptFault(`A row of ${foreign.table} is not of ${subject}.`);
   requireSameAct(entries[0].event, main);
   return main;
 }

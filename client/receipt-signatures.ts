@@ -45,7 +45,7 @@ export async function checkLogSignature(
   }
   const key = await logKeyOf(vkey, isPinned);
   if (key.name !== head.origin) {
-    throw new ReceiptFault(`It is of the log ${head.origin}, and the key is that of ${key.name}.`);
+    throw new ReceiptFault(`It is of the log ${head.origin}, but the key is that of ${key.name}.`);
   }
   if (!hasSignatures) {
     const detail = 'Signature not checked: this platform has no Ed25519.';
@@ -124,7 +124,7 @@ async function cosignedAt({ text, signatures }: Note, key: Vkey): Promise<number
     const seconds = await verifyCosignature(text, signature, key);
     if (seconds === null) throw new ReceiptFault(`The cosignature of ${key.name} is wrong.`);
     if (seconds * 1_000 > Date.now() + MAX_AHEAD) {
-      throw new ReceiptFault(`The cosignature of ${key.name} is of a time to come.`);
+      throw new ReceiptFault(`The cosignature of ${key.name} is dated in the future.`);
     }
     times.push(seconds);
   }

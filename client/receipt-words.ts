@@ -84,8 +84,8 @@ export function sentenceOf(
     ? witnessedWords(onRecord)
     : `In the log ${origin} of the service; time by its own clock.`;
   // Quoted, because a name may read as a sentence.
-  const deed = `${by ? JSON.stringify(by.name) : 'The service'} ${deedOf(event, main)} at ${timeOf(at)}.`;
-  return [deed, record, ...unchecked(log)].join(' ');
+  const act = `${by ? JSON.stringify(by.name) : 'The service'} ${actOf(event, main)} at ${timeOf(at)}.`;
+  return [act, record, ...unchecked(log)].join(' ');
 }
 
 function unchecked({ result, isPinned, detail }: CheckedLog): string[] {
@@ -99,7 +99,7 @@ function witnessedWords({ since, witnesses, arePinned }: OnRecord): string {
   return `On record since ${timeOf(since)}, witnessed by ${names}${source}.`;
 }
 
-const DEEDS = new Map([
+const ACTS = new Map([
   ['outlook.created', 'published'],
   ['outlook.version.published', 'published'],
   ['evidence.added', 'added'],
@@ -109,13 +109,13 @@ const DEEDS = new Map([
   ['outlook.reopened', 'took back'],
 ]);
 
-function deedOf(
+function actOf(
   { kind, subject }: Pick<LoggedEvent, 'kind' | 'subject'>,
   { table, row }: LedgerRow,
 ): string {
   const isWithdrawn = table === 'outlook_versions' && row['kind'] === 'withdrawn';
-  const deed = isWithdrawn ? 'withdrew the outlook by' : (DEEDS.get(kind) ?? 'wrote');
-  return `${deed} ${subject}`;
+  const act = isWithdrawn ? 'withdrew the outlook by' : (ACTS.get(kind) ?? 'wrote');
+  return `${act} ${subject}`;
 }
 
 /** @param time in ISO 8601 */
@@ -123,7 +123,7 @@ function timeOf(time: string): string {
   return `${time.slice(0, 19).replace('T', ' ')} UTC`;
 }
 
-/** Sentences that limit what a receipt proves. */
+/** Sentences that say what a receipt does not prove. */
 export function caveatsOf(
   { entries, missingWitnesses }: ParsedReceipt,
   { log, onRecord }: { log: CheckedLog; onRecord: OnRecord | null },

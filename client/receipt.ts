@@ -34,8 +34,8 @@ export type ReceiptCheck = {
   detail: string;
 };
 
-/** What a receipt proves that somebody said. */
-export type ProvenStatement = {
+/** The record that a receipt proves: who wrote what, and when. */
+export type ProvenRecord = {
   event: Pick<LoggedEvent, 'kind' | 'subject' | 'at' | 'by' | 'digestedAt'>;
   /** The row that the subject stands for, and then those that belong to it. */
   rows: LedgerRow[];
@@ -57,7 +57,7 @@ export type ReceiptVerification = {
        * is no key.
        */
       outcome: 'holds' | 'unchecked';
-      said: ProvenStatement;
+      said: ProvenRecord;
       log: { origin: string; size: number; index: number; vkey: string | null };
       /** Whether the reader gave the log's key. If not, anyone can have made the receipt with a key of their own. */
       isKeyPinned: boolean;
@@ -73,7 +73,7 @@ export type ReceiptVerification = {
 );
 
 /**
- * Verifies a receipt offline. It answers to whatever it is given, and throws nothing.
+ * Verifies a receipt offline. It accepts any value, and throws nothing.
  * @param receipt the text of the file, which is better, or what it parses to
  */
 export async function verifyReceipt(
@@ -98,7 +98,7 @@ function skipped(name: ReceiptCheck['name']): ReceiptCheck {
   return { name, result: 'skipped', detail: 'Not reached.' };
 }
 
-/** Browsers give cryptography to pages from https, from this machine and from files alone. */
+/** Browsers offer cryptography only to pages over https, from the same machine, and from files. */
 const WITHOUT_CRYPTOGRAPHY: ReceiptVerification = {
   outcome: 'fails',
   checks: RECEIPT_CHECKS.map(skipped),
@@ -118,7 +118,7 @@ async function runChecks(
   const parsed = parseReceipt(receipt);
   requireOneSubject(parsed);
   requireDigestingEntries(parsed);
-  note('passed', 'It is a receipt of form 1.');
+  note('passed', 'It is a receipt in format 1.');
   await requireInclusion(parsed);
   note('passed', inclusionDetail(parsed));
   const hasSignatures = await hasEd25519();
@@ -160,11 +160,11 @@ async function requireInclusion({ entries, head }: ParsedReceipt): Promise<void>
   for (const { content, salt, index, path } of entries) {
     const leafHash = await leafHashOf({ content, salt });
     if (await verifyInclusion({ index, leafHash, proof: path, ...head })) continue;
-    throw new ReceiptFault('Its event is not in the tree of its checkpoint as it stands there.');
+    throw new ReceiptFault('Its proof does not lead from its event to the root of its checkpoint.');
   }
 }
 
-/** The leaf of an event: its commitment, which gives nothing away to who lacks the salt. */
+/** The leaf hash of an event: that of its commitment, which gives nothing away without the salt. */
 async function leafHashOf({ content, salt }: Pick<ProvenEntry, 'content' | 'salt'>) {
   const commitment = encodeBase64(await hmacSha256(salt, content));
   const entry = `{"v":1,"commitment":"${commitment}"}`;
@@ -176,7 +176,7 @@ function inclusionDetail({ entries: [{ index }], head: { size, origin } }: Parse
 }
 
 function documentsDetail({ documents }: ParsedReceipt): ['passed' | 'skipped', string] {
-  if (documents.length === 0) return ['skipped', 'Its rows say all; it has no documents.'];
+  if (documents.length === 0) return ['skipped', 'It has no documents: its rows say everything.'];
   return ['passed', 'Its documents have the hashes that were written.'];
 }
 

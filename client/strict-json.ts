@@ -4,8 +4,8 @@ export type JsonObject = { [name: string]: Json };
 const MAX_DEPTH = 32;
 
 /**
- * Parses JSON that every reader takes for the same: no name twice in an object, of which readers choose one or another, and
- * at most 32 levels.
+ * Parses JSON that all readers understand alike: no object has a name twice, of which some readers take the first and others
+ * the last. At most 32 levels.
  * @throws SyntaxError
  */
 export function parseStrictJson(text: string): Json {
@@ -45,6 +45,7 @@ export function parseStrictObject(text: string): JsonObject {
   throw new SyntaxError('it is not an object');
 }
 
+/** Whether a value is a JSON object: neither a list nor null. */
 export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

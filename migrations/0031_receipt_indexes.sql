@@ -6,7 +6,7 @@ DROP INDEX CONCURRENTLY IF EXISTS public.events_of_records;
 CREATE INDEX CONCURRENTLY events_of_records ON public.events (outlook_id, kind)
   WHERE kind IN ('evidence.added', 'view.published', 'view.withdrawn', 'outlook.resolved', 'outlook.reopened');
 --> statement-breakpoint
--- And the later write that digested rows of before the log.
+-- And the later write that digested rows older than the log.
 DROP INDEX CONCURRENTLY IF EXISTS public.row_digests_found;
 --> statement-breakpoint
 CREATE INDEX CONCURRENTLY row_digests_found ON public.row_digests USING gin (keys) WHERE operation = 'found';

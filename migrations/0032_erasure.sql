@@ -183,7 +183,7 @@ BEGIN
     FROM row_digests d, unnest(d.keys) AS k (key) JOIN unnest(changed) AS c (key) ON c.key = k.key
    WHERE d.relation = erase_digests.relation AND d.salt IS NOT NULL;
   IF affected IS NULL THEN
-    RETURN; -- the rows of before are not digested yet
+    RETURN; -- older rows are not digested yet
   END IF;
   WITH digested AS MATERIALIZED (
     SELECT d.write_id, d.number, k.key, row_salt(d.salt, i - 1) AS row_salt,

@@ -47,6 +47,7 @@ export type LogSettings = {
   witnesses: readonly WitnessSettings[];
 };
 
+/** What the settings say of the log. With the embedded database and no LOG_SIGNING_KEY, the key is in the data folder. */
 export function logSettingsOf(settings: {
   PUBLIC_URL?: string | undefined;
   DATABASE_URL?: string | undefined;
@@ -70,7 +71,7 @@ function parseWitness(entry: string): WitnessSettings | string {
   const shown = JSON.stringify(entry.slice(0, 200));
   const key = parseVkey(vkey);
   if (key?.type !== COSIGNATURE || rest.length > 0) {
-    return `must be pairs of a witness's verifier key and its URL, such as witness.example/w1+13ba35eb+BC0t… https://witness.example, separated by commas; ${shown} is none`;
+    return `must be pairs of a witness's verifier key and its URL, such as witness.example/w1+13ba35eb+BC0t… https://witness.example, separated by commas; ${shown} is not such a pair`;
   }
   if (!isPrefix(url)) {
     return `must give an http or https URL without a user, a query or a fragment for ${key.name}`;

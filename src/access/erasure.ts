@@ -41,8 +41,8 @@ export function eraseName(owner: pg.Pool, { id }: Analyst, now: Date): Promise<E
     await session.query(insert);
     await storeMissingSkeletons(session);
     const subject = `/v1/analysts/${id}`;
-    const about = { subject, summary: 'Erased the name' };
-    await appendAudit(session, [localWrite(`${subject} (erased)`, about, now)]);
+    const entry = { subject, summary: 'Erased the name' };
+    await appendAudit(session, [localWrite(`${subject} (erased)`, entry, now)]);
     const { rows } = await session.query<Erasure>(
       `select a.name as replacement, (select count(*) from erased_openings where erasure_id = e.id) as openings
          from erasures e join analysts a on a.id = e.analyst_id where e.analyst_id = $1`,

@@ -178,13 +178,13 @@ function heading(title: string, scope: string): HTMLElement {
 }
 
 function element(name: string, content: string | readonly Node[]): HTMLElement {
-  const made = document.createElement(name);
-  made.dir = 'auto';
-  made.append(...(typeof content === 'string' ? [content] : content));
-  return made;
+  const created = document.createElement(name);
+  created.dir = 'auto';
+  created.append(...(typeof content === 'string' ? [content] : content));
+  return created;
 }
 
-/** A text of a stranger with its invisible characters escaped. */
+/** A text that others wrote, with its invisible characters escaped. */
 function visible(text: string): string {
   return text.replace(INVISIBLE, (one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`);
 }

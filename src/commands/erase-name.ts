@@ -10,7 +10,7 @@ import { revokedSubject } from '../access/key-routes.ts';
 import { inTransaction } from '../postgres/pool.ts';
 import { print, UsageError } from './run-command.ts';
 
-/** Until requests that began with a key have ended, in milliseconds: their bodies may take 30 seconds. */
+/** How long requests that began with a revoked key may go on, in milliseconds: their bodies may take 30 seconds. */
 const LAST_REQUESTS = 60_000;
 
 export type EraseRequest = { nameOrId: string; isConfirmed: boolean };

@@ -25,8 +25,8 @@ ${LOG_KEYS_USAGE}
 look-alikes lists the analysts of an earlier release whose name looks like another's. They keep it.
 erase erases an analyst's name for good, and revokes their keys. It needs the owner of the tables (DATABASE_MIGRATION_URL).
 
-log shows the keys that sign the transparency log, and what they signed last. create makes one, adopt gives one a new state
-file, and new-generation goes on after the ledger went back.
+log shows the keys that sign the transparency log, and what they signed last. create makes a key, adopt gives a key a new
+state file, and new-generation continues the log after the ledger went back to an earlier state.
 
 ${DATABASE_USAGE}`,
   read: commandOf,

@@ -9,10 +9,10 @@ import { type Generation, newestGeneration } from '../log/generations.ts';
 import { lockLog } from '../log/locks.ts';
 import {
   type GenerationPlan,
-  isStartedFor,
+  isStartInterrupted,
   planGeneration,
-  publishLast,
-  signFrom,
+  publishLastSigned,
+  allowSigning,
   startGeneration,
 } from '../log/new-generation.ts';
 import {
@@ -96,7 +96,8 @@ async function showKeys(pool: pg.Pool, _now: Date, settings: LogSettings): Promi
           : 'Its state file is missing or damaged, so it does not sign: run npm run keys -- log adopt',
       );
   }
-  if (keys.length === 0) print('\nNo key on this machine: LOG_SIGNING_KEY names none.');
+  if (keys.length === 0)
+    print('\nThis machine has no key: set LOG_SIGNING_KEY to the file of one.');
 }
 
 /** Creates a key. If LOG_SIGNING_KEY names one already, the new one goes on from what that one signed. */
@@ -132,7 +133,7 @@ async function adopt(
     if (size !== null) print(`${keys[index]?.file} signs again, from size ${size} on.`);
   }
   print(
-    'If the ledger has lost checkpoints that were served since, the log has forked now: who has one of them will see that.',
+    'If a later checkpoint was served, and the ledger has lost its leaves, the log has forked now: whoever has that checkpoint can prove it.',
   );
 }
 
@@ -145,18 +146,18 @@ async function startNext(
   const started = await inTransaction(pool, async (session) => {
     await lockLog(session);
     const current = await requireLog(session);
-    // The process may have died after the commit.
-    if (await isStartedFor(session, current, keys)) return current;
+    // An earlier run may have ended after its commit.
+    if (await isStartInterrupted(session, current, keys)) return current;
     const plan = await planGeneration(session, current, { keys, host: settings.host, least });
     for (const line of describe(plan)) print(line);
     if (!isConfirmed(plan, agreed)) throw new Error(unconfirmed(plan, agreed));
-    await publishLast(session, current, plan, { keys, now });
+    await publishLastSigned(session, current, plan, { keys, now });
     await startGeneration(session, plan, now);
     const summary = `Started generation ${plan.generation} after size ${plan.previous.agreed} of generation ${current.generation}`;
     await audit(session, plan.generation, summary, now);
     return plan;
   });
-  await signFrom(started.origin, keys);
+  await allowSigning(started.origin, keys);
   print(`Started generation ${started.generation}: ${started.origin}`);
   for (const { publicKey } of keys) {
     print(`Verifier key to publish: ${vkeyOf(started.origin, publicKey)}`);
@@ -167,7 +168,7 @@ function describe({ previous, generation, origin, afterPosition }: GenerationPla
   return [
     `Last signed: ${previous.origin}, size ${previous.size}`,
     `The ledger still has its first ${previous.agreed} leaves.`,
-    `Generation ${generation} will be ${origin}. It says so in leaf 0; its other leaves are the events after number ${afterPosition}.`,
+    `Generation ${generation} will be ${origin}. Its leaf 0 names the log that it follows; its other leaves are the events after event ${afterPosition} of the log.`,
   ];
 }
 
@@ -196,7 +197,7 @@ const readKeys = ({ keyFiles, makesKey }: LogSettings): Promise<SigningKey[]> =>
 async function requireKeys(settings: LogSettings): Promise<SigningKey[]> {
   const keys = await readKeys(settings);
   if (keys.length === 0)
-    throw new Error('there is no key on this machine: LOG_SIGNING_KEY names none');
+    throw new Error('this machine has no key: set LOG_SIGNING_KEY to the file of one');
   return keys;
 }
 

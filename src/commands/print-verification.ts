@@ -81,7 +81,7 @@ function printLog(log: LogVerification): void {
   }
   if (log.erased + log.erasedEvents > 0) {
     print(
-      `Erased with names, so that only hashes are left: events: ${log.erasedEvents}, rows: ${log.erased}.`,
+      `Erased with names, so only hashes are left: events: ${log.erasedEvents}, rows: ${log.erased}.`,
     );
   }
 }

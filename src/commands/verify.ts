@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { readNoted } from '../log/verification/noted.ts';
+import { readNotedCheckpoint } from '../log/verification/noted-checkpoint.ts';
 import { DATABASE_USAGE, runCommand, UsageError } from './run-command.ts';
 import { type Against, printVerification } from './print-verification.ts';
 
@@ -23,7 +23,7 @@ ${DATABASE_USAGE} The exit status is 1 if a check fails.`,
 });
 
 async function openFile(file: string): Promise<Against> {
-  const checkpoint = await readNoted(file);
+  const checkpoint = await readNotedCheckpoint(file);
   return checkpoint ? { checkpoint } : { backup: file };
 }
 

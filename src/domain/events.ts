@@ -19,8 +19,8 @@ export const EVENT_KINDS = [
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 /**
- * The kinds of events about keys, names, series and whatever else belongs to no outlook. They have positions and leaves in
- * the transparency log, and stay out of streams, feeds and webhooks.
+ * The kinds of events about keys, names, series and whatever else belongs to no outlook. They have places and leaves in
+ * the transparency log but no positions, and stay out of streams, feeds and webhooks.
  */
 export const ADMINISTRATIVE_EVENT_KINDS = [
   'analyst.added',
@@ -41,7 +41,7 @@ export const ADMINISTRATIVE_EVENT_KINDS = [
 ] as const;
 
 /**
- * Refers to an event by its position in the order of all events, from 1, and its digest. Position 0 is the start, before
+ * Refers to an event by its position in the order of the events of outlooks, from 1, and its digest. Position 0 is the start, before
  * all events. The digest is the SHA-256 of the event, in hexadecimal, and empty at the start. It tells the event from
  * another one that the ledger had at that position before it went back to an earlier state.
  */

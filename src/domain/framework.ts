@@ -80,6 +80,7 @@ export function hashedFramework(framework: Framework, subject: Subject): unknown
   return withoutEmpty({ ...framework, headwinds, ...subject });
 }
 
+/** The hash of {@link hashedFramework}: `sha256:` and 64 hexadecimal digits. */
 export function hashFramework(framework: Framework, subject: Subject): string {
   return hashDocument(hashedFramework(framework, subject));
 }

@@ -58,6 +58,7 @@ export function hashedVersion(version: ChainedVersion): object {
   };
 }
 
+/** The hash of {@link hashedVersion}: `sha256:` and 64 hexadecimal digits. */
 export function hashVersion(version: ChainedVersion): string {
   return hashDocument(hashedVersion(version));
 }

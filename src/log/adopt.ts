@@ -33,7 +33,7 @@ export async function adoptCheckpoint(
   const isOurs = isSignedBy(newest.note, [vkeyOf(origin, key.publicKey)]);
   if (!isOurs && !(replacesKey && isSignedBy(newest.note, newest.vkeys))) {
     throw new NotAdoptable(
-      `another key signed the newest checkpoint (${newest.vkeys.join(', ')}). If ${key.file} replaces it, add --replaces-key`,
+      `another key signed the newest checkpoint (${newest.vkeys.join(', ')}). If ${key.file} replaces that key, add --replaces-key`,
     );
   }
   const read = treeReader(session, generation);

@@ -13,6 +13,7 @@ const MAX_AGE = 1;
 
 export type CheckpointDeps = { pool: pg.Pool };
 
+/** Serves the newest checkpoint of a generation to everyone, even where reads need a key. */
 export function checkpointRoute(api: Api, { pool }: CheckpointDeps): void {
   api.route({
     method: 'GET',

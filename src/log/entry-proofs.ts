@@ -40,7 +40,7 @@ const READ_CHECKPOINT = {
 };
 
 /** An entry as a receipt shows it: `proof` is its inclusion in a signed checkpoint (c2sp.org/tlog-proof). */
-export type ProvedEntry = {
+export type ProvenEntry = {
   generation: number;
   origin: string;
   proof: string;
@@ -59,7 +59,7 @@ export async function proveEntry(
   session: Session,
   { position, commitment }: Opening,
   last: number,
-): Promise<ProvedEntry> {
+): Promise<ProvenEntry> {
   const { rows } = await session.query<CheckpointRow>({
     ...READ_CHECKPOINT,
     values: [position, last],

@@ -3,7 +3,10 @@ import { inTransaction, type Session } from '../postgres/pool.ts';
 import { lockLog } from './locks.ts';
 import { originOf } from './origins.ts';
 
-/** A generation of the log, with its tree as it is stored. */
+/**
+ * A generation of the log, with its tree as it is stored. Positions here are places in the log (`log_position`), which
+ * administrative events have as well.
+ */
 export type Generation = {
   /** From 1. */
   generation: number;

@@ -2,7 +2,7 @@ import type { Session } from '../postgres/pool.ts';
 import { type Generation, positionOfLeaf } from './generations.ts';
 
 /**
- * The commitments of at most `count` leaves, from the one at `index` on. Fewer if there are no more events with positions.
+ * The commitments of at most `count` leaves, from the one at `index` on. Fewer if no more events have a place in the log.
  * @throws Error if one is missing between them
  */
 export async function readCommitments(

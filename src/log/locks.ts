@@ -9,7 +9,7 @@ export async function lockSigning(session: Session): Promise<void> {
 
 /** Keeps everyone else from extending the tree, and from signing it, until the transaction ends. */
 export async function lockLog(session: Session): Promise<void> {
-  // The tree of a large ledger of before takes some seconds a round.
+  // While the tree of a large, older ledger is built, a round takes some seconds.
   await session.query(`set local lock_timeout = '15s'`);
   await session.query(`select ${lock('outlook-ledger log')}`);
   await lockSigning(session);

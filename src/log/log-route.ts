@@ -12,7 +12,7 @@ import { transparencyLog } from './schemas.ts';
 
 export type LogDeps = {
   pool: pg.Pool;
-  /** Whether this instance signs. Then the log is what was signed, even if that is nothing yet. */
+  /** Whether this instance signs. If so, the log is what was signed, even if that is nothing yet. */
   isSigning: boolean;
   /** Who cosigns checkpoints, by the settings of this instance. */
   witnesses: readonly { name: string; vkey: string }[];
@@ -20,6 +20,7 @@ export type LogDeps = {
 
 type LogJson = z.output<typeof transparencyLog>;
 
+/** Serves the state of the log to everyone, even where reads need a key: it is sizes and hashes. */
 export function logRoute(api: Api, deps: LogDeps): void {
   const readDigestedAt = digestedAtReader(deps.pool);
   api.route({
@@ -50,7 +51,7 @@ async function readState({
 }: LogDeps): Promise<Omit<LogJson, 'rowsFirstDigestedAt'>> {
   const newest = await newestGeneration(pool);
   if (!newest) {
-    const detail = 'The log starts within a second after the service; try again.';
+    const detail = 'The log starts within a second of the service; try again.';
     throw new Problem('unavailable', detail, { headers: { 'retry-after': '1' } });
   }
   const { generation, origin } = newest;

@@ -96,7 +96,7 @@ async function agreedSize(
   return 0;
 }
 
-/** Starts a planned generation. Its leaf 0 is the statement which log it follows. */
+/** Starts a planned generation. Its leaf 0 is the statement that names the log it follows. */
 export async function startGeneration(
   session: Session,
   { generation, origin, afterPosition, previous }: GenerationPlan,
@@ -123,7 +123,7 @@ export async function startGeneration(
 }
 
 /** Publishes the last checkpoint that the keys signed for a generation, if they crashed before they published it. */
-export async function publishLast(
+export async function publishLastSigned(
   session: Session,
   { generation, origin }: Generation,
   { previous: { size, root, agreed, origin: signed } }: GenerationPlan,
@@ -135,8 +135,8 @@ export async function publishLast(
   await publishCheckpoint(session, { generation, size, root, note, vkeys, signedAt: now });
 }
 
-/** Whether a generation was started, but the process died before it told the keys. */
-export async function isStartedFor(
+/** Whether the command that started a generation ended before the keys' state files followed. */
+export async function isStartInterrupted(
   session: Session,
   { generation }: Generation,
   keys: readonly SigningKey[],
@@ -150,8 +150,8 @@ export async function isStartedFor(
   return heads.some(({ origin }) => origin === rows[0]?.previous);
 }
 
-/** Lets the keys sign a generation that has just started. */
-export async function signFrom(origin: string, keys: readonly SigningKey[]): Promise<void> {
+/** Lets the keys sign a generation that has just started: their state files say that nothing of it is signed. */
+export async function allowSigning(origin: string, keys: readonly SigningKey[]): Promise<void> {
   const text = checkpointText({ origin, size: 0, root: EMPTY_ROOT });
   for (const key of keys) await replaceState(key, await stateText(key), text);
 }

@@ -4,7 +4,7 @@ import type { Session } from '../postgres/pool.ts';
 
 /** What an entry of the log commits to: an event, and the rows of the transaction that wrote it. */
 export type Opening = {
-  /** The place of the event in the order of all events, from 1. */
+  /** The place of the event in the log, among all events, from 1. */
   position: number;
   writeId: number;
   salt: Buffer;
@@ -38,7 +38,7 @@ const readOpening = (name: string, where: string) => ({
      order by p.content is null, coalesce(e.log_position, e.position) limit 1`,
 });
 const OF_EVENT = readOpening('read-opening', 'e.id = $1');
-// A write that digests rows of before the log adds one event.
+// A write that digests rows older than the log adds one event.
 const OF_WRITE = readOpening(
   'read-opening-of-write',
   `e.id = (select d.keys[1]::bigint from row_digests d
@@ -67,6 +67,7 @@ export async function requireOpening(
   return { position, writeId, salt, content, commitment, ...opened };
 }
 
+/** 503: the tree, or its newest signed checkpoint, does not have the record yet. */
 export function notReady(): Problem {
   return new Problem(
     'receipt-not-ready',
@@ -79,13 +80,15 @@ function noSignedLog(): Problem {
   return new Problem('no-signed-log', 'This service does not sign its log, so it has no receipts.');
 }
 
+/** 410: an erasure deleted a salt that the receipt needs. */
 export function openingErased(): Problem {
   return new Problem(
     'opening-erased',
-    'A name in this record was erased, and with it what its leaf in the log commits to.',
+    'A name in this record was erased, and its opening with it, so it can no longer be proved.',
   );
 }
 
+/** 409: a row of this table does not have the hash that it was written with. */
 export function recordAltered(relation: string): Problem {
   return new Problem(
     'record-altered',

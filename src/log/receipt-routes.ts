@@ -20,6 +20,7 @@ const NEWEST_VIEW = z.strictObject({
   }),
 });
 
+/** Serves receipts, each to whoever may read its subject. */
 export function receiptRoutes(api: Api, log: RouteDeps): void {
   versionRoute(api, log);
   resolutionRoute(api, log);

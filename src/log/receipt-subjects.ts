@@ -14,8 +14,8 @@ export type ReceiptSubject =
 /** A row of the ledger: its table, its primary key as the digests name it, and its text as row_text() gives it. */
 export type RowText = { relation: string; key: string; text: string };
 
-/** A subject as it was found: the event that recorded it, and what selects its rows. */
-export type FoundSubject = { eventId: number; number: number; parameters: unknown[] };
+/** The event that recorded a subject, the number of its version or resolution, and what selects its rows. */
+export type SubjectRecord = { eventId: number; number: number; parameters: unknown[] };
 
 /** A table, and which of its rows `t` belong to the subject. */
 type Table = readonly [relation: string, where: string];
@@ -110,8 +110,8 @@ const KINDS: Record<ReceiptSubject['kind'], Kind> = {
 export async function findSubject(
   session: Session,
   subject: ReceiptSubject,
-): Promise<FoundSubject> {
-  const { rows } = await session.query<FoundSubject>({
+): Promise<SubjectRecord> {
+  const { rows } = await session.query<SubjectRecord>({
     name: `find-${subject.kind}-event`,
     text: KINDS[subject.kind].find,
     values: selectorOf(subject),
@@ -145,7 +145,7 @@ async function missingError(session: Session, subject: ReceiptSubject): Promise<
 export async function readRowTexts(
   session: Session,
   kind: ReceiptSubject['kind'],
-  { parameters }: FoundSubject,
+  { parameters }: SubjectRecord,
 ): Promise<RowText[]> {
   const selects = KINDS[kind].tables.map(
     ([relation, where], place) => `

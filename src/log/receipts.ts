@@ -5,7 +5,7 @@ import type { VersionReader } from '../ledger/versions.ts';
 import { BEGIN_SNAPSHOT, inTransaction, type Session } from '../postgres/pool.ts';
 import { proveEntry } from './entry-proofs.ts';
 import { notReady, type Opening, recordAltered, requireOpening } from './openings.ts';
-import { findLaterWrites, type ProvedRow, proveRows } from './row-proofs.ts';
+import { findLaterWrites, type ProvenRow, proveRows } from './row-proofs.ts';
 import {
   findSubject,
   readRowTexts,
@@ -14,7 +14,7 @@ import {
 } from './receipt-subjects.ts';
 
 /** An entry of the log, opened, with the rows that it vouches for. Bytes are base64. */
-type OpenedEntry = { event: string; salt: string; rows: ProvedRow[]; proof: string };
+type OpenedEntry = { event: string; salt: string; rows: ProvenRow[]; proof: string };
 
 /** A text whose SHA-256 a version or a framework has as its hash. */
 type HashedDocument = { of: 'version' | 'framework'; json: string };
@@ -83,14 +83,14 @@ export function readReceipt(
   return inTransaction(pool, read, BEGIN_SNAPSHOT);
 }
 
-function openedEntry({ content, salt }: Opening, rows: ProvedRow[], proof: string): OpenedEntry {
+function openedEntry({ content, salt }: Opening, rows: ProvenRow[], proof: string): OpenedEntry {
   return { event: content, salt: salt.toString('base64'), rows, proof };
 }
 
-type LaterOpening = { opening: Opening; rows: ProvedRow[] };
+type LaterOpening = { opening: Opening; rows: ProvenRow[] };
 
 /**
- * The openings that vouch for rows that the act itself has no digests of: rows of before the log, which later writes
+ * The openings that vouch for rows that the act itself has no digests of: rows older than the log, which later writes
  * digested.
  */
 async function laterOpenings(session: Session, rows: readonly RowText[]): Promise<LaterOpening[]> {
@@ -109,7 +109,7 @@ async function laterOpenings(session: Session, rows: readonly RowText[]): Promis
   throw (await isDigesting(session)) ? notReady() : recordAltered(lost.relation);
 }
 
-/** Whether rows of before the log are still to be digested. */
+/** Whether rows older than the log are still to be digested. */
 async function isDigesting(session: Session): Promise<boolean> {
   const { rowCount } = await session.query('select from digest_progress where not is_done limit 1');
   return rowCount === 1;

@@ -8,9 +8,9 @@ import type { RowText } from './receipt-subjects.ts';
  * A row of a write, and the proof that the write's root covers it. `index` counts the rows of the write from 0. Salt and
  * hashes are base64. The salt says nothing about other rows.
  */
-export type ProvedRow = { index: number; salt: string; text: string; proof: string[] };
+export type ProvenRow = { index: number; salt: string; text: string; proof: string[] };
 
-/** What one statement wrote; `keys` and `salt` are null for tables that were not asked for. */
+/** What one SQL statement wrote; `keys` and `salt` are null for tables that were not asked for. */
 type Digest = { relation: string; keys: string[] | null; salt: Buffer | null; hashes: Buffer };
 
 const READ_DIGESTS = {
@@ -30,7 +30,7 @@ export async function proveRows(
   session: Session,
   { writeId, rows: { count: size, root } }: Opening,
   rows: readonly RowText[],
-): Promise<{ proved: ProvedRow[]; others: RowText[] }> {
+): Promise<{ proved: ProvenRow[]; others: RowText[] }> {
   const relations = [...new Set(rows.map(({ relation }) => relation))];
   const { rows: digests } = await session.query<Digest>({
     ...READ_DIGESTS,
@@ -92,7 +92,7 @@ const FIND_LATER_WRITES = {
      where operation = 'found' and keys && $2 and relation = any($1) order by write_id`,
 };
 
-/** The writes that digested rows of before the log. They may have none of these rows, but rows of their tables and keys. */
+/** The writes that digested rows older than the log. Keys of several tables can be alike, so a write may have none of the rows. */
 export async function findLaterWrites(
   session: Session,
   rows: readonly RowText[],

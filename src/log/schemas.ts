@@ -61,7 +61,7 @@ export const transparencyLog = z
     rowsFirstDigestedAt: timestamp
       .nullable()
       .describe(
-        'When the rows from before the log were first digested: for them, the log says what they were then. Null if there were none, or they are being digested.',
+        'When the rows from before the log were first digested: for them, the log says what they were then. Null if there were none, or if some are still to be digested.',
       ),
   })
   .meta({ id: 'TransparencyLog', description: 'The log, and its newest tree.' });

@@ -39,8 +39,7 @@ class Forked extends Error {}
 const RUNBOOK = 'see docs/operate/runbooks/log-forked.md';
 const NO_STATE =
   'The signing key has no state file that it can go on from; see docs/operate/runbooks/log-key.md';
-const FAILING =
-  'The last try to sign failed; the next one follows. The log of the service says why';
+const FAILING = 'The last try to sign failed; the service tries again, and logs the reason';
 
 /**
  * Signs the head of the tree. It signs only a tree that extends its last checkpoint, which it finds in the state files beside
@@ -173,7 +172,7 @@ function faultOf(error: unknown): SignerFault {
   return { state: 'failing', reason: FAILING };
 }
 
-/** How the log is signed, from where this instance stands; `reason` says why it is not, and what to do. */
+/** How the log is signed, as this instance sees it; `reason` says why it is not, and what to do. */
 export type SigningState = {
   state: 'signing' | 'signed-elsewhere' | 'unsigned' | SignerFault['state'];
   reason?: string;

@@ -116,7 +116,7 @@ export async function createSigningKey(file: string, head: TreeHead | null): Pro
   // Before the state: a key whose state file is lost must not get one here.
   if ((await readIfThere(file)) !== null) throw new Error(`${file} exists already`);
   const { privateKey } = generateKeyPairSync('ed25519');
-  // The state first: with the key alone, the signer would have to refuse. An earlier try may have been interrupted here.
+  // The state first: a key without one does not sign. An earlier call may have ended between the two files.
   const state = head === null ? NOTHING_SIGNED : checkpointText(head);
   if ((await readIfThere(stateFileOf(file))) !== state) await createFile(stateFileOf(file), state);
   await createFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string);

@@ -26,13 +26,13 @@ const PATH = z.strictObject({
   tile: z
     .string()
     .describe(
-      'The number of the tile, three digits a segment, all but the last with `x`: tile 1067 is `x001/067`. A partial tile has its width behind: `x001/067.p/8`. The slashes are slashes, or `%2F`.',
+      'The number of the tile, three digits a segment, all but the last with `x`: tile 1067 is `x001/067`. A partial tile has its width at the end: `x001/067.p/8`. The slashes are slashes, or `%2F`.',
     ),
 });
 const { generation, tile } = PATH.shape;
 
 const OF_PREFIX =
-  'Full tiles never change. A tile that is not full yet has a width from 1 to 255, and a wider one begins with the same bytes; ask for the width that a checkpoint leads to. Whatever the newest checkpoint does not cover is a 404.';
+  'Full tiles never change. A tile that is not full yet has a width from 1 to 255, and a wider one begins with the same bytes; ask for the width that a checkpoint leads to. What the newest checkpoint does not cover is a 404.';
 
 /**
  * Serves the log's tree and entries (c2sp.org/tlog-tiles). They are open to everyone, even where reads need a key: they are
@@ -91,17 +91,17 @@ async function answerTile(
     tile: name,
     '*': rest,
   } = request.params as Record<string, string>;
-  const wanted = parseTilePath(`tile/${level}/${name ?? rest}`);
-  if (!wanted || !/^[1-9]\d{0,8}$/.test(number)) {
+  const requested = parseTilePath(`tile/${level}/${name ?? rest}`);
+  if (!requested || !/^[1-9]\d{0,8}$/.test(number)) {
     throw new Problem('not-found', 'The log has no tile with this path; see c2sp.org/tlog-tiles.');
   }
   await cache.answer(request, reply, { tags: [] }, async () => {
     const found = await readGeneration(pool, Number(number));
     const size = found ? (found.signedSize ?? (isSigning ? 0 : found.size)) : 0;
-    if (!found || wanted.width > tileWidth(wanted.level, wanted.number, size)) {
+    if (!found || requested.width > tileWidth(requested.level, requested.number, size)) {
       throw notCovered(number, size);
     }
-    return draftOf(await readBytes(pool, found, wanted), wanted);
+    return draftOf(await readBytes(pool, found, requested), requested);
   });
 }
 
@@ -109,12 +109,12 @@ function notCovered(generation: string, size: number): Problem {
   const detail =
     size === 0
       ? `Nothing of generation ${generation} of the log is published.`
-      : `The published tree of generation ${generation} has ${size} leaves, and no such tile.`;
+      : `The published tree of generation ${generation} has ${size} leaves, and no such tile: ask for one that its newest checkpoint covers.`;
   return new Problem('not-found', detail);
 }
 
-async function readBytes(session: Session, of: Generation, wanted: Tile): Promise<Buffer> {
-  const { level, number, width } = wanted;
+async function readBytes(session: Session, of: Generation, requested: Tile): Promise<Buffer> {
+  const { level, number, width } = requested;
   if (level !== 'entries') return readTile(session, of.generation, { level, number, width });
   const range = { index: number * TILE_WIDTH, count: width };
   const commitments = await readCommitments(session, of, range);
@@ -128,7 +128,7 @@ function draftOf(body: Buffer, { level }: Tile): ResponseDraft {
     type: BINARY_TYPE,
     freshness: 'immutable',
     isFinal: true,
-    isOpen: true,
+    isPublic: true,
     isIncompressible: level !== 'entries',
   };
 }

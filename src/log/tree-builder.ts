@@ -13,15 +13,15 @@ import {
 } from './generations.ts';
 import { extendTree, LEAVES_AT_ONCE } from './tree.ts';
 
-/** How often to look for events, in milliseconds. The change feed reports most of them earlier. */
-const LOOK_EVERY = 500;
-/** The least time between two looks, in milliseconds: events committed in the meantime share a transaction. */
-const PAUSE = 400;
+/** How often to poll for events, in milliseconds. The change feed reports most of them earlier. */
+const POLL_EVERY = 500;
+/** The least time between two polls, in milliseconds: events committed in the meantime share a transaction. */
+const MIN_PAUSE = 400;
 /** The least pause while there is more to do, in milliseconds: another instance may be doing it. */
-const LEAST_PAUSE = 50;
+const MIN_TURN = 50;
 /** The longest pause while there is more to do, in milliseconds. */
-const LONGEST_PAUSE = 1_000;
-/** How many rows of before the log are digested in one transaction. */
+const MAX_PAUSE = 1_000;
+/** How many rows older than the log are digested in one transaction. */
 const ROWS_AT_ONCE = 500;
 
 export type TreeBuilderDeps = {
@@ -36,8 +36,8 @@ export type TreeBuilderDeps = {
 type HeadFollower = (generation: Generation) => Promise<void>;
 
 /**
- * Extends the log while the service runs: its tree by the events that got positions, and the ledger's digests by the rows of
- * before the log. Every instance does so, and they take turns, so one that stops is missed by nobody.
+ * Extends the log while the service runs: its tree by new events, and the ledger's digests by the rows that are older than the
+ * log. Every instance does so, and they take turns, so the log goes on when one of them stops.
  */
 export class TreeBuilder {
   readonly #deps: TreeBuilderDeps;
@@ -65,8 +65,8 @@ export class TreeBuilder {
   }
 
   /**
-   * Calls `follower` after every look, whether the tree has grown or not, with the newest generation as it is stored. The next
-   * look waits for it.
+   * Calls `follower` after every poll, whether the tree has grown or not, with the newest generation as it is stored. The next
+   * poll waits for it.
    */
   onHead(follower: HeadFollower): void {
     this.#followers.push(follower);
@@ -84,10 +84,10 @@ export class TreeBuilder {
       const hasMore = await this.#tryOnce();
       // While there is much to do, writers get half of the time.
       const elapsed = performance.now() - startedAt;
-      await this.#pause(hasMore ? Math.min(Math.max(elapsed, LEAST_PAUSE), LONGEST_PAUSE) : PAUSE);
+      await this.#pause(hasMore ? Math.min(Math.max(elapsed, MIN_TURN), MAX_PAUSE) : MIN_PAUSE);
       if (!hasMore && !this.#isWoken) {
         const woken = new Promise<void>((resolve) => (this.#endPause = resolve));
-        await Promise.race([woken, this.#pause(LOOK_EVERY - PAUSE)]);
+        await Promise.race([woken, this.#pause(POLL_EVERY - MIN_PAUSE)]);
       }
     }
   }
@@ -101,13 +101,13 @@ export class TreeBuilder {
   async #tryOnce(): Promise<boolean> {
     try {
       const hasMore = await this.#workOnce();
-      if (this.#hasFailed) this.#deps.log.info('the log is extended again');
+      if (this.#hasFailed) this.#deps.log.info('the transparency log is extended again');
       this.#hasFailed = false;
       return hasMore;
     } catch (error) {
       // Logged once, not each time while the database is away.
       if (!this.#hasFailed)
-        this.#deps.log.warn({ err: error }, 'could not extend the log; trying again');
+        this.#deps.log.warn({ err: error }, 'could not extend the transparency log; trying again');
       this.#hasFailed = true;
       return false;
     }
@@ -115,7 +115,7 @@ export class TreeBuilder {
 
   async #workOnce(): Promise<boolean> {
     const { pool, feed, host, now } = this.#deps;
-    const { generation, due } = await look(pool, feed.isCurrent);
+    const { generation, due } = await readDue(pool, feed.isCurrent);
     if (!generation) {
       await startFirstGeneration(pool, host, now());
       return true;
@@ -135,7 +135,7 @@ export class TreeBuilder {
  * @param isFollowed whether the change feed gives events their positions
  * @returns the newest generation, and how many leaves it lacks
  */
-async function look(
+async function readDue(
   session: Session,
   isFollowed: boolean,
 ): Promise<{ generation: Generation | null; due: number }> {

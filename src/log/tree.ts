@@ -17,16 +17,19 @@ import { openCommitments } from './leaves.ts';
 export const LEAVES_AT_ONCE = 1_024;
 
 /**
- * Appends leaves for the events that have positions, at most `most`, in one transaction. Any instance may call it: of
+ * Appends leaves for the events that have a place in the log, at most `limit`, in one transaction. Any instance may call it: of
  * several at once, one appends.
  * @returns the generation as it is then; null if it has not started, or another instance is appending
  */
-export async function extendTree(pool: pg.Pool, most = LEAVES_AT_ONCE): Promise<Generation | null> {
+export async function extendTree(
+  pool: pg.Pool,
+  limit = LEAVES_AT_ONCE,
+): Promise<Generation | null> {
   return inTransaction(pool, async (session) => {
     if (!(await isFirstToLock(session))) return null;
     const generation = await newestGeneration(session);
     if (!generation) return null;
-    const range = { index: generation.size, count: most };
+    const range = { index: generation.size, count: limit };
     const commitments = await openCommitments(session, generation, range);
     if (commitments.length === 0) return generation;
     const leafHashes = commitments.map((commitment) => hashLeaf(entryOf(commitment)));
@@ -36,7 +39,7 @@ export async function extendTree(pool: pg.Pool, most = LEAVES_AT_ONCE): Promise<
   });
 }
 
-/** Appends leaves until all events that have positions have one. */
+/** Appends leaves until every event that has a place in the log has one. */
 export async function growTree(pool: pg.Pool): Promise<void> {
   for (let size = -1; ;) {
     const generation = await extendTree(pool);

@@ -19,7 +19,7 @@ const POLL_EVERY = 1_000;
 const INTERVAL = 10_000;
 /** How long a submission may take, in milliseconds, from the look-up of the name to the last byte of the response. */
 const TIMEOUT = 5_000;
-/** The most bytes of a response that are read: several signatures, the largest of which have about 5 kB. */
+/** The most bytes that are read of a response, which may have several signatures of about 5 kB. */
 const MOST_BYTES = 32_768;
 /** How far the clock of a witness may be from ours, in milliseconds. */
 const CLOCK_TOLERANCE = 300_000;

@@ -177,7 +177,7 @@ const URLS = [
   '/v1/export',
 ];
 
-test('a name is in many places', async () => {
+test('before an erasure, the name is in many places', async () => {
   await leaveTraces();
   id = (await findByNameOrId(ledger.pool, NAME))?.id ?? '';
   const found = await tablesWith(...TRACES);
@@ -224,7 +224,7 @@ async function othersOpenings(): Promise<unknown[]> {
   return rows;
 }
 
-test('an erasure leaves it in none', async () => {
+test('after it, the name is in none of them', async () => {
   erased = await eraseName(ledger.pool, { id, name: NAME }, ledger.clock.now);
   expect(erased.replacement).toBe(`Erased analyst ${id.slice(0, 8)}`);
   expect(await tablesWith(...TRACES)).toEqual({});
@@ -276,7 +276,7 @@ test('a client that resumes after an event that held the name reads again', asyn
   });
 });
 
-test('keys are revoked, stored responses are gone, and a token is of a new analyst', async () => {
+test('keys are revoked, stored responses are deleted, and a token belongs to a new analyst', async () => {
   const { rows } = await ledger.pool.query(
     'select revoked_at is not null as "isRevoked" from api_keys where analyst_id = $1',
     [id],
@@ -286,7 +286,7 @@ test('keys are revoked, stored responses are gone, and a token is of a new analy
   expect(me.analyst).toEqual({ id: expect.not.stringMatching(id), name: NAME });
 });
 
-test('the leaves stay, openings of others too, and what was erased is named by the event of the erasure', async () => {
+test('the leaves and the openings of others stay, and the event of the erasure commits to what is left', async () => {
   const later = (await digests()).slice(0, before.digests.length);
   expect(later).toEqual(before.digests);
   const others = await othersOpenings();
@@ -383,7 +383,7 @@ describe('only the owner erases', () => {
     await owner.end();
   });
 
-  test('and inside one, nothing but the name changes', async () => {
+  test('an erasure may change nothing but the name', async () => {
     const owner = await openSession(ledger.url);
     await owner.query(`create function meddle() returns trigger language plpgsql as
       $$ begin update outlook_versions set rationale = 'Never said'; return null; end $$;

@@ -77,7 +77,7 @@ describe.each([
     await close();
   });
 
-  test('says that the key is only the receipt’s own', async () => {
+  test('says that the key is only the one that the receipt names', async () => {
     const { page, close } = await open();
     await choose(page, receipt());
     await verdict(page, 'holds').waitFor();
@@ -118,7 +118,7 @@ describe.each([
   });
 });
 
-test('a text of a stranger is text, and can’t reorder others', async () => {
+test('text in a receipt is shown as text, and can’t reorder other text', async () => {
   const { page, close } = await shown.open('/verify.html');
   const { row, event, ...act } = versionOf();
   const name = '<img src=x onerror=alert(1)>\u202e';
@@ -133,7 +133,7 @@ test('a text of a stranger is text, and can’t reorder others', async () => {
   await close();
 });
 
-test('without Ed25519, the signature is said not to be checked', async () => {
+test('without Ed25519, it says that the signature was not checked', async () => {
   const { page, close } = await shown.open('/verify.html');
   await page.evaluate(() => {
     const subtle = crypto.subtle;
@@ -153,7 +153,7 @@ test('without Ed25519, the signature is said not to be checked', async () => {
   await close();
 });
 
-test('without cryptography, nothing is said to be checked', async () => {
+test('without cryptography, it says that nothing was checked', async () => {
   const { page, close } = await shown.open('/verify.html');
   await page.evaluate(() => Object.defineProperty(crypto, 'subtle', { value: undefined }));
   await choose(page, receipt());

@@ -77,7 +77,7 @@ describe('a saved receipt', () => {
     });
   });
 
-  test('is read by people', async () => {
+  test('is printed for people', async () => {
     const { code, stdout } = await verify(
       inFolder('a version.json'),
       '--vkey',
@@ -151,7 +151,7 @@ describe('a wrong command exits with 2', () => {
   });
 });
 
-test('what has no receipt is refused by the service', async () => {
+test('a subject without a receipt is refused by the service', async () => {
   const { code, stderr } = await save('--resolution');
   expect(code).toBe(1);
   expect(stderr).toContain('(404)');

@@ -127,7 +127,7 @@ describe('add-checkpoint', () => {
     ).not.toBeNull();
   });
 
-  test('400: what is no submission', async () => {
+  test('400 for a malformed submission', async () => {
     const log = nextLog().growTo(4);
     const good = await log.submission(0);
     const proof = (lines: number) => `${Buffer.alloc(32).toString('base64')}\n`.repeat(lines);
@@ -199,7 +199,7 @@ describe('add-checkpoint', () => {
     expect(await cosignedAt(await post(await log.submission(5, 9)), log.text(9))).not.toBeNull();
   });
 
-  test('422: a proof that does not verify, and a rewritten tree that the log signed', async () => {
+  test('422 for a proof that does not verify, and for a rewritten tree that the log signed', async () => {
     const log = nextLog().growTo(300);
     expect(
       await answerOf(
@@ -217,7 +217,7 @@ describe('add-checkpoint', () => {
     const honest = await log.submission(200);
     const [first = '', hash = ''] = honest.split('\n');
     expect(await answerOf(await post(honest.replace(`${hash}\n`, '')))).toEqual(
-      answer(422, /300 extends/),
+      answer(422, /300 leaves extends/),
     );
     expect(
       await answerOf(await post(honest.replace(hash, Buffer.alloc(32).toString('base64')))),
@@ -225,7 +225,7 @@ describe('add-checkpoint', () => {
     expect(first).toBe('old 200');
     const rewritten = log.forkAt(150).growTo(300, 'rewritten');
     expect(await answerOf(await post(await rewritten.submission(200)))).toEqual(
-      answer(422, /300 extends/),
+      answer(422, /300 leaves extends/),
     );
     // Of the cosigned size, the two checkpoints prove the fork. The witness stores the other one.
     expect(await answerOf(await post(await rewritten.submission(200, 200)))).toEqual(
@@ -241,7 +241,7 @@ describe('add-checkpoint', () => {
     expect(await cosignedAt(await post(honest), log.text())).not.toBeNull();
   });
 
-  test('of submissions at the same time, one is cosigned; two processes on one folder share its state', async () => {
+  test('cosigns one of several submissions at once; two processes on one folder share its state', async () => {
     const log = nextLog().growTo(40);
     const second = await serveWitness(witness, [log.vkey]);
     let size = 0;
@@ -301,7 +301,7 @@ describe('the checkpoint of a log', () => {
     expect(verifyCosignature(text, ours, vkey)).not.toBeNull();
   });
 
-  test('survives a restart, which cleans nothing up that counts', async () => {
+  test('still has what it cosigned after a kill and a restart', async () => {
     const log = new SignedLog(newSigner('restarted.example')).growTo(5);
     const created = await createWitness('witness.example/restarted');
     const first = await serveWitness(created, [log.vkey]);
@@ -317,7 +317,7 @@ describe('the checkpoint of a log', () => {
 });
 
 describe('hostile clients', () => {
-  test('other paths and methods', async () => {
+  test('get 404 for other paths, and 405 for other methods', async () => {
     expect(await answerOf(await fetch(`${witness.url}/`))).toEqual(answer(404));
     expect(await answerOf(await fetch(`${witness.url}/${'A'.repeat(64)}/checkpoint`))).toEqual(
       answer(404),
@@ -332,7 +332,7 @@ describe('hostile clients', () => {
     expect([put.status, put.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
   });
 
-  test('bodies that are too large, declared or chunked, are refused', async () => {
+  test('get 413 for bodies that are too large, declared or chunked', async () => {
     expect(await answerOf(await post('x'.repeat(200_000)))).toEqual(answer(413));
     const chunked = fetch(`${witness.url}/add-checkpoint`, {
       method: 'POST',
@@ -348,7 +348,7 @@ describe('hostile clients', () => {
     ).toBe(413);
   });
 
-  test('clients that connect and say nothing keep nobody out', async () => {
+  test('that connect and send nothing do not keep others out', async () => {
     const { port } = new URL(witness.url);
     const idle = Array.from({ length: 600 }, () =>
       connect(Number(port), '127.0.0.1').on('error', () => {}),

@@ -122,11 +122,11 @@ describe('a receipt that holds', () => {
     expect(result.sentence).toContain(`"${name.replace('"', '\\"')}" published /v1/`);
   });
 
-  test('is the same as an object', async () => {
+  test('may be given as a parsed object', async () => {
     expect((await verifyReceipt(version(), pinned)).outcome).toBe('holds');
   });
 
-  test('says that the key was only its own', async () => {
+  test('says that the key is only the one it names', async () => {
     const result = await verify(version());
     expect(result).toMatchObject({ outcome: 'holds', isKeyPinned: false });
     expect(result.sentence).toContain('Checked only with the key that the receipt itself names.');
@@ -298,7 +298,7 @@ describe('a receipt fails', () => {
     const [check, why] = await failureOf(version(), { vkey: other.vkey });
     expect([check, why]).toEqual([
       'signature',
-      'It is of the log ledger.example/log/1, and the key is that of other.example/log/1.',
+      'It is of the log ledger.example/log/1, but the key is that of other.example/log/1.',
     ]);
     const namesake = newSigner(log.name);
     expect(await failureOf(version(), { vkey: namesake.vkey })).toEqual([
@@ -317,11 +317,11 @@ describe('a receipt fails', () => {
     ]);
   });
 
-  test('with a cosignature of a time to come', async () => {
+  test('with a cosignature from the future', async () => {
     const receipt = version({
       witnesses: [{ signer: first, seconds: (Date.now() / 1_000 + 1e6) | 0 }],
     });
-    expect((await failureOf(receipt, pinned))[1]).toContain('a time to come');
+    expect((await failureOf(receipt, pinned))[1]).toContain('dated in the future');
   });
 
   test('with the row of another act in the same transaction', async () => {
@@ -425,7 +425,7 @@ describe('a receipt fails', () => {
   });
 });
 
-describe('whatever a stranger hands in gets an answer', () => {
+describe('any input gets a result', () => {
   const text = () => JSON.stringify(version());
   const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
 
@@ -459,7 +459,7 @@ describe('whatever a stranger hands in gets an answer', () => {
       () =>
         text().replace('"missingWitnesses":[]', '"missingWitnesses":["nobody. All cosigned it"]'),
     ],
-    ['half a character', () => text().replace('Ada', '\\ud800')],
+    ['a lone surrogate', () => text().replace('Ada', '\\ud800')],
     [
       'a salt of 31 bytes',
       () => text().replace(/"salt":"\S{44}"/, `"salt":"${'A'.repeat(40)}AA=="`),
@@ -478,7 +478,7 @@ describe('whatever a stranger hands in gets an answer', () => {
     expect((await failureOf({ ...receipt, salt: other }, pinned))[0]).toBe('form');
   });
 
-  test('values that are no JSON', async () => {
+  test('values that are not JSON', async () => {
     const circle: { self?: object } = {};
     circle.self = circle;
     for (const value of [undefined, circle, 1n, () => 1, Symbol('s'), new Date(), Number.NaN]) {

@@ -78,7 +78,7 @@ test('a log gets a key, loses its state, and goes on in a new generation', async
   await until(async () => (await (await checkpoint()).text()).includes('/problems/no-signed-log'));
   expect(await signing()).toEqual({ state: 'unsigned' });
   expect((await keys({}, 'log', 'adopt')).stderr).toBe(
-    'there is no key on this machine: LOG_SIGNING_KEY names none\n',
+    'this machine has no key: set LOG_SIGNING_KEY to the file of one\n',
   );
 
   // With one

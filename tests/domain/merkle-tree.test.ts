@@ -247,7 +247,7 @@ test('a tree without leaves is extended by every tree, with an empty proof', () 
   expect(verifyConsistency({ ...claim, proof: [OTHER] })).toBe(false);
 });
 
-test('there is no proof of what a tree has not', async () => {
+test('a leaf or a smaller tree that does not exist has no proof', async () => {
   const read = readerOf(LEAVES);
   expect(() => inclusionProofOf(LEAVES, 8)).toThrow(RangeError);
   await expect(inclusionProof(8, 8, read)).rejects.toThrow(RangeError);

@@ -67,7 +67,7 @@ const signer = (name: string): NoteSigner => ({
 const vkeyFor = ({ name, privateKey }: NoteSigner, type?: 1 | 4) =>
   parseVkey(vkeyOf(name, publicKeyBytes(privateKey), type)) as Vkey;
 
-describe('what is signed here', () => {
+describe('a note that this code signs', () => {
   const text = checkpointText({ origin: 'a.example/log/1', size: 3, root: Buffer.alloc(32, 9) });
   const log = signer('a.example/log/1');
   const witness = signer('w.example');
@@ -109,7 +109,7 @@ test.each([
   ['no signatures after the blank line', 'text\n\n'],
   ['a control character', NOTE.replace('example message', 'example\tmessage')],
   ['a carriage return', NOTE.replaceAll('\n', '\r\n')],
-  ['half a character', NOTE.replace('example message', '\ud800')],
+  ['a lone surrogate', NOTE.replace('example message', '\ud800')],
   ['a hyphen', NOTE.replace('—', '-')],
   ['no name', NOTE.replace('— example.com/foo', '— ')],
   ['a name with a plus', NOTE.replace('— example.com/foo', '— a+b')],

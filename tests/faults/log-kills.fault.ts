@@ -159,7 +159,7 @@ function subjectsOf(rows: readonly Row[]): Map<string, number> {
   return subjects;
 }
 
-test('whoever is killed, the log never forks, and has a leaf for whatever was acknowledged', async () => {
+test('whichever instance is killed, the log never forks, and has a leaf for every acknowledged write', async () => {
   let isOver = false;
   const origins = services.map(({ origin }) => origin);
   const over = () => isOver;

@@ -64,7 +64,7 @@ async function settled(check: () => boolean): Promise<void> {
   for (const deadline = Date.now() + 15_000; !check() && Date.now() < deadline; await delay(50));
 }
 
-test('an instance of the release before misses no event, sends each to webhooks, and sees no reset', async () => {
+test('an instance of the previous release misses no event, sends each to webhooks, and sees no reset', async () => {
   const dist = releaseAt(RELEASE_BEFORE);
   if (dist === null) {
     console.warn(`skipped: the history has no commit ${RELEASE_BEFORE}`);

@@ -11,10 +11,10 @@ import { newestCheckpoint } from '../../src/log/checkpoints.ts';
 import { newestGeneration } from '../../src/log/generations.ts';
 import { lockLog } from '../../src/log/locks.ts';
 import {
-  isStartedFor,
+  isStartInterrupted,
   planGeneration,
-  publishLast,
-  signFrom,
+  publishLastSigned,
+  allowSigning,
   startGeneration,
 } from '../../src/log/new-generation.ts';
 import { readState, type SigningKey } from '../../src/log/signing-key.ts';
@@ -70,7 +70,7 @@ async function startNext(of: Log): Promise<void> {
   const now = new Date();
   await inTransaction(of.pool, async (session) => {
     await lockLog(session);
-    await publishLast(session, current, next, { keys: [key], now });
+    await publishLastSigned(session, current, next, { keys: [key], now });
     await startGeneration(session, next, now);
   });
 }
@@ -126,8 +126,8 @@ describe('a ledger that went back', () => {
     expect((await signOnce(log, [key])).fault?.state).toBe('forked');
     const current = await newestGeneration(log.pool);
     if (!current) throw new Error('no generation');
-    expect(await isStartedFor(log.pool, current, [key])).toBe(true);
-    await signFrom(current.origin, [key]);
+    expect(await isStartInterrupted(log.pool, current, [key])).toBe(true);
+    await allowSigning(current.origin, [key]);
     expect((await readState(key)).head).toEqual({
       origin: `${HOST}/log/2`,
       size: 0,
@@ -177,7 +177,7 @@ describe('a ledger that went back', () => {
     ).rejects.toThrow('the newest checkpoint stays');
   });
 
-  test('never uses the number of a generation again, even if it forgot that', async () => {
+  test('never reuses the number of a generation, even if the ledger has lost it', async () => {
     // The key has signed generation 2, of which the other ledger knows nothing.
     expect((await signOnce(lost, [key])).fault).toMatchObject({
       state: 'forked',
@@ -192,7 +192,7 @@ describe('a ledger that went back', () => {
       afterPosition: 0,
     });
     await startNext(lost);
-    await signFrom(next.origin, [key]);
+    await allowSigning(next.origin, [key]);
     await grow(lost, 1);
     expect((await signOnce(lost, [key])).fault).toBeNull();
     const { rows: events } = await lost.pool.query<{ count: number }>(
@@ -201,7 +201,7 @@ describe('a ledger that went back', () => {
     expect((await newestCheckpoint(lost.pool, 3))?.size).toBe((events[0]?.count ?? 0) + 1);
   });
 
-  test('and back again within a later generation starts from the leaves that are left of that', async () => {
+  test('agrees on the leaves of a later generation if it went back within that', async () => {
     const size = (await newestCheckpoint(lost.pool, 3))?.size ?? 0;
     const { plan: next } = await plan(lost);
     expect(next).toMatchObject({

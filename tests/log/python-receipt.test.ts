@@ -56,7 +56,7 @@ describe.skipIf(!hasPython)('Python recomputes', () => {
     });
   });
 
-  test('and refuses one of another name, row or document', () => {
+  test('no receipt with another name, row or document', () => {
     const { row, ...act } = versionOf();
     const text = JSON.stringify(receiptOf({ ...act, rows: [row] }, { log, size: 300, index: 256 }));
     expect(recompute(text).status).toBe(0);

@@ -91,7 +91,7 @@ test('without a signed checkpoint there are no receipts', async () => {
 describe('a signed log', () => {
   beforeAll(() => sign());
 
-  test('proves version 1 with its outlook and framework, and the words behind the hashes', async () => {
+  test('proves version 1 with its outlook and framework, and the documents behind the hashes', async () => {
     const receipt = await receiptOf(`${BASE}/versions/1`);
     const { event, rows, documents, later } = checkReceipt(receipt, signer.vkey);
     await requireVerified(receipt);
@@ -314,7 +314,7 @@ describe('a signed log', () => {
     expect(await checked(`${BASE}/versions/${last}`)).toMatchObject({ size: newest, cosigned: {} });
   });
 
-  test('an erased opening is gone', async () => {
+  test('the receipt of an erased opening is 410', async () => {
     const { version } = await revise(0.24);
     await sign();
     await asOwner(
@@ -383,7 +383,7 @@ test('a record has its receipt in the generation of the log that has its leaf', 
   expect(earlier).toMatchObject({ origin: ORIGIN, size, rows: [{ row: { bear_bps: '4100' } }] });
 });
 
-test('a ledger of before has receipts that say when their rows were first digested', async () => {
+test('in a ledger older than its log, receipts say when their rows were first digested', async () => {
   const older = await startLedger();
   try {
     await older.pool.query('begin');

@@ -396,7 +396,7 @@ const tamperings: Record<string, Tampering[]> = {
     [
       'what an event was, with its opening',
       `update events set kind = 'outlook.reopened' where kind = 'outlook.resolved'`,
-      [`events ${REWRITTEN}`, 'openings says something else than its event'],
+      [`events ${REWRITTEN}`, 'openings does not match its event'],
     ],
     ['tiles, which are gone', `delete from log_tiles`, ['log_tiles is missing or too short']],
     [
@@ -413,7 +413,7 @@ const tamperings: Record<string, Tampering[]> = {
       'a checkpoint',
       `update log_checkpoints set root = sha256('x')`,
       [
-        'log_checkpoints says something else than its note',
+        'log_checkpoints does not match its note',
         'log_checkpoints is of another tree than the log has',
       ],
     ],
@@ -437,7 +437,7 @@ const tamperings: Record<string, Tampering[]> = {
       ['api_keys was deleted, but never is'],
     ],
     [
-      'that rows of before are digested',
+      'that older rows are digested',
       `delete from row_digests where relation = 'views'; insert into digest_progress (relation) values ('views')`,
       ['openings is of other rows than were digested with it'],
     ],
@@ -474,7 +474,7 @@ test('a fault names its first row, how many more there are, and the event that w
   ]);
 });
 
-test('a ledger of before the log: what is not digested yet is counted, then verified', async () => {
+test('a ledger older than its log: rows not digested yet are counted, and verified later', async () => {
   await session.query('begin');
   try {
     await session.query(`set local session_replication_role = replica;

@@ -53,7 +53,7 @@ async function entries(): Promise<Buffer[]> {
 
 const head = async () => (await newestGeneration(ledger.pool)) ?? expect.fail('no generation');
 
-test('the tree has a leaf for each event, in the order of their positions', async () => {
+test('the tree has a leaf for each event, in the order of their places', async () => {
   await addEvents(700);
   await growTree(ledger.servicePool);
   const own = await entries();

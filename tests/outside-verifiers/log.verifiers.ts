@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cleanUp, newFolder } from '../support/service.ts';
-import { findJudges, type Judges } from './judges.ts';
+import { findVerifiers, type Verifiers } from './verifiers.ts';
 import { MemoryLog } from './memory-log.ts';
 import { LedgerLog } from './ledger-log.ts';
 
@@ -11,9 +11,9 @@ const SIZES = [0, 1, 2, 255, 256, 257, 511, 512, 4_099, 65_535, 65_536, 65_537];
 /** Each size but the empty one with each that is smaller. */
 const PAIRS = ((SIZES.length - 1) * (SIZES.length - 2)) / 2;
 
-let judges: Judges;
+let verifiers: Verifiers;
 beforeAll(async () => {
-  judges = await findJudges();
+  verifiers = await findVerifiers();
 }, 600_000);
 afterAll(cleanUp);
 
@@ -29,12 +29,12 @@ describe.each(NAMES)('a log in memory, by %s', (name) => {
   const verify = async (): Promise<object> => {
     const sizes = SIZES.filter((size) => size <= log.size).map(String);
     const args = [log.prefix, log.vkey, ...(name === 'go' ? sizes : [])];
-    return (await judges[name]?.('log', ...args)) ?? {};
+    return (await verifiers[name]?.('log', ...args)) ?? {};
   };
 
   test('verifies at each size, and each size extends those before', async ({ skip }) => {
-    const judge = judges[name];
-    if (judge === null) return skip(`${name} is not installed`);
+    const verifier = verifiers[name];
+    if (verifier === null) return skip(`${name} is not installed`);
     const folder = newFolder();
     const saved: string[] = [];
     for (const size of SIZES) {
@@ -43,12 +43,12 @@ describe.each(NAMES)('a log in memory, by %s', (name) => {
       saved.push(path.join(folder, String(size)));
       writeFileSync(saved.at(-1) ?? '', log.checkpoint());
     }
-    const verdict = await judge('extends', log.prefix, log.vkey, ...saved);
+    const verdict = await verifier('extends', log.prefix, log.vkey, ...saved);
     expect(verdict).toEqual({ report: { checkpoints: SIZES.length, proofs: PAIRS } });
   });
 
   test('a bit that was changed anywhere is seen', async ({ skip }) => {
-    if (judges[name] === null) return skip(`${name} is not installed`);
+    if (verifiers[name] === null) return skip(`${name} is not installed`);
     log.growTo(SIZES.at(-1) ?? 0);
     expect(await verify()).toHaveProperty('report');
     for (const path of [
@@ -79,15 +79,15 @@ describe.each(NAMES)('a log in memory, by %s', (name) => {
   });
 
   test('another key, or a checkpoint of another tree, is refused', async ({ skip }) => {
-    const judge = judges[name];
-    if (judge === null) return skip(`${name} is not installed`);
+    const verifier = verifiers[name];
+    if (verifier === null) return skip(`${name} is not installed`);
     const other = await MemoryLog.start();
     other.growTo(300);
     const sizes = name === 'go' ? ['300'] : [];
-    expect(await judge('log', log.prefix, other.vkey, ...sizes)).toHaveProperty('fault');
+    expect(await verifier('log', log.prefix, other.vkey, ...sizes)).toHaveProperty('fault');
     log.tamper = (served, body) =>
       served === 'checkpoint' ? Buffer.from(other.checkpoint()) : body;
-    expect(await judge('log', log.prefix, other.vkey, ...sizes)).toHaveProperty('fault');
+    expect(await verifier('log', log.prefix, other.vkey, ...sizes)).toHaveProperty('fault');
     log.tamper = (_, body) => body;
     other.stop();
   });
@@ -100,7 +100,7 @@ describe('the log of a service', () => {
   }, 300_000);
 
   test('verifies while it grows from its first events to 65,537', async ({ skip }) => {
-    if (judges.go === null && judges.python === null) return skip('no verifier is installed');
+    if (verifiers.go === null && verifiers.python === null) return skip('no verifier is installed');
     const folder = newFolder();
     const saved: string[] = [];
     for (const size of [await log.size(), ...SIZES.filter((size) => size >= 255)]) {
@@ -110,18 +110,18 @@ describe('the log of a service', () => {
     const sizes = SIZES.map(String);
     const last = SIZES.at(-1) ?? 0;
     const vkey = await log.vkey();
-    const found = await judges.go?.('log', log.prefix, vkey, ...sizes);
+    const found = await verifiers.go?.('log', log.prefix, vkey, ...sizes);
     if (found) {
       expect(found).toMatchObject({ report: { size: last, entries: last, sizes: SIZES.length } });
       console.info('go:', JSON.stringify(found));
     }
-    const audited = await judges.python?.('log', log.prefix, vkey);
+    const audited = await verifiers.python?.('log', log.prefix, vkey);
     if (audited) {
       expect(audited).toMatchObject({ report: { size: last, bundles: 257 } });
       console.info('python:', JSON.stringify(audited));
     }
     for (const name of NAMES) {
-      const verdict = await judges[name]?.('extends', log.prefix, vkey, ...saved);
+      const verdict = await verifiers[name]?.('extends', log.prefix, vkey, ...saved);
       const proofs = (saved.length * (saved.length - 1)) / 2;
       if (verdict) expect(verdict).toEqual({ report: { checkpoints: saved.length, proofs } });
     }

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cleanUp, freePort, newFolder, until } from '../support/service.ts';
-import { findJudges, type Judges } from './judges.ts';
+import { findVerifiers, type Verifiers } from './verifiers.ts';
 import { LedgerLog } from './ledger-log.ts';
 
 // Receipts that a service gave, by the programs of others and with the service stopped. Two witnesses cosign: that of the
@@ -16,17 +16,17 @@ type Witness = { vkey: string; url: string };
 
 const children: { kill: (signal: NodeJS.Signals) => boolean }[] = [];
 const receipts: Record<string, string> = {};
-let judges: Judges;
+let verifiers: Verifiers;
 let log: LedgerLog;
 let vkey = '';
 let witnesses: Witness[] = [];
 let checkpointFile = '';
 
 beforeAll(async () => {
-  judges = await findJudges();
+  verifiers = await findVerifiers();
   log = await LedgerLog.start();
   vkey = await log.vkey();
-  witnesses = [await ownWitness(), ...(judges.go ? [await litewitness()] : [])];
+  witnesses = [await ownWitness(), ...(verifiers.go ? [await litewitness()] : [])];
   await log.restart({
     LOG_WITNESSES: witnesses.map((witness) => `${witness.vkey} ${witness.url}`).join(','),
   });
@@ -41,11 +41,11 @@ afterAll(async () => {
 });
 
 test.for(NAMES)('receipts verify without the service, by %s', async (name, { skip }) => {
-  const judge = judges[name];
-  if (judge === null) return skip(`${name} is not installed`);
+  const verifier = verifiers[name];
+  if (verifier === null) return skip(`${name} is not installed`);
   const vkeys = witnesses.map((witness) => witness.vkey);
   for (const [subject, file] of Object.entries(receipts)) {
-    const verdict = await judge('receipt', file, vkey, ...vkeys);
+    const verdict = await verifier('receipt', file, vkey, ...vkeys);
     expect(verdict, subject).toMatchObject({ report: { witnesses: vkeys.length } });
     expect(verdict).toMatchObject({ report: { subject: expect.stringContaining(SLUG) } });
     expect((verdict as { report: { rows: number } }).report.rows, subject).toBeGreaterThan(0);
@@ -55,8 +55,8 @@ test.for(NAMES)('receipts verify without the service, by %s', async (name, { ski
 test.for(NAMES)(
   'whatever of a receipt is changed, it does not verify, by %s',
   async (name, { skip }) => {
-    const judge = judges[name];
-    if (judge === null) return skip(`${name} is not installed`);
+    const verifier = verifiers[name];
+    if (verifier === null) return skip(`${name} is not installed`);
     const text = readFileSync(receipts['version'] ?? '', 'utf8');
     const receipt = JSON.parse(text) as {
       event: string;
@@ -82,19 +82,19 @@ test.for(NAMES)(
     const file = path.join(newFolder(), 'changed.receipt.json');
     for (const [what, change] of Object.entries(changed)) {
       writeFileSync(file, JSON.stringify({ ...receipt, ...change }));
-      expect(await judge('receipt', file, vkey), what).toHaveProperty('fault');
+      expect(await verifier('receipt', file, vkey), what).toHaveProperty('fault');
     }
     const [stranger = ''] = (await newWitness('stranger.example/w1')).vkeys;
-    expect(await judge('receipt', receipts['version'] ?? '', vkey, stranger)).toHaveProperty(
+    expect(await verifier('receipt', receipts['version'] ?? '', vkey, stranger)).toHaveProperty(
       'fault',
     );
   },
 );
 
 test('a checkpoint has the cosignature of each witness, with its time, by go', async ({ skip }) => {
-  if (judges.go === null) return skip('go is not installed');
+  if (verifiers.go === null) return skip('go is not installed');
   for (const witness of witnesses) {
-    const verdict = await judges.go('cosigned', checkpointFile, vkey, witness.vkey);
+    const verdict = await verifiers.go('cosigned', checkpointFile, vkey, witness.vkey);
     expect(verdict).toHaveProperty('report.seconds');
     const { seconds } = (verdict as { report: { seconds: number } }).report;
     expect(Math.abs(Date.now() / 1000 - seconds)).toBeLessThan(600);
@@ -138,14 +138,14 @@ async function litewitness(): Promise<Witness> {
   const folder = newFolder();
   const [socket, database] = ['agent.sock', 'witness.db'].map((name) => path.join(folder, name));
   const name = 'lite.example/w1';
-  const judge = path.join(judges.programs, 'judge');
-  const [shown] = await start(judge, ['agent', socket ?? '', name], /\{.*\}/);
+  const verifier = path.join(verifiers.programs, 'verifier');
+  const [shown] = await start(verifier, ['agent', socket ?? '', name], /\{.*\}/);
   const key = JSON.parse(shown) as { fingerprint: string; vkey: string };
   const address = `127.0.0.1:${await freePort()}`;
   const flags = { name, db: database, key: key.fingerprint, 'ssh-agent': socket, listen: address };
   const args = Object.entries(flags).flatMap(([flag, value]) => [`-${flag}`, value ?? '']);
-  await start(path.join(judges.programs, 'litewitness'), args, /verifier key/);
-  const known = await judges.go?.('know', database ?? '', vkey);
+  await start(path.join(verifiers.programs, 'litewitness'), args, /verifier key/);
+  const known = await verifiers.go?.('know', database ?? '', vkey);
   expect(known).toHaveProperty('report.origin');
   return { vkey: key.vkey, url: `http://${address}` };
 }

@@ -202,7 +202,7 @@ function formatVerification(verification: ReceiptVerification): string {
   const parts = [
     heading(OUTCOMES[outcome]),
     paragraph(sentence),
-    ...('said' in verification ? formatStatement(verification) : []),
+    ...('said' in verification ? formatRecord(verification) : []),
     table(
       [{ title: 'Check' }, { title: 'Result' }, { title: 'Detail', wraps: true }],
       checks.map(({ name, result, detail }) => [name, result, detail]),
@@ -211,9 +211,9 @@ function formatVerification(verification: ReceiptVerification): string {
   return parts.join('\n\n');
 }
 
-type Statement = ReceiptVerification & { outcome: 'holds' | 'unchecked' };
+type Verified = ReceiptVerification & { outcome: 'holds' | 'unchecked' };
 
-function formatStatement({ said, log, caveats }: Statement): string[] {
+function formatRecord({ said, log, caveats }: Verified): string[] {
   const { by, subject } = said.event;
   const facts = [
     ['Subject', subject],

@@ -20,7 +20,7 @@ const folderOption = {
 } as const;
 
 export function witnessCommand(yargs: Yargs): void {
-  yargs.command('witness', 'Be a witness of the logs of others', (yargs) => {
+  yargs.command('witness', 'Run a witness of transparency logs', (yargs) => {
     createCommand(yargs);
     serveCommand(yargs);
     listCommand(yargs);
@@ -162,7 +162,7 @@ function sentenceOf(event: WitnessEvent): string {
   const checkpoint = `${event.origin}, size ${event.size}`;
   if (event.kind === 'cosigned') return `Cosigned ${checkpoint}.`;
   if (event.kind === 'refused') return `Refused ${checkpoint}: ${event.reason}`;
-  return `FORK: the log signed another root for ${checkpoint}, than the one cosigned here. ${event.file} proves it, with the cosigned checkpoint.`;
+  return `FORK: the log signed two roots for ${checkpoint}. ${event.file} has the one that was not cosigned here; with the cosigned checkpoint, it proves the fork.`;
 }
 
 function originOf({ address, port }: AddressInfo): string {

@@ -169,8 +169,8 @@ function reasonOf({ size }: TreeHead, last: Pick<TreeHead, 'size'>): string {
     return `The checkpoint has another root than the cosigned one of the same size, ${size}.`;
   }
   return last.size === 0
-    ? 'From size 0 the proof must be empty, and an empty tree has the root of an empty tree.'
-    : `The proof does not show that the tree of ${size} extends the cosigned one of ${last.size}.`;
+    ? 'From size 0 the proof must be empty, and a tree of size 0 must have the root of an empty tree.'
+    : `The proof does not show that the tree of ${size} leaves extends the cosigned one of ${last.size}.`;
 }
 
 function noteOf(text: string, lines: readonly string[]): string {

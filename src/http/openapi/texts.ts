@@ -23,7 +23,7 @@ export const TAGS = [
   { name: 'Instruments', description: 'The indices, shares and other things that outlooks cover.' },
   {
     name: 'Transparency log',
-    description: 'A transparency log of all writes, which anybody can check with tools that exist.',
+    description: 'A transparency log of all writes, which anybody can check with existing tools.',
   },
   {
     name: 'Keys',

@@ -32,9 +32,9 @@ export type ResponseDraft = {
   headers?: Readonly<Record<string, string>>;
   /** How long it may be cached, in milliseconds, if events do not report everything that makes it stale. */
   maxAge?: number;
-  /** Whether it is open to everyone, even where reads need a key. */
-  isOpen?: boolean;
-  /** Whether compression would save nothing, as with hashes. Pictures count without saying so. */
+  /** Whether everyone may read it, even where reads need a key. */
+  isPublic?: boolean;
+  /** Whether compression would save nothing, as with hashes; of a PNG, true unless given. */
   isIncompressible?: boolean;
   /** Whether the cache leaves it out, because hardly anyone will ask for it again. */
   skipsCache?: boolean;
@@ -52,7 +52,7 @@ export type EncodedBody = {
 export type CachedResponse = {
   readonly digest: string;
   readonly type: string;
-  /** Whether it is sent uncompressed to all who take that. */
+  /** Whether it is sent uncompressed to every client that accepts that. */
   readonly isIncompressible: boolean;
   /** Fields of a 200 only. */
   readonly contentFields: readonly string[];
@@ -71,7 +71,7 @@ export const WORTH_COMPRESSING = 1_024;
 /** Encodes a draft into the bytes and header fields that are sent. */
 export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedResponse {
   const { body, freshness, type = JSON_TYPE, link, linkMayChange, headers = {} } = draft;
-  const isKeyed = requiresKey && !draft.isOpen;
+  const isKeyed = requiresKey && !draft.isPublic;
   const vary = [
     ...(draft.hasAlternatives ? ['Accept'] : []),
     'Accept-Encoding',

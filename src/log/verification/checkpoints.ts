@@ -5,8 +5,8 @@ import type { RowFaults } from './faults.ts';
 import type { EarlierRoot, Generation } from './tree.ts';
 
 /**
- * The published checkpoints of a generation, as roots that its tree must have had. Notes that say something else than their
- * rows, and those of a larger tree, are faults at once.
+ * The published checkpoints of a generation, as roots that its tree must have had. Notes that do not match their rows,
+ * and those of a larger tree, are faults at once.
  */
 export async function publishedRoots(
   session: Session,
@@ -17,7 +17,7 @@ export async function publishedRoots(
   return checkpoints.toReversed().flatMap(({ size, root, note, vkeys }) => {
     const fault = (text: string) => faults.add('log_checkpoints', text, `${generation},${size}`);
     if (parseNote(note)?.text !== checkpointText({ origin, size, root })) {
-      fault('says something else than its note');
+      fault('does not match its note');
     } else if (!isSignedBy(note, vkeys)) fault('has no signature of the key that it names');
     if (size > treeSize) {
       fault('is of a larger tree than the log has');

@@ -2,7 +2,7 @@ import { rowHashOf, rowSaltOf } from '../../domain/log-entries.ts';
 import { readPages } from '../../postgres/pages.ts';
 import type { Session } from '../../postgres/pool.ts';
 import type { RowFaults } from './faults.ts';
-import { Ahead, groupsOf } from './ahead.ts';
+import { Peekable, groupsOf } from './peekable.ts';
 import { DIGESTED_TABLES, type DigestedTable } from './tables.ts';
 
 /** What the verification of rows counts. */
@@ -10,7 +10,7 @@ export type RowCounts = {
   rows: number;
   /** Rows whose earlier content can't be checked any more, because it held a name that was erased. */
   erased: number;
-  /** Rows that the log has yet to digest: of before it, or of an older release that is still running. */
+  /** Rows that the log has yet to digest: they are older than it, or an older release that still runs wrote them. */
   undigested: number;
 };
 
@@ -58,7 +58,7 @@ export async function verifyRows(
   const counts: RowCounts = { rows: 0, erased: 0, undigested: 0 };
   const undigested = await readUndigested(session);
   const checking: Checking = { faults, counts, erasures: await readErasures(session) };
-  const histories = new Ahead(
+  const histories = new Peekable(
     groupsOf(
       readPages<Digest>(session, DIGESTS),
       (digest, first) => digest.key === first.key && digest.relation === first.relation,
@@ -90,7 +90,7 @@ export async function verifyRows(
  * @param key null for the end of the table
  */
 async function historyOf(
-  histories: Ahead<RowHistory>,
+  histories: Peekable<RowHistory>,
   table: DigestedTable,
   key: string | null,
   checking: Checking,
@@ -121,7 +121,7 @@ function checkRow(
     fault('is there although it was deleted');
     return;
   }
-  // An erasure takes salts, and digests the rows again.
+  // An erasure deletes salts, and digests the rows again.
   const isErased = digests.some(({ salt }) => salt === null);
   if (newest.salt === null || (isErased && !holdsNames)) {
     fault('lost the salt of its digest without an erasure');
@@ -170,7 +170,7 @@ async function readErasures(session: Session): Promise<Set<number>> {
   return new Set(rows.map(({ writeId }) => writeId));
 }
 
-/** The tables with rows of before the log that it has yet to digest. */
+/** The tables with rows older than the log that it has yet to digest. */
 async function readUndigested(session: Session): Promise<Set<string>> {
   const { rows } = await session.query<{ relation: string }>(
     'select relation from digest_progress where not is_done',

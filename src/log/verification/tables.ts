@@ -68,7 +68,7 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
     isAppendOnly: true,
     // What those of versions say follows from the versions; see derived.ts.
     condition: `kind not in ('outlook.created', 'outlook.version.published')`,
-    // Those of before the log, or of an older release, are digested when the tree gets to them.
+    // Those older than the log, or of an older release, are digested when the tree gets to them.
     awaiting: `coalesce(t.log_position, t.position) is null or coalesce(t.log_position, t.position) > (
       select coalesce(max(after_position + size - (generation > 1)::int), 0) from log_generations)`,
   },

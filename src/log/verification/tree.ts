@@ -3,7 +3,7 @@ import { TILE_WIDTH } from '../../domain/log-tiles.ts';
 import { type Hash, HASH_BYTES, hashLeaf, rootOf } from '../../domain/merkle-tree.ts';
 import { readPages } from '../../postgres/pages.ts';
 import type { Session } from '../../postgres/pool.ts';
-import { Ahead } from './ahead.ts';
+import { Peekable } from './peekable.ts';
 import type { RowFaults } from './faults.ts';
 import { GrowingTree } from './growing-tree.ts';
 
@@ -125,12 +125,12 @@ function gapAt(position: number, faults: RowFaults): { leaf: null; event: null }
 
 /** The hashes of the lowest tiles, read one after the other. */
 class StoredLeaves {
-  readonly #tiles: Ahead<Tile>;
+  readonly #tiles: Peekable<Tile>;
 
   constructor(session: Session, generation: number) {
     const text = `select number, hashes from log_tiles where generation = ${generation} and level = 0 order by number`;
     const pages = readPages<Tile>(session, text, 100);
-    this.#tiles = new Ahead(itemsOf(pages));
+    this.#tiles = new Peekable(itemsOf(pages));
   }
 
   /** The hash of a leaf; null if no tile has it. Each index must be larger than the one before. */

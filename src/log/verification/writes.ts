@@ -2,7 +2,7 @@ import { commitmentOf } from '../../domain/log-entries.ts';
 import { HASH_BYTES } from '../../domain/merkle-tree.ts';
 import { readPages } from '../../postgres/pages.ts';
 import type { Session } from '../../postgres/pool.ts';
-import { Ahead, groupsOf } from './ahead.ts';
+import { Peekable, groupsOf } from './peekable.ts';
 import type { RowFaults } from './faults.ts';
 import { GrowingTree } from './growing-tree.ts';
 
@@ -49,7 +49,7 @@ export async function verifyWrites(
 ): Promise<{ erased: number }> {
   const inWrite = (one: { writeId: number }, first: { writeId: number }) =>
     one.writeId === first.writeId;
-  const digests = new Ahead(readRoots(session));
+  const digests = new Peekable(readRoots(session));
   let erased = 0;
   const pages = readPages<Opening>(session, OPENINGS);
   for await (const openings of groupsOf(pages, inWrite)) {
@@ -120,7 +120,7 @@ function checkOpening(
     fault('was erased, but not by the erasure of its author');
   }
   if (kind !== null && (said.kind !== kind || said.at !== at?.toISOString())) {
-    fault('says something else than its event');
+    fault('does not match its event');
   }
   if (said.rows.count !== rows?.count || said.rows.root !== rows.root) {
     fault('is of other rows than were digested with it');

@@ -16,6 +16,7 @@ import {
 import { bytea, identity, timestamptz } from './columns.ts';
 import { analysts } from './api-keys.ts';
 
+// The ids of writes.
 export const writesId = pgSequence('writes_id_seq');
 
 // One row for each statement that wrote rows of a table. Triggers write it, with the rights of the tables' owner.
@@ -72,8 +73,8 @@ export const openings = pgTable(
   ],
 );
 
-// Leaf i of generation 1 is the event at position i + 1. In later generations, leaf 0 is the statement of this row, and leaf
-// i the event at position after_position + i.
+// Leaf i of generation 1 is the event with place i + 1 in the log (log_position). In later generations, leaf 0 is the statement
+// of this row, and leaf i the event with place after_position + i.
 export const logGenerations = pgTable(
   'log_generations',
   {
@@ -157,6 +158,7 @@ export const logCheckpoints = pgTable(
   ],
 );
 
+// What witnesses signed of the checkpoints above: of each witness, the newest.
 export const logCosignatures = pgTable(
   'log_cosignatures',
   {
@@ -178,14 +180,14 @@ export const logCosignatures = pgTable(
   ],
 );
 
-// The tables with rows of before the log. digest_existing_rows() works through them.
+// The tables with rows older than the log. digest_existing_rows() works through them.
 export const digestProgress = pgTable('digest_progress', {
   relation: text('relation').primaryKey(),
   afterKey: text('after_key'),
   isDone: boolean('is_done').notNull().default(false),
 });
 
-// Who no longer wants to be named. A new row erases the name in the same transaction; only the owner of the tables adds one.
+// Whose name was erased. A new row erases the name in the same transaction; only the owner of the tables adds one.
 export const erasures = pgTable('erasures', {
   id: identity(),
   analystId: uuid('analyst_id')

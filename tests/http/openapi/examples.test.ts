@@ -46,7 +46,7 @@ test('the examples of responses are what a service answers', () => {
 });
 
 describe('in the document', () => {
-  test('every response with a body has an example, but binary ones', () => {
+  test('every response with a body has an example, except binary ones', () => {
     const without = responses
       .filter(({ media, place }) => !/^(image\/|application\/octet-stream)/.test(place.type) && valuesOf(media).length === 0)
       .map(({ name }) => name);

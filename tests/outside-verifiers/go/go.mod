@@ -1,4 +1,4 @@
-module example.com/judge
+module example.com/verifier
 
 go 1.27.0
 

@@ -23,9 +23,9 @@ type logReport struct {
 	Consistency int    `json:"consistency"`
 }
 
-// judgeLog hashes every entry, builds the tree anew in memory, and holds the served tiles to it at each size: whatever
+// verifyLog hashes every entry, builds the tree anew in memory, and holds the served tiles to it at each size: whatever
 // the tiles of that size alone prove has to agree with the entries.
-func judgeLog(prefix, vkey string, texts []string) (any, error) {
+func verifyLog(prefix, vkey string, texts []string) (any, error) {
 	sizes, err := parseSizes(texts)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func judgeLog(prefix, vkey string, texts []string) (any, error) {
 			return nil, err
 		}
 		tree := tlog.Tree{N: size, Hash: root}
-		if err := judgeSize(prefix, tree, trees, memory, &report); err != nil {
+		if err := verifySize(prefix, tree, trees, memory, &report); err != nil {
 			return nil, fmt.Errorf("size %d: %w", size, err)
 		}
 		trees = append(trees, tree)
@@ -65,8 +65,8 @@ func judgeLog(prefix, vkey string, texts []string) (any, error) {
 	return report, nil
 }
 
-// judgeSize proves, from tiles of a tree of this size, entries spread over it, and each smaller tree.
-func judgeSize(prefix string, tree tlog.Tree, smaller []tlog.Tree, memory *memoryHashes, report *logReport) error {
+// verifySize proves, from tiles of a tree of this size, entries spread over it, and each smaller tree.
+func verifySize(prefix string, tree tlog.Tree, smaller []tlog.Tree, memory *memoryHashes, report *logReport) error {
 	report.Sizes++
 	if tree.N == 0 {
 		return nil
@@ -88,8 +88,8 @@ func judgeSize(prefix string, tree tlog.Tree, smaller []tlog.Tree, memory *memor
 	return err
 }
 
-// judgeExtensions proves from the log's tiles that each saved checkpoint extends those before it.
-func judgeExtensions(prefix, vkey string, files []string) (any, error) {
+// verifyExtensions proves from the log's tiles that each saved checkpoint extends those before it.
+func verifyExtensions(prefix, vkey string, files []string) (any, error) {
 	var before []tlog.Tree
 	proofs := 0
 	for _, file := range files {

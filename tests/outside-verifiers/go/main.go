@@ -1,12 +1,12 @@
-// Program judge verifies a transparency log and its receipts with Go's own packages of the field:
+// Program verifier verifies a transparency log and its receipts with Go's own packages of the field:
 // golang.org/x/mod/sumdb (tlog, note) and filippo.io/torchwood. It shares no code with the service.
 //
-//	judge log <prefix> <vkey> <size>...        checkpoint, tiles, entries and proofs of a log, at each size
-//	judge extends <prefix> <vkey> <file>...    saved checkpoints: each extends those before it
-//	judge receipt <file> <vkey> [<witness>...] a saved receipt, cosigned by every witness named
-//	judge cosigned <file> <vkey> <witness>     a saved checkpoint and one cosignature on it
-//	judge agent <socket> <name>                an ssh agent with the key of a new witness, for litewitness
-//	judge know <database> <vkey>               a log that litewitness is to cosign
+//	verifier log <prefix> <vkey> <size>...        checkpoint, tiles, entries and proofs of a log, at each size
+//	verifier extends <prefix> <vkey> <file>...    saved checkpoints: each extends those before it
+//	verifier receipt <file> <vkey> [<witness>...] a saved receipt, cosigned by every witness named
+//	verifier cosigned <file> <vkey> <witness>     a saved checkpoint and one cosignature on it
+//	verifier agent <socket> <name>                an ssh agent with the key of a new witness, for litewitness
+//	verifier know <database> <vkey>               a log that litewitness is to cosign
 //
 // It prints a line of JSON, or ends with 1 and says what does not verify.
 package main
@@ -38,13 +38,13 @@ func run(command string, args []string) (any, error) {
 	}
 	switch command {
 	case "log":
-		return judgeLog(args[0], args[1], args[2:])
+		return verifyLog(args[0], args[1], args[2:])
 	case "extends":
-		return judgeExtensions(args[0], args[1], args[2:])
+		return verifyExtensions(args[0], args[1], args[2:])
 	case "receipt":
-		return judgeReceipt(args[0], args[1], args[2:])
+		return verifyReceipt(args[0], args[1], args[2:])
 	case "cosigned":
-		return judgeCosigned(args[0], args[1], args[2])
+		return verifyCosigned(args[0], args[1], args[2])
 	case "agent":
 		return serveAgent(args[0], args[1])
 	default:

@@ -54,8 +54,8 @@ type event struct {
 	} `json:"rows"`
 }
 
-// judgeReceipt verifies each entry of a receipt.
-func judgeReceipt(file, vkey string, witnesses []string) (any, error) {
+// verifyReceipt verifies each entry of a receipt.
+func verifyReceipt(file, vkey string, witnesses []string) (any, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -68,13 +68,13 @@ func judgeReceipt(file, vkey string, witnesses []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := judgeEntry(shown.entry, policy)
+	opened, err := verifyEntry(shown.entry, policy)
 	if err != nil {
 		return nil, err
 	}
 	rows := len(shown.Rows)
 	for _, later := range shown.LaterEntries {
-		if _, err := judgeEntry(later, policy); err != nil {
+		if _, err := verifyEntry(later, policy); err != nil {
 			return nil, fmt.Errorf("a later entry: %w", err)
 		}
 		rows += len(later.Rows)
@@ -82,8 +82,8 @@ func judgeReceipt(file, vkey string, witnesses []string) (any, error) {
 	return map[string]any{"kind": opened.Kind, "subject": opened.Subject, "rows": rows, "witnesses": len(witnesses)}, nil
 }
 
-// judgeEntry opens the commitment, and verifies the inclusion of its entry and of each row that it vouches for.
-func judgeEntry(shown entry, policy torchwood.Policy) (event, error) {
+// verifyEntry opens the commitment, and verifies the inclusion of its entry and of each row that it vouches for.
+func verifyEntry(shown entry, policy torchwood.Policy) (event, error) {
 	var opened event
 	mac := hmac.New(sha256.New, shown.Salt)
 	mac.Write([]byte(shown.Event))
@@ -129,8 +129,8 @@ func policyOf(vkey string, witnesses []string) (torchwood.Policy, error) {
 	return torchwood.ThresholdPolicy(len(policies), policies...), nil
 }
 
-// judgeCosigned opens a checkpoint by the log's key and a witness's, and says when the witness cosigned.
-func judgeCosigned(file, vkey, witness string) (any, error) {
+// verifyCosigned opens a checkpoint by the log's key and a witness's, and says when the witness cosigned.
+func verifyCosigned(file, vkey, witness string) (any, error) {
 	signed, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err

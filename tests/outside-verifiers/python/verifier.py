@@ -1,8 +1,8 @@
 """Verifies a transparency log and its receipts with aics-tlog, a package of PyPI that shares no code with the service.
 
-    judge.py log PREFIX VKEY                 the checkpoint, and each tile and entry under it
-    judge.py extends PREFIX VKEY FILE...     saved checkpoints: each extends those before it
-    judge.py receipt FILE VKEY [WITNESS...]  a saved receipt, cosigned by every witness named
+    verifier.py log PREFIX VKEY                 the checkpoint, and each tile and entry under it
+    verifier.py extends PREFIX VKEY FILE...     saved checkpoints: each extends those before it
+    verifier.py receipt FILE VKEY [WITNESS...]  a saved receipt, cosigned by every witness named
 
 It prints a line of JSON, or ends with an error that says what does not verify.
 """
@@ -27,14 +27,14 @@ from aics_tlog import (
 )
 
 
-def judge_log(prefix, vkey):
+def verify_log(prefix, vkey):
     reader = HttpTileReader(prefix, proxies={})
     checkpoint = open_checkpoint(reader.read_checkpoint(), vkey)
     report = audit_tiles(reader, checkpoint.size, checkpoint.root)
     return {"size": report.size, "tiles": report.tiles, "bundles": report.bundles}
 
 
-def judge_extensions(prefix, vkey, *files):
+def verify_extensions(prefix, vkey, *files):
     reader = HttpTileReader(prefix, proxies={})
     before = []
     proofs = 0
@@ -49,11 +49,11 @@ def judge_extensions(prefix, vkey, *files):
     return {"checkpoints": len(before), "proofs": proofs}
 
 
-def judge_receipt(file, vkey, *witnesses):
+def verify_receipt(file, vkey, *witnesses):
     receipt = json.loads(read(file))
-    event = judge_entry(receipt, vkey, witnesses)
+    event = verify_entry(receipt, vkey, witnesses)
     for later in receipt["laterEntries"]:
-        judge_entry(later, vkey, witnesses)
+        verify_entry(later, vkey, witnesses)
     return {
         "kind": event["kind"],
         "subject": event["subject"],
@@ -62,7 +62,7 @@ def judge_receipt(file, vkey, *witnesses):
     }
 
 
-def judge_entry(shown, vkey, witnesses):
+def verify_entry(shown, vkey, witnesses):
     """Opens the commitment, and verifies the inclusion of its entry and of each row that it vouches for."""
     commitment = hmac.new(decode(shown["salt"]), shown["event"].encode(), hashlib.sha256)
     entry = f'{{"v":1,"commitment":"{encode(commitment.digest())}"}}'.encode()
@@ -113,5 +113,5 @@ def encode(data):
 
 
 if __name__ == "__main__":
-    commands = {"log": judge_log, "extends": judge_extensions, "receipt": judge_receipt}
+    commands = {"log": verify_log, "extends": verify_extensions, "receipt": verify_receipt}
     print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

@@ -3,7 +3,7 @@ import { commitmentOf, entryOf } from '../../domain/log-entries.ts';
 import { hashLeaf, verifyInclusion } from '../../domain/merkle-tree.ts';
 import { parseCheckpointText, parseNote, type TreeHead } from '../../domain/signed-note.ts';
 
-/** Checkpoints and receipts are smaller. */
+/** No checkpoint or receipt is larger. */
 const MAX_BYTES = 5_000_000;
 
 type Receipt = { event: string; salt: string; proof: string };
@@ -13,7 +13,7 @@ type Receipt = { event: string; salt: string; proof: string };
  * @returns null if the file is none of them
  * @throws Error if a receipt is not of its checkpoint
  */
-export async function readNoted(file: string): Promise<TreeHead | null> {
+export async function readNotedCheckpoint(file: string): Promise<TreeHead | null> {
   if ((await stat(file)).size > MAX_BYTES) return null;
   const text = await readFile(file, 'utf8');
   const receipt = parseReceipt(text);
@@ -22,7 +22,9 @@ export async function readNoted(file: string): Promise<TreeHead | null> {
   const head = note && parseCheckpointText(note.text);
   if (!head || (receipt && !proof)) return null;
   if (receipt && proof && !proves(receipt, proof, head)) {
-    throw new Error(`${file} does not prove its event: its checkpoint is of a log without it`);
+    throw new Error(
+      `${file} does not prove its event: the tree of its checkpoint does not have it`,
+    );
   }
   return head;
 }

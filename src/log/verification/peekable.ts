@@ -1,5 +1,5 @@
-/** Reads items one after the other, and looks at the next one first. */
-export class Ahead<Item> {
+/** An iterator whose next item can be read before it is taken. */
+export class Peekable<Item> {
   readonly #items: AsyncIterator<Item>;
   #next: Promise<IteratorResult<Item>> | undefined;
 
@@ -21,7 +21,7 @@ export class Ahead<Item> {
   }
 }
 
-/** The groups of neighbours of which `belongs` holds, each with the first one. */
+/** Groups neighbouring items: one that `belongs` to the first of a group joins it, and any other starts the next group. */
 export async function* groupsOf<Item>(
   pages: AsyncIterable<readonly Item[]>,
   belongs: (item: Item, first: Item) => boolean,

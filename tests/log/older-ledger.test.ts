@@ -39,7 +39,7 @@ const LEDGER = `
     select 1, date '2024-01-01' + n, 100 + n, 'sourced', now() from generate_series(1, 1200) n;
   select sequence_events()`;
 
-test('a ledger of before the log gets its leaves and its digests, and says when', async () => {
+test('a ledger that is older than its log gets its leaves and digests, and says when', async () => {
   const url = await createDatabase({ empty: true });
   const owner = openDatabase(url, 3);
   const pool = openDatabase(serviceUrl(url), 3);
