@@ -1,4 +1,3 @@
 -- Runs with the release of migration 0026 and later.
--- Runs outside a transaction.
 -- Apart from 0029, so that no lock that writers wait for lasts as long as the table is large.
-ALTER TABLE public.events VALIDATE CONSTRAINT events_kind;
+ALTER TABLE events VALIDATE CONSTRAINT events_kind;

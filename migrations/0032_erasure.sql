@@ -107,7 +107,7 @@ BEGIN
         WHERE position IS DISTINCT FROM due OR log_position IS DISTINCT FROM place_due)
      OR EXISTS (
        SELECT FROM events AS older JOIN placed ON placed.outlook_id = older.outlook_id
-        WHERE older.position IS NULL AND older.transaction_id >= sequenced AND older.id < placed.id))
+        WHERE older.position IS NULL AND older.log_position IS NULL AND older.transaction_id >= sequenced AND older.id < placed.id))
      AND NOT is_erasing() THEN -- then guard_event() keeps the positions
     PERFORM refuse('events_position', 'positions are given by sequence_events()');
   END IF;
