@@ -106,10 +106,16 @@ async function copyVersions(owner: pg.Client, chains: Chain[]): Promise<void> {
     pipeline(Readable.from(lines), owner.query(copyFrom(`copy ${table} from stdin`)));
   await copy(`outlook_versions (${columns})`, versionLines(chains));
   await owner.query(`
-    insert into events (kind, outlook_id, version, data, recorded_at, position)
-    select 'outlook.version.published', outlook_id, version, jsonb_build_object('kind', kind), recorded_at,
-        (select max(position) from events) + row_number() over (order by version, outlook_id)
-      from outlook_versions where version > 1 order by version, outlook_id;
+    insert into events (kind, outlook_id, version, data, recorded_at, position, log_position)
+    select 'outlook.version.published', v.outlook_id, v.version, jsonb_build_object('kind', v.kind,
+          'probabilities', jsonb_build_object('bear', v.bear_bps / 10000.0, 'base', v.base_bps / 10000.0, 'bull', v.bull_bps / 10000.0),
+          'deltas', jsonb_build_object('bear', (v.bear_bps - b.bear_bps) / 10000.0, 'base', (v.base_bps - b.base_bps) / 10000.0,
+            'bull', (v.bull_bps - b.bull_bps) / 10000.0)), v.recorded_at,
+        (select max(position) from events) + row_number() over (order by v.version, v.outlook_id),
+        (select max(log_position) from events) + row_number() over (order by v.version, v.outlook_id)
+      from outlook_versions v
+      join outlook_versions b on b.outlook_id = v.outlook_id and b.version = v.version - 1
+     order by v.version, v.outlook_id;
     update outlooks o set latest_version = v.version, published_at = v.recorded_at, hash = v.hash,
         bear_bps = v.bear_bps, base_bps = v.base_bps, bull_bps = v.bull_bps
       from (select distinct on (outlook_id) * from outlook_versions order by outlook_id, version desc) v
@@ -152,26 +158,23 @@ function* versionLines(chains: Chain[]): Generator<string> {
 
 const bytea = (hash: string) => `\\\\x${hash.slice('sha256:'.length)}`;
 
-/** A write for each version: its row, and that of its event. */
+/** A write for each version, with its row. */
 const DIGEST = `
   set timezone = 'UTC'; set datestyle = 'ISO'; set work_mem = '256MB';
   create temporary table written as
   select e.id, e.recorded_at, o.slug, e.version, v.author_id, a.name,
       (select max(write_id) from row_digests) + row_number() over (order by e.position) as write_id,
       row_key(v) as version_key, sha256(int8send(e.id)) as version_salt,
-      row_hash(row_salt(sha256(int8send(e.id)), 0), row_text(v)) as version_hash,
-      sha256(int8send(-e.id)) as event_salt, row_hash(row_salt(sha256(int8send(-e.id)), 0), row_text(e)) as event_hash
+      row_hash(row_salt(sha256(int8send(e.id)), 0), row_text(v)) as version_hash
     from events e join outlook_versions v on v.outlook_id = e.outlook_id and v.version = e.version
     join outlooks o on o.id = e.outlook_id join analysts a on a.id = v.author_id
    where e.kind = 'outlook.version.published';
   insert into row_digests
-  select write_id, 1, 'outlook_versions', 'insert', array[version_key], version_salt, version_hash from written
-  union all
-  select write_id, 2, 'events', 'insert', array[id::text], event_salt, event_hash from written;
+  select write_id, 1, 'outlook_versions', 'insert', array[version_key], version_salt, version_hash from written;
   insert into openings (event_id, write_id, salt, content, commitment)
   select id, write_id, version_salt, content, commitment_of(version_salt, content)
     from (select *, '{"at":"' || to_char(recorded_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '","by":{"id":"' || author_id || '","name":'
-        || to_json(name) || '},"kind":"outlook.version.published","rows":{"count":2,"root":"'
-        || encode(sha256('\\x01'::bytea || version_hash || event_hash), 'base64') || '"},"subject":"/v1/outlooks/' || slug
+        || to_json(name) || '},"kind":"outlook.version.published","rows":{"count":1,"root":"'
+        || encode(version_hash, 'base64') || '"},"subject":"/v1/outlooks/' || slug
         || '/versions/' || version || '","v":1}' as content from written) w;
   select setval('writes_id_seq', (select max(write_id) from row_digests))`;
