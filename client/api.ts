@@ -1400,7 +1400,7 @@ export interface paths {
         };
         /**
          * Read a tile of the log's tree
-         * @description Hashes of the log's Merkle tree (RFC 6962), from which any proof can be computed. Full tiles never change. A tile that is not full yet has a width from 1 to 255, and a wider one begins with the same bytes; ask for the width that a checkpoint leads to. Whatever the newest checkpoint does not cover is a 404.
+         * @description Hashes of the log's Merkle tree (RFC 6962), from which any proof can be computed. Full tiles never change. A tile that is not full yet has a width from 1 to 255, and a wider one begins with the same bytes; ask for the width that a checkpoint leads to. What the newest checkpoint does not cover is a 404.
          */
         get: operations["getLogTile"];
         put?: never;
@@ -1420,7 +1420,7 @@ export interface paths {
         };
         /**
          * Read entries of the log
-         * @description The entries whose hashes the tile of level 0 with the same number has. Each is the JSON `{"v":1,"commitment":"…"}`: the HMAC-SHA-256 of an event under a salt, which its receipt discloses. Full tiles never change. A tile that is not full yet has a width from 1 to 255, and a wider one begins with the same bytes; ask for the width that a checkpoint leads to. Whatever the newest checkpoint does not cover is a 404.
+         * @description The entries whose hashes the tile of level 0 with the same number has. Each is the JSON `{"v":1,"commitment":"…"}`: the HMAC-SHA-256 of an event under a salt, which its receipt discloses. Full tiles never change. A tile that is not full yet has a width from 1 to 255, and a wider one begins with the same bytes; ask for the width that a checkpoint leads to. What the newest checkpoint does not cover is a 404.
          */
         get: operations["getLogEntries"];
         put?: never;
@@ -5118,7 +5118,7 @@ export interface components {
             witnesses: components["schemas"]["LogWitness"][];
             /** @description All generations, oldest first. */
             generations: components["schemas"]["LogGeneration"][];
-            /** @description When the rows from before the log were first digested: for them, the log says what they were then. Null if there were none, or they are being digested. */
+            /** @description When the rows from before the log were first digested: for them, the log says what they were then. Null if there were none, or if some are still to be digested. */
             rowsFirstDigestedAt: string | null;
         };
         /** @description A version as a list item. */
@@ -17685,8 +17685,8 @@ export interface operations {
                      *           "type": "/problems/record-altered",
                      *           "status": 409,
                      *           "title": "The record is not as it was written",
-                     *           "meaning": "A row of the record does not have the hash that the ledger noted when it was written, so no receipt can prove it.",
-                     *           "mend": "Tell the operator of the service, whom `npm run verify` names the rows that were changed. A receipt that you saved earlier proves what was written."
+                     *           "meaning": "A row of the record does not have the hash that the ledger stored when it was written, so no receipt can prove it.",
+                     *           "mend": "Tell the operator of the service: `npm run verify` names the rows that were changed. A receipt that you saved earlier proves what was written."
                      *         }
                      *       ]
                      *     }
@@ -17876,7 +17876,7 @@ export interface operations {
                      *         {
                      *           "generation": 1,
                      *           "origin": "ledger.example/log/1",
-                     *           "startedAt": "2026-11-27T21:22:54.906Z",
+                     *           "startedAt": "2026-11-27T21:43:07.527Z",
                      *           "agreedSize": null,
                      *           "statement": null
                      *         }
@@ -18046,7 +18046,7 @@ export interface operations {
                  */
                 level: string;
                 /**
-                 * @description The number of the tile, three digits a segment, all but the last with `x`: tile 1067 is `x001/067`. A partial tile has its width behind: `x001/067.p/8`. The slashes are slashes, or `%2F`.
+                 * @description The number of the tile, three digits a segment, all but the last with `x`: tile 1067 is `x001/067`. A partial tile has its width at the end: `x001/067.p/8`. The slashes are slashes, or `%2F`.
                  * @example x001/067.p/8
                  */
                 tile: string;
@@ -18140,7 +18140,7 @@ export interface operations {
                  */
                 generation: string;
                 /**
-                 * @description The number of the tile, three digits a segment, all but the last with `x`: tile 1067 is `x001/067`. A partial tile has its width behind: `x001/067.p/8`. The slashes are slashes, or `%2F`.
+                 * @description The number of the tile, three digits a segment, all but the last with `x`: tile 1067 is `x001/067`. A partial tile has its width at the end: `x001/067.p/8`. The slashes are slashes, or `%2F`.
                  * @example x001/067
                  */
                 tile: string;

@@ -387,6 +387,8 @@ DECLARE
   assessed bigint[];
   changed text[];
 BEGIN
+  -- One at a time, and not while rows or events of before the log are digested.
+  PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger names', 0));
   -- Waits for writes of this analyst that are in progress.
   SELECT name INTO old_name FROM analysts WHERE id = NEW.analyst_id FOR UPDATE;
   IF EXISTS (SELECT FROM analysts WHERE name = new_name) THEN
@@ -2397,7 +2399,7 @@ BEGIN
         WHERE position IS DISTINCT FROM due OR log_position IS DISTINCT FROM place_due)
      OR EXISTS (
        SELECT FROM events AS older JOIN placed ON placed.outlook_id = older.outlook_id
-        WHERE older.position IS NULL AND older.transaction_id >= sequenced AND older.id < placed.id))
+        WHERE older.position IS NULL AND older.log_position IS NULL AND older.transaction_id >= sequenced AND older.id < placed.id))
      AND NOT is_erasing() THEN -- then guard_event() keeps the positions
     PERFORM refuse('events_position', 'positions are given by sequence_events()');
   END IF;
@@ -3623,9 +3625,16 @@ DECLARE
   salt bytea := random_salt();
   is_last boolean;
 BEGIN
-  SELECT * INTO progress FROM digest_progress WHERE NOT is_done ORDER BY relation LIMIT 1 FOR UPDATE SKIP LOCKED;
+  -- No name is erased meanwhile (erase_name).
+  PERFORM pg_advisory_xact_lock_shared(hashtextextended('outlook-ledger names', 0));
+  -- The next one waits: of two at once, neither would see that it is the last.
+  SELECT * INTO progress FROM digest_progress WHERE NOT is_done ORDER BY relation LIMIT 1 FOR UPDATE;
   IF progress.relation IS NULL THEN
     RETURN EXISTS (SELECT FROM digest_progress WHERE NOT is_done);
+  END IF;
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = progress.relation::regclass AND tgname = 'digest_update') THEN
+    -- A change under way gets its digest before this one, which must not say what the row was before it.
+    EXECUTE format('LOCK TABLE %I IN SHARE MODE', progress.relation);
   END IF;
   SELECT string_agg(quote_ident(name), ', ' ORDER BY number),
       format('($1 IS NULL OR (%s) > (%s))', string_agg(quote_ident(name), ', ' ORDER BY number),
@@ -3776,7 +3785,7 @@ BEGIN
     FROM row_digests d, unnest(d.keys) AS k (key) JOIN unnest(changed) AS c (key) ON c.key = k.key
    WHERE d.relation = erase_digests.relation AND d.salt IS NOT NULL;
   IF affected IS NULL THEN
-    RETURN; -- the rows of before are not digested yet
+    RETURN; -- older rows are not digested yet
   END IF;
   WITH digested AS MATERIALIZED (
     SELECT d.write_id, d.number, k.key, row_salt(d.salt, i - 1) AS row_salt,
@@ -4108,7 +4117,7 @@ BEGIN
     SELECT p.known_at FROM resolutions p
      WHERE p.outlook_id = r.outlook_id AND p.number < r.number AND p.known_at IS NOT NULL
        AND p.number > coalesce((SELECT max(n.number) FROM resolutions n
-                                 WHERE n.outlook_id = r.outlook_id AND n.reopens), 0)
+                                 WHERE n.outlook_id = r.outlook_id AND n.reopens AND n.number < r.number), 0)
      ORDER BY p.number DESC LIMIT 1), r.recorded_at);
 END $function$;
 
@@ -4206,6 +4215,8 @@ DECLARE
   write bigint;
   salt bytea := random_salt();
 BEGIN
+  -- No name is erased meanwhile (erase_name).
+  PERFORM pg_advisory_xact_lock_shared(hashtextextended('outlook-ledger names', 0));
   ids := ARRAY(
     SELECT e.id FROM events e
      WHERE coalesce(e.log_position, e.position) BETWEEN first_position AND last_position
