@@ -29,7 +29,7 @@ const observe = (values: Record<string, number>) =>
 const hearAll = () =>
   vi.waitFor(async () => {
     const { rows } = await ledger.pool.query<{ newest: number; waiting: number }>(
-      `select max(position)::float8 as newest, count(*) filter (where position is null)::int as waiting
+      `select max(position)::float8 as newest, count(*) filter (where outlook_id is not null and position is null)::int as waiting
          from events`,
     );
     expect(rows[0]).toEqual({ newest: ledger.feed.position, waiting: 0 });

@@ -233,7 +233,8 @@ test('the last admin key is revoked all the same, with a warning', async () => {
 
 test.concurrent.each([
   ['no command', [], 'Name a command.'],
-  ['an unknown command', ['erase'], 'Unknown command "erase".'],
+  ['an unknown command', ['delete'], 'Unknown command "delete".'],
+  ['no name to erase', ['erase'], 'erase takes one name'],
   ['no name', ['issue', '--role', 'admin'], 'name is required'],
   ['a blank name', ['issue', '--name', ' ', '--role', 'admin'], 'name must not be blank'],
   [
