@@ -181,7 +181,8 @@ async function digestOf({ text }: HashedDocument): Promise<string> {
 /** Whether a version's document and its row say the same, probabilities in basis points. */
 function saysTheSame(version: HashedDocument['value'], { row }: LedgerRow): boolean {
   const probabilities = version['probabilities'] as { [name: string]: Json } | null;
-  if (Date.parse(String(version['publishedAt'])) !== writtenAt(row)) return false;
+  const publishedAt = version['publishedAt'];
+  if (typeof publishedAt !== 'string' || Date.parse(publishedAt) !== writtenAt(row)) return false;
   const pairs: [Json | undefined, string | undefined][] = [
     [version['version'], row['version']],
     [version['kind'], row['kind']],

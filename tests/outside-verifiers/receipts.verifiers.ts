@@ -42,7 +42,10 @@ afterAll(async () => {
 
 test.for(NAMES)('receipts verify without the service, by %s', async (name, { skip }) => {
   const verifier = verifiers[name];
-  if (verifier === null) return skip(`${name} is not installed`);
+  if (verifier === null) {
+    skip(`${name} is not installed`);
+    return;
+  }
   const vkeys = witnesses.map((witness) => witness.vkey);
   for (const [subject, file] of Object.entries(receipts)) {
     const verdict = await verifier('receipt', file, vkey, ...vkeys);
@@ -56,7 +59,10 @@ test.for(NAMES)(
   'whatever of a receipt is changed, it does not verify, by %s',
   async (name, { skip }) => {
     const verifier = verifiers[name];
-    if (verifier === null) return skip(`${name} is not installed`);
+    if (verifier === null) {
+      skip(`${name} is not installed`);
+      return;
+    }
     const text = readFileSync(receipts['version'] ?? '', 'utf8');
     const receipt = JSON.parse(text) as {
       event: string;
@@ -92,7 +98,10 @@ test.for(NAMES)(
 );
 
 test('a checkpoint has the cosignature of each witness, with its time, by go', async ({ skip }) => {
-  if (verifiers.go === null) return skip('go is not installed');
+  if (verifiers.go === null) {
+    skip('go is not installed');
+    return;
+  }
   for (const witness of witnesses) {
     const verdict = await verifiers.go('cosigned', checkpointFile, vkey, witness.vkey);
     expect(verdict).toHaveProperty('report.seconds');
