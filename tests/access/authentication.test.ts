@@ -30,6 +30,7 @@ const ROLE_OF: Record<string, Role | 'any'> = {
   resolveOutlook: 'analyst',
   withdrawOutlook: 'analyst',
   getOwnView: 'analyst',
+  getOwnViewReceipt: 'analyst',
   holdView: 'analyst',
   withdrawView: 'analyst',
   publishConsensus: 'analyst',

@@ -58,7 +58,7 @@ test('while there is nothing to append, it asks the database twice a second', as
     const query = client.query.bind(client) as (...args: unknown[]) => unknown;
     client.query = ((...args: unknown[]) => {
       const text = (args[0] as { text?: string }).text ?? args[0];
-      if (String(text).includes('sequence_events')) looks.push(args[0]);
+      if (String(text).includes('max(coalesce(log_position')) looks.push(args[0]);
       return query(...args);
     }) as never;
   };

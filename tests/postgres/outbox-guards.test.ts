@@ -41,8 +41,19 @@ test.each([
   [
     'given a place among others',
     `select sequence_events(); ${event()};
-     update events set position = 0 where position is null`,
+     update events set position = 0 where position is null and outlook_id is not null`,
     'events_position',
+  ],
+  [
+    'of no outlook given a position',
+    `update events set position = 1, log_position = 1
+     where id = (select min(id) from events where outlook_id is null)`,
+    'events_position',
+  ],
+  [
+    'given another place in the log',
+    'select sequence_events(); update events set log_position = log_position + 10',
+    'events_append_only',
   ],
   [
     'given another position',

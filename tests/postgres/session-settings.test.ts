@@ -102,7 +102,7 @@ async function story(ledger: TestLedger): Promise<unknown> {
     note(await ledger.call({ url, as: 'admin' }));
   }
   const events = await ledger.servicePool.query(
-    'select position, kind, version, data from events order by position',
+    'select position, kind, version, data from events order by log_position',
   );
   told.push(withoutIds(JSON.stringify(events.rows)), await verifyLedger(ledger.servicePool));
   told.push(await answers(ledger.servicePool));

@@ -62,6 +62,12 @@ test('one that shadows the frameworks leaves published ones sealed', async () =>
 test('one that shadows the events leaves every event with a position', async () => {
   await owner.query('create temporary table events as select * from public.events where false');
   await owner.query('select sequence_events()');
-  const { rows } = await owner.query('select position::int from public.events order by id');
+  const { rows } = await owner.query(
+    'select position::int from public.events where outlook_id is not null order by id',
+  );
   expect(rows).toEqual([{ position: 1 }, { position: 2 }]);
+  const { rows: log } = await owner.query<{ place: number | null }>(
+    'select log_position::int as place from public.events order by id',
+  );
+  expect(log.map(({ place }) => place)).toEqual(log.map((_, index) => index + 1));
 });

@@ -32,7 +32,10 @@ const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(closed({ $id: 'document', ...DOCUMENT }) as object);
 const validators = new Map<string, ValidateFunction>();
-const patterns = Object.keys(DOCUMENT.paths).map((path) => ({ path, pattern: patternOf(path) }));
+// As a router does: `/views/me/receipt` before `/views/{analyst}/receipt`. In ASCII, `{` comes after all letters.
+const patterns = Object.keys(DOCUMENT.paths)
+  .toSorted((a, b) => (a < b ? -1 : 1))
+  .map((path) => ({ path, pattern: patternOf(path) }));
 
 // The document lets answers grow. What this release answers is all described.
 function closed(value: unknown): unknown {
