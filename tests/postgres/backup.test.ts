@@ -36,6 +36,16 @@ beforeAll(async () => {
   target = path.join(folder, 'target');
   ledger = await startLedger();
   await fillLedger(ledger);
+  await ledger.pool.query(`
+    insert into analysts (name, created_at) values ('Gone desk', now());
+    insert into views (outlook_id, analyst_id, version, bear_bps, base_bps, bull_bps, rationale, recorded_at)
+      select o.id, a.id, 1, 4000, 4000, 2000, 'More so.', o.published_at from outlooks o, analysts a
+       where o.slug = '${SLUG}' and a.name = 'Gone desk'`);
+  await ledger.pool.query(`
+    insert into erasures (analyst_id, recorded_at) select id, now() from analysts where name = 'Gone desk';
+    insert into digest_progress values ('series', null, true);
+    insert into log_cosignatures select generation, size, 'witness.example/w1', '— witness.example/w1 AAAA', signed_at
+      from log_checkpoints`);
   const probabilities = { bear: 0.31, base: 0.44, bull: 0.25 };
   await ledger.revise({ probabilities, rationale: ODD }, { 'idempotency-key': 'kept' });
   await ledger.pool.query('select sequence_events()'); // as the feed does, a moment later

@@ -38,6 +38,7 @@ const OTHERS: Record<string, Record<string, string>> = {
   '/v1/outlooks/{slug}/conditions/{key}/assessments': { key: 'domestic-breadth' },
   '/v1/outlooks/{slug}/evidence/{id}': { id: EVIDENCE_ID },
   '/v1/outlooks/{slug}/evidence/{id}/receipt': { id: EVIDENCE_ID },
+  '/v1/outlooks/{slug}/resolution/receipt': { slug: 'resolved-case' },
   ...Object.fromEntries(
     ['', '/outlooks', '/views', '/track-record'].map((part) => [
       `/v1/analysts/{id}${part}`,

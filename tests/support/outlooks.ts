@@ -55,20 +55,17 @@ export function distinctRevision(index: number): { probabilities: object; ration
  */
 export async function fillLedger(ledger: TestLedger): Promise<void> {
   const { pool, call } = ledger;
-  await pool.query(
-    `insert into evidence (id, outlook_id, number, headline, summary, publisher, published_at, tickers,
+  // In one transaction, as the service writes an item: it has one leaf.
+  await pool.query(`begin;
+    insert into evidence (id, outlook_id, number, headline, summary, publisher, published_at, tickers,
        author_id, recorded_at)
-     select $1, o.id, 1, 'Yields jumped', 'By much.', 'A newswire', '2026-11-20T15:00:00Z', '[]',
+     select '${EVIDENCE_ID}', o.id, 1, 'Yields jumped', 'By much.', 'A newswire', '2026-11-20T15:00:00Z', '[]',
        v.author_id, '2026-11-20T16:00:00Z'
        from outlooks o join outlook_versions v on v.outlook_id = o.id and v.version = 1
-      where o.slug = $2`,
-    [EVIDENCE_ID, SLUG],
-  );
-  await pool.query(
-    `insert into evidence_claims (evidence_id, position, statement, effect, target_kind, target_key,
-       horizon) values ($1, 1, 'More of it.', 'supports', 'scenario', 'bear', 'days')`,
-    [EVIDENCE_ID],
-  );
+      where o.slug = '${SLUG}';
+    insert into evidence_claims (evidence_id, position, statement, effect, target_kind, target_key, horizon)
+     values ('${EVIDENCE_ID}', 1, 'More of it.', 'supports', 'scenario', 'bear', 'days');
+    commit`);
   await pool.query('insert into search_backlog (framework_id) values (0)');
   const days = ['2026-11-16', '2026-11-17', '2026-11-18', '2026-11-19'];
   const observe = (series: string, values: number[]) =>
