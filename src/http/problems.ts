@@ -69,6 +69,7 @@ export function sendProblem(
   request.problem = problem.code;
   return reply
     .code(status)
+    .removeHeader('content-disposition') // of a response that was to be saved as a file
     .headers({ 'cache-control': 'no-store', ...problem.headers })
     .type('application/problem+json')
     .send(
