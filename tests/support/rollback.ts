@@ -7,16 +7,18 @@ export type Snapshot = {
   goBack: () => Promise<void>;
 };
 
-/** Copies a ledger. No writer may run meanwhile. */
+/** Copies a ledger. Its writers wait meanwhile, the log's loop among them. */
 export async function takeSnapshot({ url }: { url: string }): Promise<Snapshot> {
   const owner = await openSession(url);
   try {
     const tables = await tablesOf(owner);
+    await lockAll(owner, tables, 'share');
     const sequences = await sequencesOf(owner);
     await owner.query('drop schema if exists saved cascade; create schema saved');
     for (const { name } of tables) {
       await owner.query(`create table saved.${name} as table public.${name}`);
     }
+    await owner.query('commit');
     return { goBack: () => restore(url, tables, sequences) };
   } finally {
     await owner.end();
@@ -33,7 +35,8 @@ async function restore(
 ): Promise<void> {
   const owner = await openSession(url);
   try {
-    await owner.query('begin; set local session_replication_role = replica');
+    await lockAll(owner, tables, 'access exclusive');
+    await owner.query('set local session_replication_role = replica');
     await owner.query(`truncate ${tables.map(({ name }) => `public.${name}`).join(', ')}`);
     for (const { name, columns } of tables) {
       await owner.query(
@@ -47,6 +50,23 @@ async function restore(
     await owner.query('commit');
   } finally {
     await owner.end();
+  }
+}
+
+/**
+ * Begins a transaction that locks all tables. It begins again after a deadlock: the log's loop locks some of them in another
+ * order.
+ */
+async function lockAll(owner: pg.Client, tables: readonly Table[], mode: string): Promise<void> {
+  const names = tables.map(({ name }) => `public.${name}`).join(', ');
+  for (;;) {
+    try {
+      await owner.query(`begin; lock table ${names} in ${mode} mode`);
+      return;
+    } catch (error) {
+      if ((error as pg.DatabaseError).code !== '40P01') throw error;
+      await owner.query('rollback');
+    }
   }
 }
 
