@@ -1,6 +1,6 @@
 import { expect, vi } from 'vitest';
 import type { TestLedger } from './ledger.ts';
-import { growLog, newSigner, signLog } from './sign-log.ts';
+import { growLog, newSigner, ORIGIN, signLog } from './sign-log.ts';
 import { Receiver } from './receiver.ts';
 import { type Recorded, Recorder } from './recorder.ts';
 
@@ -158,8 +158,12 @@ async function readOutlook(run: Run, evidence: string): Promise<void> {
 }
 
 /** Receipts need a signed log: it is signed here as by the instance that holds its key. */
-async function readReceipts(run: Run, { pool }: TestLedger, evidence: string): Promise<void> {
-  await growLog(pool);
+async function readReceipts(
+  run: Run,
+  { pool, clock }: TestLedger,
+  evidence: string,
+): Promise<void> {
+  await growLog(pool, ORIGIN, clock.now);
   await signLog(pool, newSigner());
   await run.record('getLog');
   await run.record('getLogTile', { path: { generation: '1', level: '0', tile: '000.p/5' } });

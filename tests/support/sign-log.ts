@@ -23,12 +23,16 @@ export function newSigner(name = ORIGIN): TestSigner {
   return { name, privateKey, vkey: vkeyOf(name, key), witnessVkey: vkeyOf(name, key, 4) };
 }
 
-/** Gives all committed events their leaves. Returns the tree's size. */
-export async function growLog(pool: pg.Pool, origin = ORIGIN): Promise<number> {
+/** Gives all committed events their leaves, after it started the log if need be. Returns the tree's size. */
+export async function growLog(
+  pool: pg.Pool,
+  origin = ORIGIN,
+  startedAt = new Date(),
+): Promise<number> {
   await pool.query(
     `insert into log_generations (generation, origin, started_at, after_position)
-     select 1, $1, now(), 0 where not exists (select from log_generations)`,
-    [origin],
+     select 1, $1, $2, 0 where not exists (select from log_generations)`,
+    [origin, startedAt],
   );
   for (let before = -1; ;) {
     await pool.query('select sequence_events()');
