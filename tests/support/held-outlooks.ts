@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { expect } from 'vitest';
 import type { TestLedger } from './ledger.ts';
 import { openSession } from './plain-sql.ts';
 
@@ -9,7 +10,9 @@ export type HeldOutlooks = {
 };
 
 /** Lets every statement on the table of outlooks wait, however long. */
-export async function holdOutlooks({ servicePool, url }: TestLedger): Promise<HeldOutlooks> {
+export async function holdOutlooks({ app, servicePool, url }: TestLedger): Promise<HeldOutlooks> {
+  // The log's loop runs while the service listens.
+  if (app.server.listening) await expect.poll(() => isLogAtRest(servicePool)).toBe(true);
   await waitForLocks(servicePool);
   const owner = await openSession(url);
   await owner.query('begin; lock table outlooks in access exclusive mode');
@@ -26,6 +29,16 @@ export async function holdOutlooks({ servicePool, url }: TestLedger): Promise<He
       await owner.end();
     },
   };
+}
+
+/** Whether the log has all events and digests, so that nothing that it does by itself waits for outlooks. */
+async function isLogAtRest(pool: pg.Pool): Promise<boolean> {
+  const { rows } = await pool.query<{ isAtRest: boolean }>(
+    `select g.size = (select count(*) from events)
+        and not exists (select from digest_progress where not is_done) as "isAtRest"
+       from log_generations g where generation = 1`,
+  );
+  return rows[0]?.isAtRest === true;
 }
 
 /** Lets the connections of a pool wait for locks without end; otherwise a busy machine may look only after they gave up. */
