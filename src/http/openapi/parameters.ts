@@ -64,8 +64,8 @@ const OF_PATH: Record<string, { description: string; example: unknown }> = {
   'series/{key}': { description: 'The key of the series.', example: 'us-10y-yield' },
   'keys/{id}': { description: 'The id of the key, which is not the key itself.', example: uuid },
   'webhooks/{id}': { description: 'The id of the webhook.', example: uuid },
-  'log/{generation}': { description: 'The generation of the log.', example: 1 },
-  'tile/{level}': { description: 'The level of the tile.', example: 0 },
+  'log/{generation}': { description: 'The generation of the log.', example: '1' },
+  'tile/{level}': { description: 'The level of the tile.', example: '0' },
   '{level}/{tile}': { description: 'The tile.', example: 'x001/067.p/8' },
   'entries/{tile}': { description: 'The bundle.', example: 'x001/067' },
   'problems/{code}': {
