@@ -17876,7 +17876,7 @@ export interface operations {
                      *         {
                      *           "generation": 1,
                      *           "origin": "ledger.example/log/1",
-                     *           "startedAt": "2026-11-27T21:43:07.527Z",
+                     *           "startedAt": "2026-11-23T15:49:00.000Z",
                      *           "agreedSize": null,
                      *           "statement": null
                      *         }
