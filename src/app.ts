@@ -13,7 +13,7 @@ import { versionReader } from './ledger/versions.ts';
 import { analystRoutes } from './api/analysts.ts';
 import { auditRoutes } from './access/audit-routes.ts';
 import { RefusalTrail } from './access/audit-trail.ts';
-import { authorize } from './access/authentication.ts';
+import { audienceOf, authorize } from './access/authentication.ts';
 import { completeRepresentations } from './http/representations.ts';
 import { chartRoutes } from './api/charts.ts';
 import { createHttpServer, type DroppedRequests, trackReplies } from './http/connections.ts';
@@ -135,6 +135,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorateRequest('caller', null);
+  app.decorateRequest('audience', {
+    getter() {
+      return audienceOf(this.caller);
+    },
+  });
   readJsonBodies(app, 'application/json');
   handleErrors(app);
   logRequests(app);

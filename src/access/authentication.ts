@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { type Role, roleAllows } from '../domain/api-keys.ts';
+import { type Audience, type Desks, PUBLIC_AUDIENCE } from '../domain/desks.ts';
 import type { Analyst } from './analysts.ts';
 import { type KeyFinder, touchKey } from './api-keys.ts';
 import type { IdentityFinder } from './identities.ts';
@@ -24,6 +25,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The authenticated caller; null if the route needs no authentication. */
     caller: Caller | null;
+    /** What its response may show. */
+    readonly audience: Audience;
   }
 }
 
@@ -37,9 +40,16 @@ export type Caller = {
   hint: string;
   /** All roles of the key or token, of which `role` is the one that the request uses. */
   roles: readonly Role[];
+  /** The desks that it acts for. */
+  desks: Desks;
   /** Null for a key. */
   token: { issuer: string; subject: string; expiresAt: Date } | null;
 };
+
+/** What a request of a caller may show; null for one without a key. */
+export function audienceOf(caller: Caller | null): Audience {
+  return caller === null ? PUBLIC_AUDIENCE : { hasKey: true, desks: caller.desks };
+}
 
 /** The accepted tokens of an identity provider, besides keys. */
 export type Tokens = { issuer: string; verify: TokenVerifier };
@@ -234,7 +244,7 @@ async function byKey(
     request.log.warn({ reqId: request.id, err: error }, 'could not record the use of a key'),
   );
   const { id, analyst, role, hint } = key;
-  return { id, analyst, role, hint: `${hint}…`, roles: [role], token: null };
+  return { id, analyst, role, hint: `${hint}…`, roles: [role], desks: 'all', token: null };
 }
 
 async function byToken(
@@ -260,6 +270,7 @@ async function byToken(
     role,
     hint: analyst.name,
     roles: [...new Set(roles)],
+    desks: 'all',
     token: { issuer, subject, expiresAt },
   };
 }

@@ -1,0 +1,31 @@
+/** The desks that a caller acts for, or whose internal outlooks and series a read shows: their ids, or `all`. */
+export type Desks = 'all' | readonly number[];
+
+/** What a read may show. */
+export type Audience = {
+  /** Whether the caller sent a valid key or token. Views are only for those who did. */
+  hasKey: boolean;
+  /** Whose internal outlooks and series it shows. */
+  desks: Desks;
+};
+
+/** The audience of a read without a key. */
+export const PUBLIC_AUDIENCE: Audience = { hasKey: false, desks: [] };
+
+/** A name that tells an audience from all others that may be shown something else; empty for {@link PUBLIC_AUDIENCE}. */
+export function audienceName({ hasKey, desks }: Audience): string {
+  if (!hasKey) return '';
+  return desks === 'all' ? 'all' : `desks ${desks.toSorted((a, b) => a - b).join(',')}`;
+}
+
+/** Whether a caller acts for a desk. */
+export function actsFor(desks: Desks, desk: number): boolean {
+  return desks === 'all' || desks.includes(desk);
+}
+
+export const VISIBILITIES = ['public', 'internal'] as const;
+/** Who may see an outlook or a series: everyone, or only its desk, keys of all desks and admins. */
+export type Visibility = (typeof VISIBILITIES)[number];
+
+/** The id of the first desk, which owns what earlier releases published. */
+export const FIRST_DESK = 1;
