@@ -32,7 +32,6 @@ export type ChartDeps = {
   cache: ResponseCache;
   versions: VersionReader;
   now: () => Date;
-  requireKeyForReads: boolean;
 };
 
 const HEIGHTS: Record<ChartKind, number> = {
@@ -74,12 +73,11 @@ export function chartRoutes(api: Api, ledger: ChartDeps): void {
       const { asOf, format, kind } = request.query;
       requirePast('asOf', asOf, ledger.now());
       const type = wantedType(request, format);
+      const isPng = type === PNG_TYPE;
+      const isKeyed = request.audience.hasKey;
+      const draw = () => drawSvg(ledger, name, request.query, { isPng, isKeyed });
       return ledger.cache.answer(request, reply, { tags: tagsOf(kind, name) }, async () => {
-        const draft = await (type === PNG_TYPE
-          ? drawPng(request.query, addressOf(request), () =>
-              drawSvg(ledger, name, request.query, true),
-            )
-          : drawSvg(ledger, name, request.query, false));
+        const draft = await (isPng ? drawPng(request.query, addressOf(request), draw) : draw());
         return { ...draft, type, hasAlternatives: format === undefined };
       });
     },
@@ -133,7 +131,7 @@ async function drawSvg(
   ledger: ChartDeps,
   name: string,
   query: ChartQuery,
-  isPng: boolean,
+  { isPng, isKeyed }: { isPng: boolean; isKeyed: boolean },
 ): Promise<SvgDraft> {
   const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = query;
   const theme = isPng && query.theme === 'auto' ? 'light' : query.theme;
@@ -151,8 +149,8 @@ async function drawSvg(
     isFinal,
     headers: {
       'content-security-policy': chartPolicy(theme),
-      // Pages with a strict embedder policy may show the chart, except where browsers send a key by themselves.
-      'cross-origin-resource-policy': ledger.requireKeyForReads ? 'same-origin' : 'cross-origin',
+      // Pages with a strict embedder policy may show the chart, but not with a key, which browsers may send by themselves.
+      'cross-origin-resource-policy': isKeyed ? 'same-origin' : 'cross-origin',
     },
     ...(kind === 'history' &&
       reachesNow && { maxAge: endOfDay(now).getTime() - ledger.now().getTime() }),

@@ -20,7 +20,6 @@ export type EventDeps = Authenticators & {
   pool: pg.Pool;
   feed: ChangeFeed;
   streams: EventStreams;
-  requireKeyForReads: boolean;
 };
 
 const querystring = z.strictObject({

@@ -128,7 +128,6 @@ function draftOf(body: Buffer, { level }: Tile): ResponseDraft {
     type: BINARY_TYPE,
     freshness: 'immutable',
     isFinal: true,
-    isPublic: true,
     isIncompressible: level !== 'entries',
   };
 }
