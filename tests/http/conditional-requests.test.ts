@@ -181,16 +181,17 @@ test.for(READS.filter(({ access }) => access === 'read'))(
       'Accept-Encoding',
       'Authorization',
       'Cookie',
+      'Origin',
     ];
     const required = await closed.call({ url, as: 'feed' });
     expect(required.headers['cache-control']).toBe('private, no-cache');
-    expect(varies(required)).toEqual([...fields, 'Origin']);
+    expect(varies(required)).toEqual(fields);
     const sent = await ledger.call({ url, as: 'feed' });
     expect(sent.headers['cache-control']).toBe('private, no-cache');
     expect(varies(sent)).toEqual(fields);
     const keyless = await ledger.call({ url });
     expect(keyless.headers['cache-control']).toBe(CACHING[operationId] ?? CURRENT);
-    expect(varies(keyless)).toEqual(expect.arrayContaining(fields));
+    expect(varies(keyless)).toEqual(fields);
   },
 );
 
