@@ -45,13 +45,14 @@ const DESCRIPTION = `Each event has a kind, JSON data and an id. The \`webhooks\
 - \`view.published\`: \`{slug, version, recordedAt, view: {analyst, version, probabilities}}\`
 - \`view.withdrawn\`: \`{slug, version, recordedAt, view: {analyst, version}}\`
 - \`evidence.added\`: \`{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}\`
+- \`outlook.disclosed\`: \`{slug, version, disclosedAt}\`; an internal outlook became public, with all its events
 - \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, or null
 
-Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without \`Last-Event-ID\`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
+Later releases may add kinds. A stream has the events that its caller may see. Without a key it leaves out the events of internal outlooks, and \`view.published\` and \`view.withdrawn\`; with a key, those of other desks' internal outlooks. The ids of what is left out are missing: a gap between two ids is no loss. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without \`Last-Event-ID\`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
 
-A stream begins with \`stream.opened\`, \`{position, resumed}\`: \`position\` is that of the last event before the stream, and \`resumed\` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
+A stream begins with \`stream.opened\`, \`{position, resumed}\`: \`position\` is that of the last event before the stream that its caller may see, and \`resumed\` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
 
-If the ledger has no event with the id in \`Last-Event-ID\`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then \`stream.reset\` comes first, with the data \`{lastEventId}\`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.`;
+If the ledger has no event with the id in \`Last-Event-ID\`, or none that the caller may see, it usually went back to an earlier state: a backup was restored, or a failover lost the last commits. Then \`stream.reset\` comes first, with the data \`{lastEventId}\`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.`;
 
 const response = {
   200: {
