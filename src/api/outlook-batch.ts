@@ -18,11 +18,9 @@ const MOST_MIB = 4;
 const outlookBatch = z
   .object({
     items: z.array(outlook),
-    missing: z
-      .array(slug)
-      .meta({
-        description: 'The requested slugs that do not exist, or that the caller may not see.',
-      }),
+    missing: z.array(slug).meta({
+      description: 'The requested slugs that do not exist, or that the caller may not see.',
+    }),
   })
   .meta({ id: 'OutlookBatch', description: 'Several complete outlooks, in the requested order.' });
 
