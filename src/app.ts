@@ -22,6 +22,7 @@ import { corsOf } from './http/cors.ts';
 import { climatologyRoutes } from './api/climatology.ts';
 import { consensusRoutes } from './api/consensus.ts';
 import { conditionRoutes } from './api/conditions.ts';
+import { disclosureRoutes } from './api/disclosure.ts';
 import { diffRoutes } from './api/diffs.ts';
 import { drawdownRoutes } from './api/drawdown.ts';
 import { handleClientError, answerError, handleErrors, refuseTunnels } from './http/errors.ts';
@@ -270,6 +271,7 @@ async function mountRoutes(
   feedRoutes(api, services);
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
+  disclosureRoutes(api, services);
   await observationRoutes(api, services);
   exportRoutes(api, services);
   sourceRoutes(api, services);
