@@ -7,6 +7,7 @@ export const PROBLEM_CODES = [
   'body-too-large',
   'closes-named',
   'condition-unanswered',
+  'desk-taken',
   'disclosure-changed',
   'expectation-failed',
   'forbidden',
@@ -51,6 +52,7 @@ export const PROBLEM_CODES = [
   'unknown-event',
   'unsupported-media-type',
   'weak-etag',
+  'wrong-desk',
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 

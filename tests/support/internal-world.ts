@@ -104,7 +104,8 @@ export async function fillInternally(ledger: TestLedger, write: Writer): Promise
       observations: [{ date, value, note: 'Xylograph. A note' }],
     });
   await observe('2026-11-18', 6);
-  for (const name of [slug, resolved]) await write('POST', '/v1/outlooks', internalBody({ slug: name }));
+  for (const name of [slug, resolved])
+    await write('POST', '/v1/outlooks', internalBody({ slug: name }));
   const { id } = await write('POST', `${at}/evidence`, {
     headline: 'Xylograph. Spreads widen',
     summary: 'Xylograph. By much.',
