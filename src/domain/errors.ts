@@ -50,6 +50,7 @@ export type DomainErrorCode =
   | 'unknown-series'
   | 'series-not-found'
   | 'series-taken'
+  | 'already-public'
   | 'source-not-found'
   | 'source-refused'
   | 'nothing-to-retract'

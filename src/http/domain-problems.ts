@@ -30,6 +30,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'nothing-to-retract': 'invalid-request',
   'series-not-found': 'not-found',
   'series-taken': 'series-taken',
+  'already-public': 'already-public',
   'source-not-found': 'not-found',
   'source-refused': 'invalid-request',
   'closes-named': 'closes-named',

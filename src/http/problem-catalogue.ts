@@ -1,8 +1,10 @@
+import { DISCLOSURE_PROBLEMS } from './disclosure-problems.ts';
 import { RECEIPT_PROBLEMS } from './receipt-problems.ts';
 
 /** Each kind of problem: its status, its title, what it means and how to fix the request. */
 export const PROBLEMS = {
   ...RECEIPT_PROBLEMS,
+  ...DISCLOSURE_PROBLEMS,
   'malformed-request': {
     status: 400,
     title: 'The request cannot be parsed',

@@ -6,6 +6,8 @@ export type ExportSource = {
   from: string;
   /** The columns that order the rows, with their types and a value before all others. */
   key: readonly (readonly [column: string, type: string, first: string])[];
+  /** The outlook or series that decides who may see a row, as the alias of its table; undefined if everyone may. */
+  subject?: 'o' | 's' | 'x';
   /** How many rows are read at once. */
   atOnce: number;
   /** The framework that a row refers to, as SQL. */
@@ -40,6 +42,7 @@ export const OUTLOOKS: ExportSource = {
     'horizonEndedAt', ${at('x.horizon_ended_at')},
     'continues', (select c.slug from outlooks c where c.id = x.continues_id), 'continuedBy', x.continued_by`,
   from: `outlooks x join instruments i on i.id = x.instrument_id`,
+  subject: 'x',
   key: [['x.id', ...BIGINT]],
   atOnce: 100,
 };
@@ -65,6 +68,7 @@ export const VERSIONS: ExportSource = {
          from version_views p join analysts h on h.id = p.analyst_id
         where p.outlook_id = x.outlook_id and p.version = x.version)) end`,
   from: `outlook_versions x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.author_id`,
+  subject: 'o',
   key: [OF_OUTLOOK, ['x.version', ...INTEGER]],
   atOnce: 100,
   frameworkId: 'x.framework_id',
@@ -77,6 +81,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
     members: `'outlook', o.slug, 'resolution', x.number, 'outcome', x.outcome, 'closes', ${closes('x')},
       'recordedAt', ${at('x.recorded_at')}`,
     from: `resolution_contradictions x join outlooks o on o.id = x.outlook_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.number', ...INTEGER], ['x.recorded_at', 'timestamptz', '-infinity']],
     atOnce: 500,
   },
@@ -91,6 +96,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
          from resolution_evidence e where e.outlook_id = x.outlook_id and e.number = x.number),
       'resolvedBy', ${author('a')}, 'resolvedAt', ${at('x.recorded_at')}, 'supersededAt', ${at('x.superseded_at')}`,
     from: `resolutions x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.author_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.number', ...INTEGER]],
     atOnce: 100,
   },
@@ -103,6 +109,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
         'evidence', ${list('e.evidence_id order by e.position')}
            from condition_evidence e where e.change_id = x.id)) end`,
     from: `condition_changes x join outlooks o on o.id = x.outlook_id left join analysts a on a.id = x.author_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.id', ...BIGINT]],
     atOnce: 100,
     version: 'x.version',
@@ -112,6 +119,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
     members: `'outlook', o.slug, 'version', x.version, 'label', x.label, 'depth', x.depth, 'day', x.day,
       'recordedAt', ${at('x.recorded_at')}`,
     from: `drawdown_changes x join outlooks o on o.id = x.outlook_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.id', ...BIGINT]],
     atOnce: 500,
     version: 'x.version',
@@ -121,6 +129,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
     members: `'outlook', o.slug, 'analyst', ${author('a')}, 'version', x.version, 'kind', x.kind,
       'probabilities', ${fractions('x')}, 'rationale', x.rationale, 'recordedAt', ${at('x.recorded_at')}`,
     from: `views x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.analyst_id`,
+    subject: 'o',
     key: [
       OF_OUTLOOK,
       ['x.analyst_id', 'uuid', '00000000-0000-0000-0000-000000000000'],
@@ -143,6 +152,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
          from evidence_claims c where c.evidence_id = x.id),
       'corrects', x.corrects, 'addedBy', ${author('a')}, 'addedAt', ${at('x.recorded_at')}`,
     from: `evidence x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.author_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.number', ...INTEGER]],
     atOnce: 5, // each may have a megabyte
   },
@@ -162,6 +172,7 @@ export const REFERENCES: readonly ExportSource[] = [
     members: `'series', s.key, 'date', x.date, 'value', x.value, 'provenance', x.provenance, 'note', x.note,
       'recordedAt', ${at('x.recorded_at')}, 'supersededAt', ${at('x.superseded_at')}`,
     from: `observations x join series s on s.id = x.series_id`,
+    subject: 's',
     key: [
       ['x.series_id', ...BIGINT],
       ['x.date', 'date', '-infinity'],
@@ -174,6 +185,7 @@ export const REFERENCES: readonly ExportSource[] = [
     members: `'key', x.key, 'name', x.name, 'unit', x.unit, 'frequency', x.frequency, 'dated', x.dated,
       'source', x.source`,
     from: `series x`,
+    subject: 'x',
     key: [['x.id', ...BIGINT]],
     atOnce: 500,
   },
