@@ -7,7 +7,7 @@ import { nextPublicPool, type PublicPool, publicPoolTime } from '../domain/conse
 import { DomainError } from '../domain/errors.ts';
 import { byScenario, fractionsOf } from '../domain/probabilities.ts';
 import { authorOf } from '../access/authentication.ts';
-import { unauthorized } from '../http/problems.ts';
+import { keyNeeded } from '../http/problems.ts';
 import { requirePast } from '../http/require-past.ts';
 import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { answerRevision, requireMatchOf, type RevisionDeps } from './revisions.ts';
@@ -44,9 +44,10 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       const { slug: name } = request.params;
       const { asOf = null, ...how } = request.query;
       const at = now();
+      const { hasKey } = request.audience;
+      if (!hasKey) requirePublic(request.query);
       requirePast('asOf', asOf ?? undefined, at);
-      if (!request.audience.hasKey) {
-        requirePublic(request.query);
+      if (!hasKey) {
         return cache.answer(request, reply, { tags: [name] }, async () => {
           const asOf = publicPoolTime(at);
           const pooled = await orMissing(pool, name, readPublicPool(pool, name, asOf));
@@ -95,10 +96,7 @@ function requirePublic(query: z.output<typeof consensusQuery>): void {
   const sent: Record<string, unknown> = query;
   const open: Record<string, unknown> = PUBLIC_POOLING;
   const closed = Object.keys(sent).filter((name) => sent[name] !== open[name]);
-  if (closed.length === 0) return;
-  throw unauthorized(
-    `These parameters need a key: ${closed.join(', ')}. Send one as Authorization: Bearer olk_…, or leave them out.`,
-  );
+  if (closed.length > 0) throw keyNeeded(closed);
 }
 
 function publishRoute(api: Api, ledger: RevisionDeps): void {

@@ -1,4 +1,5 @@
 import type { Analyst } from '../access/analysts.ts';
+import type { Audience } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 import { VIEW_COLUMNS, type View, viewOf, type ViewRow } from './views.ts';
@@ -14,11 +15,12 @@ export async function readAnalyst(session: Session, id: string): Promise<Analyst
 }
 
 /**
- * The analysts who have published a version or a view, by name: those after the name `after`, at most `limit`. Others, such
- * as systems that send observations, have a key but forecast nothing.
+ * The analysts who have published a version or, for an audience with a key, a view, by name: those after the name `after`,
+ * at most `limit`. Others, such as systems that send observations, have a key but forecast nothing.
  */
 export async function listAnalysts(
   session: Session,
+  { hasKey }: Audience,
   { after, limit }: { after: string | null; limit: number },
 ): Promise<Analyst[]> {
   const { rows } = await session.query<Analyst>({
@@ -26,9 +28,9 @@ export async function listAnalysts(
     // In the order of analysts_by_name; forecasters_of_analyst says at once whether there is a forecast.
     text: `select a.id, a.name from analysts a
       where a.name collate "C" > coalesce($1, '') and exists (
-        select from forecasters f where f.analyst_id = a.id)
+        select from forecasters f where f.analyst_id = a.id and (f.source = 'version' or $3))
       order by a.name collate "C" limit $2`,
-    values: [after, limit],
+    values: [after, limit, hasKey],
   });
   return rows;
 }

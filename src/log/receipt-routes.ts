@@ -102,16 +102,17 @@ function viewRoute(api: Api, log: RouteDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views/:analyst/receipt',
-    config: { access: 'read' },
+    config: { access: 'key' },
     schema: {
       operationId: 'getViewReceipt',
       tags: [TAG],
       summary: "Get the receipt of an analyst's view",
       description:
         "Proves a version of an analyst's view, or its withdrawal. See the receipt of a version.",
+      security: [{ key: [] }],
       params: z.strictObject({ slug, analyst: z.uuid().toLowerCase() }),
       querystring: NEWEST_VIEW,
-      response: RESPONSES,
+      response: { ...RESPONSES, ...problemResponses(401) },
     },
     handler: async ({ params, query }, reply) => {
       const { version = null } = query;
