@@ -45,7 +45,7 @@ function listRoute(api: Api, { pool, cache }: AnalystDeps): void {
       const reads = keysetReads(request.query, {
         cursorScope: ['analysts'],
         position: analystLine,
-        fetch: (after, limit) => listAnalysts(pool, request.audience, { after, limit }),
+        fetch: (after, limit) => listAnalysts(pool, { after, limit, audience: request.audience }),
         positionOf: ({ name }) => name,
         represent: ({ id, name }) => ({ id, name }),
       });
@@ -91,12 +91,13 @@ function outlooksRoute(api: Api, { pool, cache }: AnalystDeps): void {
       response: { 200: pageContent(outlookSummary), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
+      const { audience } = request;
       const { id } = request.params;
       const reads = keysetReads(request.query, {
         cursorScope: ['outlooks of', id],
         position: idPosition,
         fetch: async (before, limit) => {
-          const outlooks = await listOutlooksOf(pool, id, { before, limit });
+          const outlooks = await listOutlooksOf(pool, id, { before, limit, audience });
           if (outlooks.length === 0) await readAnalyst(pool, id);
           return outlooks;
         },
@@ -125,13 +126,14 @@ function viewsRoute(api: Api, { pool, cache }: AnalystDeps): void {
       response: { 200: pageContent(analystView), ...problemResponses(401, 404, 422) },
     },
     handler: (request, reply) => {
+      const { audience } = request;
       const { id } = request.params;
       const reads = keysetReads(request.query, {
         cursorScope: ['views of', id],
         rowsAtOnce: LONG_TEXTS_AT_ONCE,
         position: idPosition,
         fetch: async (before, limit) => {
-          const views = await listViewsOf(pool, id, { before, limit });
+          const views = await listViewsOf(pool, id, { before, limit, audience });
           if (views.length === 0) await readAnalyst(pool, id);
           return views;
         },

@@ -11,6 +11,7 @@ import { asPng, PngQueueFull } from '../charts/png.ts';
 import { scenariosChart } from '../charts/scenarios.tsx';
 import { type HistoryEvent, readHistory, readHistoryEvents } from '../ledger/history.ts';
 import { readTrackRecord } from '../ledger/track-records.ts';
+import type { Audience } from '../domain/desks.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { endOfDay } from '../domain/horizon.ts';
 import { startOf } from '../domain/time-weighting.ts';
@@ -70,6 +71,7 @@ export function chartRoutes(api: Api, ledger: ChartDeps): void {
       },
     },
     handler: (request, reply) => {
+      const { audience } = request;
       const { slug: name } = request.params;
       const { asOf, format, kind } = request.query;
       requirePast('asOf', asOf, ledger.now());
@@ -77,9 +79,9 @@ export function chartRoutes(api: Api, ledger: ChartDeps): void {
       return ledger.cache.answer(request, reply, { tags: tagsOf(kind, name) }, async () => {
         const draft = await (type === PNG_TYPE
           ? drawPng(request.query, addressOf(request), () =>
-              drawSvg(ledger, name, request.query, true),
+              drawSvg(ledger, name, { ...request.query, isPng: true, audience }),
             )
-          : drawSvg(ledger, name, request.query, false));
+          : drawSvg(ledger, name, { ...request.query, isPng: false, audience }));
         return { ...draft, type, hasAlternatives: format === undefined };
       });
     },
@@ -132,10 +134,9 @@ type SvgDraft = ResponseDraft & { body: string };
 async function drawSvg(
   ledger: ChartDeps,
   name: string,
-  query: ChartQuery,
-  isPng: boolean,
+  query: ChartQuery & { isPng: boolean; audience: Audience },
 ): Promise<SvgDraft> {
-  const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = query;
+  const { isPng, kind, version, asOf, width, height = HEIGHTS[kind], scale } = query;
   const theme = isPng && query.theme === 'auto' ? 'light' : query.theme;
   const look = { width, height, scale, theme };
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
@@ -178,7 +179,7 @@ function endOfAxis(
 type Draw = (
   ledger: ChartDeps,
   outlook: OutlookVersion,
-  query: ChartQuery & { until: Date | null },
+  query: ChartQuery & { until: Date | null; audience: Audience },
   look: ChartLook,
 ) => Promise<string>;
 
@@ -226,7 +227,7 @@ const DRAW: Record<ChartKind, Draw> = {
     const { symbol } = outlook.instrument;
     return drawdownChart({ symbol, since, closes, found, label, labels, until }, look);
   },
-  calibration: async ({ pool }, { author }, { asOf }, look) => {
+  calibration: async ({ pool }, { author }, { asOf, audience }, look) => {
     const scope = {
       analystId: author.id,
       source: 'version' as const,
@@ -235,6 +236,7 @@ const DRAW: Record<ChartKind, Draw> = {
       to: null,
       minCoverage: null,
       asOf: asOf ?? null,
+      audience,
     };
     const { n, calibration } = await readTrackRecord(pool, scope, UNIFORM);
     return calibrationChart({ name: author.name, n, buckets: calibration.overall }, look);

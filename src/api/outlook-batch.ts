@@ -18,7 +18,9 @@ const MOST_MIB = 4;
 const outlookBatch = z
   .object({
     items: z.array(outlook),
-    missing: z.array(slug).meta({ description: 'The requested slugs that do not exist.' }),
+    missing: z.array(slug).meta({
+      description: 'The requested slugs that do not exist, or that the caller may not see.',
+    }),
   })
   .meta({ id: 'OutlookBatch', description: 'Several complete outlooks, in the requested order.' });
 
@@ -61,7 +63,7 @@ async function renderNewest(
 ): Promise<Map<string, RenderedOutlook>> {
   const rendered = new Map<string, RenderedOutlook>();
   let bytes = 0;
-  for await (const version of versions.newest(slugs)) {
+  for await (const version of versions.newest(slugs, audience)) {
     const one = renderOutlook(version, audience);
     bytes += one.bytes.length;
     if (bytes > MOST_MIB * 2 ** 20 && rendered.size > 0)

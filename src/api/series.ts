@@ -70,7 +70,7 @@ function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
       const reads = keysetReads(request.query, {
         cursorScope: 'series',
         position: slug,
-        fetch: (after, limit) => listSeries(pool, { after, limit }),
+        fetch: (after, limit) => listSeries(pool, { after, limit, audience: request.audience }),
         positionOf: ({ key }) => key,
         represent: (found) => found,
       });

@@ -29,7 +29,7 @@ export type TrackRecordDeps = {
 
 const TAG = 'Track records';
 const DESCRIPTION =
-  'Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards.';
+  'Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards. Without a key, it covers the outlooks that were public from their first version; a key adds the internal outlooks of its desks. A disclosure changes no record.';
 
 export function trackRecordRoutes(api: Api, ledger: TrackRecordDeps): void {
   allRoute(api, ledger);
@@ -142,6 +142,7 @@ function answerRecord(
       to: to ?? null,
       minCoverage: minCoverage ?? null,
       asOf: asOf ?? null,
+      audience: request.audience,
     };
     const found = await readTrackRecord(pool, scope, recordReference(reference));
     const body = JSON.stringify(represent(analyst, scope, reference, found));

@@ -1,6 +1,8 @@
+import type { Audience } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
+import { visibleDesks, visibleTo } from './visibility.ts';
 
 /** A time series, in FRED's words. */
 export type Series = {
@@ -40,15 +42,16 @@ export async function readSeries(session: Session, key: string): Promise<Series>
   return found;
 }
 
-/** Series in the order of their keys, those after `after`; at most `limit`. */
+/** The series that an audience may see, in the order of their keys, those after `after`; at most `limit`. */
 export async function listSeries(
   session: Session,
-  { after, limit }: { after: string | null; limit: number },
+  { after, limit, audience }: { after: string | null; limit: number; audience: Audience },
 ): Promise<Series[]> {
   const { rows } = await session.query<Series>(
-    `select key, name, unit, frequency, dated, source from series
-      where $1::text is null or key collate "C" > $1 order by key collate "C" limit $2`,
-    [after, limit],
+    `select key, name, unit, frequency, dated, source from series s
+      where ($1::text is null or key collate "C" > $1) and ${visibleTo('s', '$3')}
+      order by key collate "C" limit $2`,
+    [after, limit, visibleDesks(audience)],
   );
   return rows;
 }

@@ -71,7 +71,7 @@ function listRoute(api: Api, ledger: PageDeps, place: Place): void {
     config: { access: 'read', serves: [HTML_TYPE] },
     schema: { hide: true, querystring: listPageQuery },
     handler: (request, reply) => {
-      const reads = outlookListReads(ledger, request.query);
+      const reads = outlookListReads(ledger, request.query, request.audience);
       return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
         const { items, nextCursor } = await reads.page();
         const { q, status, reviewDue } = request.query;
