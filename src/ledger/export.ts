@@ -6,7 +6,7 @@ import {
   OUTLOOKS,
   PARTS_OF_OUTLOOKS,
   REFERENCES,
-  VERSIONS,
+  versionsFor,
 } from './export-sources.ts';
 import { readFrameworksById } from './frameworks.ts';
 import { onlyVisibleTo } from './visibility.ts';
