@@ -39,7 +39,7 @@ function versionRoute(api: Api, log: RouteDeps): void {
       tags: [TAG],
       summary: 'Get the receipt of a version',
       description:
-        'Proves a version without this service, also years later: what was published, by whom, when, and that a signed checkpoint of the transparency log covers it. With cosignatures of witnesses it proves since when it has been on record. The receipt of a version that published a framework has its rows as well. A receipt that you saved stays valid; a later one may have more cosignatures.',
+        'Proves a version without this service, also years later: what was published, by whom, when, and that a signed checkpoint of the transparency log covers it. With cosignatures of witnesses it proves since when it has been on record. The receipt of a version that published a framework has its rows as well; that of a consensus, with a key, the views that it pooled. A receipt that you saved stays valid; a later one may have more cosignatures.',
       params: z.strictObject({ slug, version: queryVersion }),
       response: RESPONSES,
     },
@@ -158,7 +158,7 @@ async function sendReceipt(
   subject: ReceiptSubject,
   nameOf: (number: number) => string,
 ): Promise<FastifyReply> {
-  const found = await readReceipt(log, subject);
+  const found = await readReceipt(log, subject, reply.request.audience);
   if (!reply.hasHeader('cache-control')) {
     setFreshness(reply, 'revalidate', log.requireKeyForReads);
   }
