@@ -10,7 +10,7 @@ import { listShape } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { desk, deskPatch, newDesk } from './schemas/desks.ts';
 
-export type DeskDeps = WriteDeps & { requireKeyForReads: boolean };
+export type DeskDeps = WriteDeps;
 
 const TAG = 'Desks';
 const params = z.strictObject({ desk: slug });

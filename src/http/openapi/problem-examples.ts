@@ -50,7 +50,7 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
   reviseOutlook: ['probability-sum', ...REVISION],
   reviseFramework: ['probability-sum', ...REVISION],
   publishConsensus: ['no-views', 'no-weights', 'no-pool', ...REVISION],
-  getConsensus: ['no-views', 'no-weights', 'no-pool'],
+  getConsensus: ['too-few-views', 'no-views', 'no-weights', 'no-pool'],
   holdView: ['probability-sum', 'outlook-closed', 'horizon-ended'],
   withdrawView: ['outlook-closed', 'horizon-ended'],
   withdrawOutlook: ['outlook-closed', 'wrong-desk'],
