@@ -15,9 +15,7 @@ import { readJsonBodies } from '../http/json-body.ts';
 import { symbol } from '../http/fields.ts';
 import { instrument, instrumentPatch, newInstrument } from './schemas/instruments.ts';
 
-export type InstrumentDeps = WriteDeps & {
-  requireKeyForReads: boolean;
-};
+export type InstrumentDeps = WriteDeps;
 
 const TAG = 'Instruments';
 
@@ -97,7 +95,7 @@ function createRoute(api: Api, ledger: InstrumentDeps): void {
   });
 }
 
-function listRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void {
+function listRoute(api: Api, { pool }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments',
@@ -118,13 +116,13 @@ function listRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void
         positionOf: ({ symbol }) => symbol,
         represent: (found) => found,
       });
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return sendList(request, reply, pool, reads, instrument);
     },
   });
 }
 
-function oneRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void {
+function oneRoute(api: Api, { pool }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments/:symbol',
@@ -139,7 +137,7 @@ function oneRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void 
     },
     handler: async (request, reply) => {
       const found = await readInstrument(pool, request.params.symbol);
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return reply.send(found);
     },
   });

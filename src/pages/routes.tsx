@@ -108,7 +108,7 @@ function answerListPage(
   query: z.output<typeof listQuery>,
   findOnly: () => Promise<Desk | null>,
 ) {
-  const reads = outlookListReads(ledger, query);
+  const reads = outlookListReads(ledger, query, request.audience);
   return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
     const desk = await findOnly();
     const { items, nextCursor } = await reads.page();
@@ -139,7 +139,8 @@ function outlookRoute(api: Api, ledger: PageDeps, place: Place): void {
       requirePast('asOf', asOf, now);
       const tags = [name, ANY_SERIES];
       return ledger.cache.answer(request, reply, { tags }, async () => {
-        const page = await readOutlookPage(ledger, name, { ...request.query, asOf });
+        const { audience, query } = request;
+        const page = await readOutlookPage(ledger, name, { ...query, asOf }, audience);
         const data = {
           ...page,
           day: asOf ? asOf.toISOString().slice(0, 10) : null,
