@@ -412,7 +412,7 @@ describe('outlooks are found by their desk', () => {
     expect((await page('/?desk=credit')).body).toContain('/outlooks/of-credit"');
     expect((await page('/?desk=nowhere')).body).toContain('No outlooks match.');
     expect((await page('/desks/nowhere')).statusCode).toBe(404);
-    expect((await page('/desks/No')).statusCode).toBe(422);
+    expect((await page('/desks/No')).statusCode).toBe(404);
   });
 });
 
