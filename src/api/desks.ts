@@ -44,7 +44,7 @@ function listRoute(api: Api, { pool, requireKeyForReads }: DeskDeps): void {
         positionOf: (found) => found.slug,
         represent,
       });
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return sendList(request, reply, null, reads, desk);
     },
   });
@@ -65,7 +65,7 @@ function oneRoute(api: Api, { pool, requireKeyForReads }: DeskDeps): void {
     },
     handler: async (request, reply) => {
       const found = await readDesk(pool, request.params.desk);
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return reply.send(represent(found));
     },
   });
