@@ -117,9 +117,9 @@ export type PublishedVersion = {
 };
 
 export function renderPublished(published: OutlookVersion): PublishedVersion {
-  const { slug, version } = published;
+  const { slug, version, visibility } = published;
   const draft = draftOf(published, 'revalidate', { isPast: false });
-  return { slug, version, draft, keyless: draft };
+  return { slug, version, draft, keyless: visibility === 'public' ? draft : null };
 }
 
 /** The response to the author of a version that was just published. */
