@@ -57,11 +57,16 @@ export async function createSeries(
   ]);
 }
 
+/** The error for a key that no series has. */
+export function seriesNotFound(key: string): DomainError {
+  return new DomainError('series-not-found', `There is no series "${key}".`);
+}
+
 /** @throws DomainError `series-not-found` */
 export async function readSeries(session: Session, key: string): Promise<Series> {
   const { rows } = await session.query<Series>(`${READ} where s.key = $1`, [key]);
   const [found] = rows;
-  if (!found) throw new DomainError('series-not-found', `There is no series "${key}".`);
+  if (!found) throw seriesNotFound(key);
   return found;
 }
 
