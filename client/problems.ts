@@ -2,11 +2,13 @@ import type { HorizonReturn, OpenCondition, Problem } from './api.ts';
 
 /** The kinds of problems. `GET /problems/{code}` says what each means and how to fix the request. Releases add some. */
 export const PROBLEM_CODES = [
+  'already-public',
   'already-resolved',
   'body-too-large',
   'closes-named',
   'condition-unanswered',
   'desk-taken',
+  'disclosure-changed',
   'expectation-failed',
   'forbidden',
   'horizon-ended',
@@ -39,10 +41,12 @@ export const PROBLEM_CODES = [
   'reason-required',
   'receipt-not-ready',
   'record-altered',
+  'series-internal',
   'series-taken',
   'slug-taken',
   'storage-full',
   'symbol-taken',
+  'too-few-views',
   'too-many-streams',
   'unauthorized',
   'unavailable',
