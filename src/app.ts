@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance, type FastifyBaseLogger, LogController } 
 import type pg from 'pg';
 import type { Config } from './config.ts';
 import { keyFinder } from './access/api-keys.ts';
+import { deskFinder } from './access/desks.ts';
 import type { ChangeFeed } from './postgres/change-feed.ts';
 import type { FrameworkCache, StoredFramework } from './ledger/frameworks.ts';
 import { identityFinder } from './access/identities.ts';
@@ -23,6 +24,7 @@ import { climatologyRoutes } from './api/climatology.ts';
 import { consensusRoutes } from './api/consensus.ts';
 import { conditionRoutes } from './api/conditions.ts';
 import { disclosureRoutes } from './api/disclosure.ts';
+import { deskRoutes } from './api/desks.ts';
 import { diffRoutes } from './api/diffs.ts';
 import { drawdownRoutes } from './api/drawdown.ts';
 import { handleClientError, answerError, handleErrors, refuseTunnels } from './http/errors.ts';
@@ -232,6 +234,8 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     hasAdminTokens: oidc !== null && Object.values(oidc.roles).includes('admin'),
     tokens: oidc && { issuer: oidc.issuer, verify: tokenVerifier(oidc) },
     findIdentity: identityFinder(pool),
+    findDesks: deskFinder(pool),
+    keyDays: config.keyDays,
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
     reviser: reviser(frameworks, now),
@@ -269,6 +273,7 @@ async function mountRoutes(
   trackRecordRoutes(api, services);
   eventRoutes(api, services);
   feedRoutes(api, services);
+  await deskRoutes(api, services);
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
   disclosureRoutes(api, services);
