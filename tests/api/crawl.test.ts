@@ -135,7 +135,7 @@ const READS: Record<string, Crawl> = {
     RECORD.map((q) => `/v1/analysts/${analyst}/track-record${q}`),
   streamEvents: nothing, // below, because its response does not end
   streamOutlookEvents: nothing,
-  getAtomFeed: listed('/v1/feed.atom').length === 0 ? () => ['/v1/feed.atom'] : nothing,
+  getAtomFeed: () => ['/v1/feed.atom'],
   getOutlookAtomFeed: OF_OUTLOOK('/feed.atom'),
   getJsonFeed: () => ['/v1/feed.json'],
   getOutlookJsonFeed: OF_OUTLOOK('/feed.json'),
@@ -164,6 +164,8 @@ const READS: Record<string, Crawl> = {
   getLogEntries: () => ['/log/1/tile/entries/000.p/1'],
   getHealth: () => ['/healthz'],
   getReadiness: () => ['/readyz'],
+  listDesks: listed('/v1/desks'),
+  getDesk: () => ['/v1/desks/credit'],
   getOutlookDisclosure: OF_OUTLOOK('/disclosure'),
   getSeriesDisclosure: ({ key }) => [`/v1/series/${key}/disclosure`],
 };
@@ -194,16 +196,18 @@ beforeAll(async () => {
   ledger = await startLedger();
   await fillLedger(ledger);
   await addDesk(ledger, 'credit');
-  const credit = await keyFor(ledger, 'analyst', ['credit']);
+  const credit = {
+    analyst: writerWith(ledger, await keyFor(ledger, 'analyst', ['credit'])),
+    feed: writerWith(ledger, await keyFor(ledger, 'feed', ['credit'])),
+  };
   const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
   readers = {
     nobody: {},
     analyst: bearer(await keyFor(ledger, 'analyst', ['main'])),
-    feed: bearer(await keyFor(ledger, 'feed', ['main'])),
   };
   internalAnalyst = await analystOf('analyst of credit');
   before = await crawlAll();
-  evidence = await fillInternally(ledger, writerWith(ledger, credit));
+  evidence = await fillInternally(ledger, credit);
 }, 60_000);
 afterAll(() => ledger.close());
 
@@ -260,7 +264,7 @@ test('each read of the API is here', async () => {
   expect(Object.keys(READS).toSorted()).toEqual(operations.toSorted());
 });
 
-describe.each(['nobody', 'analyst', 'feed'])('%s', (reader) => {
+describe.each(['nobody', 'analyst'])('%s', (reader) => {
   test('reads the same as before there was anything internal, and no word of it', async () => {
     for (const url of new Set(urlsFor(PUBLIC))) {
       const response = await read(url, reader);

@@ -88,10 +88,13 @@ function internalBody(change: Record<string, unknown>): Record<string, unknown> 
  * triggered and assessed conditions, views, a continuation and a resolution.
  * @returns the id of an item of evidence
  */
-export async function fillInternally(ledger: TestLedger, write: Writer): Promise<string> {
+export async function fillInternally(
+  ledger: TestLedger,
+  { analyst: write, feed }: { analyst: Writer; feed: Writer },
+): Promise<string> {
   const { slug, continuing, resolved, series, condition } = INTERNAL;
   const at = `/v1/outlooks/${slug}`;
-  await write('POST', '/v1/series', {
+  await feed('POST', '/v1/series', {
     key: series,
     name: 'Xylograph. Spreads',
     unit: 'percent',
@@ -100,7 +103,7 @@ export async function fillInternally(ledger: TestLedger, write: Writer): Promise
     ...internal,
   });
   const observe = (date: string, value: number) =>
-    write('POST', `/v1/series/${series}/observations`, {
+    feed('POST', `/v1/series/${series}/observations`, {
       observations: [{ date, value, note: 'Xylograph. A note' }],
     });
   await observe('2026-11-18', 6);
