@@ -108,11 +108,18 @@ function versionLinks({ slug, version, latestVersion }: OutlookVersion): string 
 }
 
 /** A version that was just published, rendered once for its author, for retries and for the cache. */
-export type PublishedVersion = { slug: string; version: number; draft: VersionDraft };
+export type PublishedVersion = {
+  slug: string;
+  version: number;
+  draft: VersionDraft;
+  /** What readers without a key get; null if they may not see the outlook. */
+  keyless: VersionDraft | null;
+};
 
 export function renderPublished(published: OutlookVersion): PublishedVersion {
-  const { slug, version } = published;
-  return { slug, version, draft: draftOf(published, 'revalidate', { isPast: false }) };
+  const { slug, version, visibility } = published;
+  const draft = draftOf(published, 'revalidate', { isPast: false });
+  return { slug, version, draft, keyless: visibility === 'public' ? draft : null };
 }
 
 /** The response to the author of a version that was just published. */
@@ -137,8 +144,12 @@ export function publishedSubject({ slug, version }: PublishedVersion): AuditSubj
  */
 export function announcer({ cache, feed }: { cache: ResponseCache; feed: ChangeFeed }) {
   const { generation } = cache;
-  return ({ slug, version, draft }: PublishedVersion): void => {
-    cache.store(slug, version, { ...draft, hasAlternatives: true }, generation);
+  return ({ slug, version, draft, keyless }: PublishedVersion): void => {
+    const current = {
+      keyed: { ...draft, hasAlternatives: true },
+      keyless: keyless && { ...keyless, hasAlternatives: true },
+    };
+    cache.store(slug, version, current, generation);
     feed.announce();
   };
 }
