@@ -1,5 +1,5 @@
 import { deskOf } from '../access/desks.ts';
-import { type Desks, requireDesk } from '../domain/desks.ts';
+import { actsFor, type Desks, requireDesk } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { EventKind } from '../domain/events.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -45,12 +45,17 @@ type Subject = {
 const SUBJECT = (alias: string) => `
   select ${alias}.id, ${alias}.internal_to as "internalTo", d.id as "deskId", d.slug as "deskSlug", d.name as "deskName"`;
 
-/** @throws DomainError `wrong-desk` if the caller does not act for its desk, `already-public` if it is not internal */
+/**
+ * @param notFound the error for a caller who may not see it
+ * @throws DomainError `wrong-desk` if the caller does not act for its desk, `already-public` if it is not internal
+ */
 function requireInternal(
   { internalTo, deskId, deskSlug, deskName }: Subject,
   desks: Desks,
   name: string,
+  notFound: DomainError,
 ): void {
+  if (internalTo !== null && !actsFor(desks, internalTo)) throw notFound;
   requireDesk(desks, { id: deskId, slug: deskSlug, name: deskName }, `"${name}"`);
   if (internalTo === null) throw new DomainError('already-public', `"${name}" is public already.`);
 }
@@ -101,7 +106,7 @@ async function findOutlook(session: Session, slug: string, desks: Desks): Promis
   );
   const [found] = rows;
   if (!found) throw outlookNotFound(slug);
-  requireInternal(found, desks, slug);
+  requireInternal(found, desks, slug, outlookNotFound(slug));
   return found.id;
 }
 
@@ -207,7 +212,7 @@ async function findSeries(
   );
   const [found] = rows;
   if (!found) throw seriesNotFound(key);
-  requireInternal(found, desks, key);
+  requireInternal(found, desks, key, seriesNotFound(key));
   return found;
 }
 

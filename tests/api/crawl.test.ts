@@ -251,9 +251,12 @@ async function crawlAll(): Promise<Map<string, string>> {
   return seen;
 }
 
-/** The text of a response, with its headers; a name that the request sent is in many. */
-function textOf({ body, headers }: LightMyRequestResponse, sent: string): string {
-  return `${JSON.stringify(headers)} ${body}`.toLowerCase().replaceAll(sent.toLowerCase(), '');
+/** The text of a response, with its headers, without what the request itself sent: links and forms repeat it. */
+function textOf({ body, headers }: LightMyRequestResponse, url: string): string {
+  const sent = [...new URL(url, 'http://localhost').searchParams.values()];
+  const repeated = sent.flatMap((value) => [value, encodeURIComponent(value), value.toLowerCase()]);
+  const text = `${JSON.stringify(headers)} ${body}`;
+  return repeated.reduce((rest, value) => rest.replaceAll(value, ''), text).toLowerCase();
 }
 
 test('each read of the API is here', async () => {
@@ -266,14 +269,14 @@ test('each read of the API is here', async () => {
 
 describe.each(['nobody', 'analyst'])('%s', (reader) => {
   test('reads the same as before there was anything internal, and no word of it', async () => {
+    const told: string[] = [];
+    const changed: string[] = [];
     for (const url of new Set(urlsFor(PUBLIC))) {
       const response = await read(url, reader);
-      const query = decodeURIComponent(url.split('?')[1] ?? '');
-      const words = textOf(response, query).replaceAll(`value="${MARKER}"`, '');
-      expect(words.replaceAll(encodeURIComponent(MARKER), ''), url).not.toContain(`${MARKER}.`);
-      if (GROWS.test(url)) continue;
-      expect(`${url}\n${said(response)}`).toBe(`${url}\n${before.get(`${reader} ${url}`)}`);
+      if (textOf(response, url).includes(MARKER)) told.push(url);
+      if (!GROWS.test(url) && said(response) !== before.get(`${reader} ${url}`)) changed.push(url);
     }
+    expect({ told, changed }).toEqual({ told: [], changed: [] });
   });
 
   test('gets the same for an internal name as for one that nothing has', async () => {
@@ -284,16 +287,17 @@ describe.each(['nobody', 'analyst'])('%s', (reader) => {
       evidence,
       analyst: internalAnalyst,
     };
+    const differing = [];
     for (const crawl of [...Object.values(READS), PAGES]) {
-      const urls = crawl(internal);
       const unknown = crawl({ ...UNKNOWN, analyst: internalAnalyst });
-      for (const [index, url] of urls.entries()) {
+      for (const [index, url] of crawl(internal).entries()) {
         if (GROWS.test(url)) continue;
         const named = said(await read(url, reader));
         const other = said(await read(String(unknown[index]), reader));
-        expect(asUnknown(named), url).toBe(other);
+        if (asUnknown(named) !== other) differing.push(url);
       }
     }
+    expect(differing).toEqual([]);
   });
 
   test('exports no word of it', async () => {
