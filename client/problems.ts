@@ -46,6 +46,7 @@ export const PROBLEM_CODES = [
   'slug-taken',
   'storage-full',
   'symbol-taken',
+  'too-few-views',
   'too-many-streams',
   'unauthorized',
   'unavailable',

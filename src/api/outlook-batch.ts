@@ -64,7 +64,7 @@ async function renderNewest(
   const rendered = new Map<string, RenderedOutlook>();
   let bytes = 0;
   for await (const version of versions.newest(slugs, audience)) {
-    const one = renderOutlook(version);
+    const one = renderOutlook(version, audience);
     bytes += one.bytes.length;
     if (bytes > MOST_MIB * 2 ** 20 && rendered.size > 0)
       throw tooLarge(version.slug, rendered.size);

@@ -68,6 +68,7 @@ export type DomainErrorCode =
   | 'reason-required'
   | 'outcome-contradicted'
   | 'no-views'
+  | 'too-few-views'
   | 'no-weights'
   | 'no-pool'
   | 'outlook-closed'

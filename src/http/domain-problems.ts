@@ -47,6 +47,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'reason-required': 'reason-required',
   'outcome-contradicted': 'outcome-contradicted',
   'no-views': 'no-views',
+  'too-few-views': 'too-few-views',
   'no-weights': 'no-weights',
   'no-pool': 'no-pool',
   'outlook-closed': 'outlook-closed',

@@ -135,6 +135,13 @@ export const PROBLEMS = {
       'A consensus pools the views that analysts hold, and this outlook has none: nobody recorded one, all are withdrawn, or all are older than `maxAge`.',
     mend: 'Record a view with PUT /v1/outlooks/{slug}/views/me. If views are too old for `maxAge`, choose a greater one or leave it out.',
   },
+  'too-few-views': {
+    status: 404,
+    title: 'Too few analysts hold a view',
+    meaning:
+      'Without a key, the consensus is shown from three views on: of fewer, it would tell who holds which view. It pools the views that were held at the last midnight (UTC).',
+    mend: 'Send a key, or come back once more analysts hold a view.',
+  },
   'no-weights': {
     status: 409,
     title: 'No view has any weight',

@@ -16,8 +16,9 @@ export async function readAnalyst(session: Session, id: string): Promise<Analyst
 }
 
 /**
- * The analysts who have published a version or a view of an outlook that an audience may see, by name: those after the name
- * `after`, at most `limit`. Others, such as systems that send observations, have a key but forecast nothing.
+ * The analysts who have published a version or, for an audience with a key, a view of an outlook that it may see, by name:
+ * those after the name `after`, at most `limit`. Others, such as systems that send observations, have a key but forecast
+ * nothing.
  */
 export async function listAnalysts(
   session: Session,

@@ -1,3 +1,5 @@
+import type { Audience } from '../domain/desks.ts';
+
 /** A kind of record of the export: where its rows come from, and in which order they are read. */
 export type ExportSource = {
   type: string;
@@ -8,6 +10,8 @@ export type ExportSource = {
   key: readonly (readonly [column: string, type: string, first: string])[];
   /** The outlook or series that decides who may see a row, as the alias of its table; undefined if everyone may. */
   subject?: 'o' | 's' | 'x';
+  /** Whether it shows to those with a key only. */
+  needsKey?: true;
   /** How many rows are read at once. */
   atOnce: number;
   /** The framework that a row refers to, as SQL. */
@@ -49,8 +53,16 @@ export const OUTLOOKS: ExportSource = {
 
 const OF_OUTLOOK = ['x.outlook_id', ...BIGINT] as const;
 
-/** The versions, whose frameworks are read beside them. */
-export const VERSIONS: ExportSource = {
+const POOLED_VIEWS = `${list(`json_build_object('analyst', ${author('h')}, 'version', p.view_version,
+         'weight', p.weight) order by h.id`)}
+         from version_views p join analysts h on h.id = p.analyst_id
+        where p.outlook_id = x.outlook_id and p.version = x.version)`;
+
+/**
+ * The versions, whose frameworks are read beside them.
+ * @param hasKey whether the views show that they pooled
+ */
+export const versionsFor = ({ hasKey }: Pick<Audience, 'hasKey'>): ExportSource => ({
   type: 'version',
   members: `'outlook', o.slug, 'version', x.version, 'kind', x.kind, 'publishedAt', ${at('x.recorded_at')},
     'author', ${author('a')}, 'rationale', x.rationale, 'probabilities', ${fractions('x')},
@@ -63,16 +75,13 @@ export const VERSIONS: ExportSource = {
       where w.outlook_id = x.outlook_id and w.version = x.version),
     'consensus', case when x.consensus_method is not null then json_build_object('method', x.consensus_method,
       'weights', x.consensus_weights, 'maxAge', x.consensus_max_age,
-      'views', ${list(`json_build_object('analyst', ${author('h')}, 'version', p.view_version,
-         'weight', p.weight) order by h.id`)}
-         from version_views p join analysts h on h.id = p.analyst_id
-        where p.outlook_id = x.outlook_id and p.version = x.version)) end`,
+      'views', ${hasKey ? POOLED_VIEWS : `'[]'::json`}) end`,
   from: `outlook_versions x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.author_id`,
   subject: 'o',
   key: [OF_OUTLOOK, ['x.version', ...INTEGER]],
   atOnce: 100,
   frameworkId: 'x.framework_id',
-};
+});
 
 /** What else belongs to an outlook. A record may refer to one that is read after it, so that it is there by then. */
 export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
@@ -130,6 +139,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
       'probabilities', ${fractions('x')}, 'rationale', x.rationale, 'recordedAt', ${at('x.recorded_at')}`,
     from: `views x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.analyst_id`,
     subject: 'o',
+    needsKey: true,
     key: [
       OF_OUTLOOK,
       ['x.analyst_id', 'uuid', '00000000-0000-0000-0000-000000000000'],

@@ -6,7 +6,7 @@ import {
   OUTLOOKS,
   PARTS_OF_OUTLOOKS,
   REFERENCES,
-  VERSIONS,
+  versionsFor,
 } from './export-sources.ts';
 import { readFrameworksById } from './frameworks.ts';
 import { onlyVisibleTo } from './visibility.ts';
@@ -14,12 +14,14 @@ import { onlyVisibleTo } from './visibility.ts';
 /** A record of the export. Its type says what it is. */
 export type ExportRecord = { type: string } & Record<string, unknown>;
 
-/** The types of records, in the order in which they first appear. */
-export const EXPORT_TYPES: readonly string[] = [
-  OUTLOOKS.type,
-  'framework',
-  ...[VERSIONS, ...PARTS_OF_OUTLOOKS, ...REFERENCES].map(({ type }) => type),
-];
+/** The types of records that an audience may see, in the order in which they first appear. */
+export function exportTypes(audience: Pick<Audience, 'hasKey'>): string[] {
+  const sources = [versionsFor(audience), ...partsFor(audience), ...REFERENCES];
+  return [OUTLOOKS.type, 'framework', ...sources.map(({ type }) => type)];
+}
+
+const partsFor = ({ hasKey }: Pick<Audience, 'hasKey'>) =>
+  PARTS_OF_OUTLOOKS.filter(({ needsKey = false }) => hasKey || !needsKey);
 
 /**
  * Reads everything that an audience may see, a batch at a time, each with a query of its own. It has whatever was committed
@@ -54,7 +56,7 @@ async function* partsOf(
   yield* versionsOf(reader, latest, range);
   // An outlook or a version of the range may have been committed since.
   const isOf = ({ key: [id], version }: Row) => (version ?? 0) <= (latest.get(Number(id)) ?? -1);
-  for (const source of PARTS_OF_OUTLOOKS) {
+  for (const source of partsFor(reader.audience)) {
     for await (const rows of rowsOf(reader, source, range)) {
       yield rows.filter(isOf).map(({ record }) => record);
     }
@@ -71,7 +73,7 @@ async function* versionsOf(
   range: Range,
 ): AsyncGenerator<ExportRecord[], void> {
   let framework: number | null = null;
-  for await (const rows of rowsOf(reader, VERSIONS, range)) {
+  for await (const rows of rowsOf(reader, versionsFor(reader.audience), range)) {
     for (const { key, record, frameworkId } of rows) {
       if (Number(key[1]) > (latest.get(Number(key[0])) ?? 0)) continue;
       // The frameworks of outlooks differ.

@@ -71,20 +71,19 @@ export async function readSeries(session: Session, key: string): Promise<Series>
   return found;
 }
 
-/** The series that an audience may see, of all desks or of one, in the order of their keys, those after `after`; at most `limit`. */
+/**
+ * The series that an audience may see, of all desks or of one, in the order of their keys, those after `after`; at most
+ * `limit`.
+ */
 export async function listSeries(
   session: Session,
-  {
-    after,
-    limit,
-    desk,
-    audience,
-  }: { after: string | null; limit: number; desk: string | null; audience: Audience },
+  page: { after: string | null; limit: number; desk: string | null; audience: Audience },
 ): Promise<Series[]> {
+  const { after, limit, desk, audience } = page;
   const { rows } = await session.query<Series>(
     `${READ} where ($1::text is null or s.key collate "C" > $1)
-         and ($3::text is null or d.slug = $3) and ${visibleTo('s', '$4')}
-       order by s.key collate "C" limit $2`,
+        and ($3::text is null or d.slug = $3) and ${visibleTo('s', '$4')}
+      order by s.key collate "C" limit $2`,
     [after, limit, desk, visibleDesks(audience)],
   );
   return rows;

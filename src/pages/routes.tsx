@@ -106,7 +106,8 @@ function outlookRoute(api: Api, ledger: PageDeps, place: Place): void {
       requirePast('asOf', asOf, now);
       const tags = [name, ANY_SERIES];
       return ledger.cache.answer(request, reply, { tags }, async () => {
-        const page = await readOutlookPage(ledger, name, { ...request.query, asOf });
+        const { audience, query } = request;
+        const page = await readOutlookPage(ledger, name, { ...query, asOf }, audience);
         const data = {
           ...page,
           day: asOf ? asOf.toISOString().slice(0, 10) : null,
