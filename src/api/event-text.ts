@@ -3,7 +3,7 @@ import type { LedgerEvent } from '../postgres/outbox.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
 import { type BasisPoints, type Fractions, fractionsOf } from '../domain/probabilities.ts';
-import type { EventData, STREAM_DATA } from './schemas/events.ts';
+import type { EventData, ProposalEventData, STREAM_DATA } from './schemas/events.ts';
 
 type VersionRow = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
 type ViewRow = {
@@ -42,7 +42,7 @@ export function renderEvent(event: LedgerEvent): string {
 }
 
 /** What an event says, without its position. */
-export type EventContent = Omit<LedgerEvent, 'position' | 'digest'>;
+export type EventContent = Pick<LedgerEvent, 'kind' | 'slug' | 'version' | 'data' | 'recordedAt'>;
 
 /** The data of an event, as streams and webhooks send it. */
 export function eventData({ kind, slug, version, recordedAt, data }: EventContent): EventData {
@@ -126,6 +126,43 @@ export function eventData({ kind, slug, version, recordedAt, data }: EventConten
     default:
       return kind satisfies never;
   }
+}
+
+/** The data of an event of a proposal, as webhooks send it; jsonb has an order of its own. */
+export function proposalEventData({
+  data,
+  recordedAt,
+}: Pick<LedgerEvent, 'data' | 'recordedAt'>): ProposalEventData {
+  const known = data as Omit<ProposalEventData, 'recordedAt'>;
+  const {
+    subject,
+    proposal,
+    desk,
+    kind,
+    outlook,
+    title,
+    state,
+    draft,
+    publishAt,
+    version,
+    by,
+    text,
+  } = known;
+  return {
+    subject,
+    proposal,
+    desk,
+    kind,
+    outlook,
+    title,
+    state,
+    draft,
+    publishAt,
+    version,
+    by: by && { id: by.id, name: by.name },
+    text,
+    recordedAt: recordedAt.toISOString(),
+  };
 }
 
 function evidenceOf(data: unknown): EvidenceFields {
