@@ -33,6 +33,7 @@ import { eventRoutes } from './api/events.ts';
 import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
+import { inboxRoutes } from './api/inbox.ts';
 import { instrumentRoutes } from './api/instruments.ts';
 import { decodeBodies } from './http/content-codings.ts';
 import { readJsonBodies } from './http/json-body.ts';
@@ -266,6 +267,7 @@ async function mountRoutes(
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);
+  inboxRoutes(api, services);
   eventRoutes(api, services);
   feedRoutes(api, services);
   await instrumentRoutes(api, services);
