@@ -180,10 +180,12 @@ CREATE TABLE api_keys (
   last_used_at timestamp(3) with time zone,
   issued_by uuid,
   issued_with text,
+  desk_ids integer[],
   CONSTRAINT api_keys_pkey PRIMARY KEY (id),
   CONSTRAINT api_keys_hash_unique UNIQUE (hash),
   CONSTRAINT api_keys_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
   CONSTRAINT api_keys_issued_by_analysts_id_fk FOREIGN KEY (issued_by) REFERENCES analysts(id),
+  CONSTRAINT api_keys_desks CHECK (desk_ids IS NULL OR role <> 'admin'::text AND cardinality(desk_ids) > 0 AND array_position(desk_ids, NULL::integer) IS NULL) NOT VALID,
   CONSTRAINT api_keys_expiry CHECK (expires_at > created_at),
   CONSTRAINT api_keys_hash CHECK (octet_length(hash) = 32),
   CONSTRAINT api_keys_issuer CHECK (length(issued_with) >= 1 AND length(issued_with) <= 1000 AND (issued_by IS NULL) = (issued_with IS NULL OR issued_with = 'LOCAL'::text)),
@@ -239,8 +241,8 @@ CREATE OR REPLACE FUNCTION public.guard_api_key()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  IF (NEW.id, NEW.analyst_id, NEW.role, NEW.hash, NEW.hint, NEW.created_at, NEW.expires_at, NEW.issued_by)
-     IS DISTINCT FROM (OLD.id, OLD.analyst_id, OLD.role, OLD.hash, OLD.hint, OLD.created_at, OLD.expires_at, OLD.issued_by)
+  IF (NEW.id, NEW.analyst_id, NEW.role, NEW.hash, NEW.hint, NEW.created_at, NEW.expires_at, NEW.issued_by, NEW.desk_ids)
+     IS DISTINCT FROM (OLD.id, OLD.analyst_id, OLD.role, OLD.hash, OLD.hint, OLD.created_at, OLD.expires_at, OLD.issued_by, OLD.desk_ids)
      OR NEW.issued_with IS DISTINCT FROM OLD.issued_with AND NOT is_erasing() THEN
     PERFORM refuse('api_keys_fixed', 'a key keeps what it was issued with');
   END IF;
@@ -250,11 +252,23 @@ BEGIN
   RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.guard_new_key()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM unnest(NEW.desk_ids) AS desk WHERE desk NOT IN (SELECT id FROM desks)) THEN
+    PERFORM refuse('api_keys_desks', 'a key acts for desks that exist');
+  END IF;
+  RETURN NEW;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.row_text(r api_keys)
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"created_at":"' || (r).created_at || '"', '"expires_at":"' || (r).expires_at || '"', '"hash":' || to_json((r).hash::text), '"hint":' || to_json((r).hint::text), '"id":"' || (r).id || '"', '"issued_by":"' || (r).issued_by || '"', '"issued_with":' || to_json((r).issued_with::text), '"revoked_at":"' || (r).revoked_at || '"', '"role":' || to_json((r).role::text)) || '},"table":"api_keys"}' $function$;
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"created_at":"' || (r).created_at || '"', '"desk_ids":' || to_json((r).desk_ids::text), '"expires_at":"' || (r).expires_at || '"', '"hash":' || to_json((r).hash::text), '"hint":' || to_json((r).hint::text), '"id":"' || (r).id || '"', '"issued_by":"' || (r).issued_by || '"', '"issued_with":' || to_json((r).issued_with::text), '"revoked_at":"' || (r).revoked_at || '"', '"role":' || to_json((r).role::text)) || '},"table":"api_keys"}' $function$;
 
 CREATE TRIGGER append_only BEFORE DELETE ON api_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -262,6 +276,7 @@ CREATE TRIGGER digest AFTER INSERT ON api_keys REFERENCING NEW TABLE AS written 
 CREATE TRIGGER digest_delete AFTER DELETE ON api_keys FOR EACH ROW EXECUTE FUNCTION digest_changed_api_keys();
 CREATE TRIGGER digest_update AFTER UPDATE ON api_keys FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_api_keys();
 CREATE TRIGGER guard_api_key BEFORE UPDATE ON api_keys FOR EACH ROW EXECUTE FUNCTION guard_api_key();
+CREATE TRIGGER guard_new_key BEFORE INSERT ON api_keys FOR EACH ROW WHEN (new.desk_ids IS NOT NULL) EXECUTE FUNCTION guard_new_key();
 
 -- audit_entries -----------------------------------------------------------------------------------
 
@@ -342,6 +357,85 @@ CREATE TRIGGER append_only BEFORE DELETE ON audit_entries FOR EACH ROW EXECUTE F
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audit_entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON audit_entries FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER digest AFTER INSERT ON audit_entries REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_audit_entries();
+
+-- desks -------------------------------------------------------------------------------------------
+
+CREATE TABLE desks (
+  id integer GENERATED ALWAYS AS IDENTITY NOT NULL,
+  slug text NOT NULL,
+  name text NOT NULL,
+  created_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT desks_pkey PRIMARY KEY (id),
+  CONSTRAINT desks_slug_unique UNIQUE (slug),
+  CONSTRAINT desks_name CHECK (name = btrim(name) AND name !~ '[[:cntrl:]]'::text AND length(name) >= 1 AND length(name) <= 300),
+  CONSTRAINT desks_slug CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(slug) <= 100)
+);
+
+CREATE OR REPLACE FUNCTION public.digest_changed_desks()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  changed desks := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+  PERFORM append_digest('desks', lower(TG_OP), ARRAY[row_key(changed)], salt, row_hash(row_salt(salt, 0), row_text(changed)));
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_desks()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::desks) AS key, row_text(ROW(written.*)::desks) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('desks', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_desk()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF (NEW.id, NEW.slug, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.slug, OLD.created_at) THEN
+    PERFORM refuse('desks_fixed', 'a desk keeps its slug');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r desks)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"id":"' || (r).id || '"', '"name":' || to_json((r).name::text), '"slug":' || to_json((r).slug::text)) || '},"table":"desks"}' $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON desks FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON desks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON desks REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_desks();
+CREATE TRIGGER digest_delete AFTER DELETE ON desks FOR EACH ROW EXECUTE FUNCTION digest_changed_desks();
+CREATE TRIGGER digest_update AFTER UPDATE ON desks FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_desks();
+CREATE TRIGGER guard_desk BEFORE UPDATE ON desks FOR EACH ROW EXECUTE FUNCTION guard_desk();
 
 -- digest_progress ---------------------------------------------------------------------------------
 
@@ -834,8 +928,13 @@ CREATE TABLE series (
   source text NOT NULL,
   created_at timestamp(3) with time zone NOT NULL,
   dated text DEFAULT 'end'::text NOT NULL,
+  desk_id integer,
+  is_internal boolean,
+  internal_to integer,
   CONSTRAINT series_pkey PRIMARY KEY (id),
   CONSTRAINT series_key_unique UNIQUE (key),
+  CONSTRAINT series_desk_id_desks_id_fk FOREIGN KEY (desk_id) REFERENCES desks(id),
+  CONSTRAINT series_internal_to_desks_id_fk FOREIGN KEY (internal_to) REFERENCES desks(id),
   CONSTRAINT series_dated CHECK (dated = ANY (ARRAY['start'::text, 'end'::text])),
   CONSTRAINT series_frequency CHECK (frequency = ANY (ARRAY['daily'::text, 'weekly'::text, 'biweekly'::text, 'monthly'::text, 'quarterly'::text, 'semiannual'::text, 'annual'::text])),
   CONSTRAINT series_key CHECK (key ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(key) <= 100)
@@ -866,10 +965,34 @@ BEGIN
   RETURN NULL;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.guard_new_series()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  NEW.desk_id := coalesce(NEW.desk_id, 1); -- the release before names none
+  NEW.internal_to := CASE WHEN NEW.is_internal THEN NEW.desk_id END;
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_series()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF pg_trigger_depth() = 1 OR NEW.internal_to IS NOT NULL OR to_jsonb(NEW) - 'internal_to' <> to_jsonb(OLD) - 'internal_to' THEN
+    PERFORM refuse('series_append_only', 'UPDATE is refused: only a disclosure makes a series public, and nothing else changes');
+  END IF;
+  RETURN NEW;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON series FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON series FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only_update BEFORE UPDATE ON series FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON series FOR EACH ROW EXECUTE FUNCTION guard_series();
 CREATE TRIGGER digest AFTER INSERT ON series REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_series();
+CREATE TRIGGER guard_new_series BEFORE INSERT ON series FOR EACH ROW EXECUTE FUNCTION guard_new_series();
 
 -- instruments -------------------------------------------------------------------------------------
 
@@ -946,6 +1069,18 @@ BEGIN
   RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.require_public_closes()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM series WHERE id = NEW.closes_id AND internal_to IS NOT NULL) THEN
+    PERFORM refuse('instruments_closes_public', 'instruments are for all desks, so their closes are public');
+  END IF;
+  RETURN NEW;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.row_text(r instruments)
  RETURNS text
  LANGUAGE sql
@@ -958,6 +1093,7 @@ CREATE TRIGGER digest AFTER INSERT ON instruments REFERENCING NEW TABLE AS writt
 CREATE TRIGGER digest_delete AFTER DELETE ON instruments FOR EACH ROW EXECUTE FUNCTION digest_changed_instruments();
 CREATE TRIGGER digest_update AFTER UPDATE ON instruments FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_instruments();
 CREATE TRIGGER guard_instrument BEFORE UPDATE ON instruments FOR EACH ROW EXECUTE FUNCTION guard_instrument();
+CREATE TRIGGER require_public_closes BEFORE INSERT OR UPDATE OF closes_id ON instruments FOR EACH ROW WHEN (new.closes_id IS NOT NULL) EXECUTE FUNCTION require_public_closes();
 
 -- observations ------------------------------------------------------------------------------------
 
@@ -1063,10 +1199,15 @@ CREATE TABLE outlooks (
   is_contradicted boolean DEFAULT false NOT NULL,
   continues_id bigint,
   continued_by text,
+  desk_id integer,
+  is_internal boolean,
+  internal_to integer,
   CONSTRAINT outlooks_pkey PRIMARY KEY (id),
   CONSTRAINT outlooks_slug_unique UNIQUE (slug),
   CONSTRAINT outlooks_continues_id_outlooks_id_fk FOREIGN KEY (continues_id) REFERENCES outlooks(id),
+  CONSTRAINT outlooks_desk_id_desks_id_fk FOREIGN KEY (desk_id) REFERENCES desks(id),
   CONSTRAINT outlooks_instrument_id_instruments_id_fk FOREIGN KEY (instrument_id) REFERENCES instruments(id),
+  CONSTRAINT outlooks_internal_to_desks_id_fk FOREIGN KEY (internal_to) REFERENCES desks(id),
   CONSTRAINT outlooks_condition_states CHECK (jsonb_typeof(condition_states) = 'object'::text),
   CONSTRAINT outlooks_continues CHECK (continues_id < id),
   CONSTRAINT outlooks_horizon CHECK (horizon_from < horizon_to AND isfinite(horizon_from) AND isfinite(horizon_to)),
@@ -1196,10 +1337,18 @@ BEGIN
   IF NEW.continued_by IS NOT NULL THEN
     PERFORM refuse('outlooks_continued_by', 'only a later outlook continues an outlook');
   END IF;
+  NEW.desk_id := coalesce(NEW.desk_id, 1); -- the release before names none
+  NEW.internal_to := CASE WHEN NEW.is_internal THEN NEW.desk_id END;
   IF NEW.continues_id IS NOT NULL THEN
     SELECT * INTO previous FROM outlooks WHERE id = NEW.continues_id;
     IF NEW.instrument_id <> previous.instrument_id OR NEW.horizon_to <= previous.horizon_to THEN
       PERFORM refuse('outlooks_continuation', 'an outlook is continued on its instrument, over a later horizon');
+    END IF;
+    IF NEW.desk_id <> coalesce(previous.desk_id, 1) THEN
+      PERFORM refuse('outlooks_continuation_desk', 'an outlook is continued by its own desk');
+    END IF;
+    IF NEW.internal_to IS DISTINCT FROM previous.internal_to THEN
+      PERFORM refuse('outlooks_continuation_visibility', 'outlooks that continue each other are both public or both internal');
     END IF;
   END IF;
   RETURN NEW;
@@ -1211,8 +1360,8 @@ CREATE OR REPLACE FUNCTION public.guard_outlook()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  IF (NEW.id, NEW.slug, NEW.instrument_id, NEW.horizon_from, NEW.horizon_to, NEW.continues_id)
-     IS DISTINCT FROM (OLD.id, OLD.slug, OLD.instrument_id, OLD.horizon_from, OLD.horizon_to, OLD.continues_id) THEN
+  IF (NEW.id, NEW.slug, NEW.instrument_id, NEW.horizon_from, NEW.horizon_to, NEW.continues_id, NEW.desk_id, NEW.is_internal)
+     IS DISTINCT FROM (OLD.id, OLD.slug, OLD.instrument_id, OLD.horizon_from, OLD.horizon_to, OLD.continues_id, OLD.desk_id, OLD.is_internal) THEN
     PERFORM refuse('outlooks_subject_fixed', 'what an outlook is about never changes');
   END IF;
   IF (NEW.latest_version, NEW.published_at, NEW.transaction_id, NEW.hash, NEW.framework_id,
@@ -1238,6 +1387,9 @@ BEGIN
   IF NEW.continued_by IS DISTINCT FROM OLD.continued_by AND pg_trigger_depth() = 1 THEN
     PERFORM refuse('outlooks_continued_by', 'only a later outlook continues an outlook');
   END IF;
+  IF NEW.internal_to IS DISTINCT FROM OLD.internal_to AND (NEW.internal_to IS NOT NULL OR pg_trigger_depth() = 1) THEN
+    PERFORM refuse('outlooks_visibility', 'only a disclosure makes an outlook public, and for good');
+  END IF;
   RETURN NEW;
 END $function$;
 
@@ -1262,6 +1414,96 @@ CREATE TRIGGER end_horizon AFTER UPDATE OF horizon_ended_at ON outlooks FOR EACH
 CREATE TRIGGER guard_new_outlook BEFORE INSERT ON outlooks FOR EACH ROW EXECUTE FUNCTION guard_new_outlook();
 CREATE TRIGGER guard_outlook BEFORE UPDATE ON outlooks FOR EACH ROW EXECUTE FUNCTION guard_outlook();
 CREATE CONSTRAINT TRIGGER require_first_version AFTER INSERT ON outlooks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION require_first_version();
+
+-- disclosures -------------------------------------------------------------------------------------
+
+CREATE TABLE disclosures (
+  id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+  outlook_id bigint,
+  series_id bigint,
+  author_id uuid NOT NULL,
+  recorded_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT disclosures_pkey PRIMARY KEY (id),
+  CONSTRAINT disclosures_outlook_id_unique UNIQUE (outlook_id),
+  CONSTRAINT disclosures_series_id_unique UNIQUE (series_id),
+  CONSTRAINT disclosures_author_id_analysts_id_fk FOREIGN KEY (author_id) REFERENCES analysts(id),
+  CONSTRAINT disclosures_outlook_id_outlooks_id_fk FOREIGN KEY (outlook_id) REFERENCES outlooks(id),
+  CONSTRAINT disclosures_series_id_series_id_fk FOREIGN KEY (series_id) REFERENCES series(id),
+  CONSTRAINT disclosures_subject CHECK (num_nonnulls(outlook_id, series_id) = 1)
+);
+
+CREATE OR REPLACE FUNCTION public.digest_disclosures()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::disclosures) AS key, row_text(ROW(written.*)::disclosures) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('disclosures', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.disclose()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  outlook outlooks;
+BEGIN
+  IF NEW.series_id IS NOT NULL THEN
+    UPDATE series SET internal_to = NULL WHERE id = NEW.series_id AND internal_to IS NOT NULL;
+  ELSE
+    UPDATE outlooks SET internal_to = NULL WHERE id = NEW.outlook_id AND internal_to IS NOT NULL RETURNING * INTO outlook;
+  END IF;
+  IF NOT FOUND THEN
+    PERFORM refuse('disclosures_internal', 'it is public already');
+  END IF;
+  IF NEW.series_id IS NOT NULL THEN
+    RETURN NULL;
+  END IF;
+  IF EXISTS (
+    SELECT FROM frameworks f JOIN condition_comparisons c ON c.framework_id = f.id JOIN series s ON s.id = c.series_id
+     WHERE f.outlook_id = outlook.id AND s.internal_to IS NOT NULL) THEN
+    PERFORM refuse('disclosures_series', 'a public outlook watches public series only');
+  END IF;
+  INSERT INTO events (kind, outlook_id, version, data, recorded_at)
+  VALUES ('outlook.disclosed', outlook.id, outlook.latest_version, '{"visibility": "public"}', NEW.recorded_at);
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.require_disclosed_chain()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF EXISTS (
+    SELECT FROM outlooks o JOIN outlooks n ON n.id = o.continues_id
+     WHERE NEW.outlook_id IN (o.id, n.id) AND num_nulls(o.internal_to, n.internal_to) = 1) THEN
+    PERFORM refuse('disclosures_linked', 'outlooks that continue each other are disclosed together');
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON disclosures FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON disclosures FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON disclosures FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON disclosures REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_disclosures();
+CREATE TRIGGER disclose AFTER INSERT ON disclosures FOR EACH ROW EXECUTE FUNCTION disclose();
+CREATE CONSTRAINT TRIGGER require_disclosed_chain AFTER INSERT ON disclosures DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.outlook_id IS NOT NULL) EXECUTE FUNCTION require_disclosed_chain();
 
 -- evidence ----------------------------------------------------------------------------------------
 
@@ -1608,6 +1850,13 @@ BEGIN
            IS DISTINCT FROM (c.combination IS NOT NULL)
   ) THEN
     PERFORM refuse('frameworks_rules', 'several comparisons and a combination go together');
+  END IF;
+  -- A disclosure of the outlook waits, or this sees it.
+  PERFORM FROM outlooks WHERE id = NEW.outlook_id FOR SHARE;
+  IF EXISTS (
+    SELECT FROM condition_comparisons c JOIN series s ON s.id = c.series_id JOIN outlooks o ON o.id = NEW.outlook_id
+     WHERE c.framework_id = NEW.id AND s.internal_to IS NOT NULL AND s.internal_to IS DISTINCT FROM o.internal_to) THEN
+    PERFORM refuse('frameworks_series_visibility', 'an outlook watches public series, or an internal one those of its desk');
   END IF;
   RETURN NULL;
 END $function$;
@@ -2330,9 +2579,9 @@ CREATE TABLE events (
   CONSTRAINT events_version FOREIGN KEY (outlook_id, version) REFERENCES outlook_versions(outlook_id, version),
   CONSTRAINT events_kind CHECK (
 CASE
-    WHEN kind = ANY (ARRAY['analyst.added'::text, 'analyst.erased'::text, 'instrument.added'::text, 'instrument.changed'::text, 'key.issued'::text, 'key.revoked'::text, 'ledger.digested'::text, 'log.generation.started'::text, 'observations.recorded'::text, 'refusals.recorded'::text, 'rows.digested'::text, 'series.added'::text, 'source.changed'::text, 'webhook.changed'::text, 'write.recorded'::text]) THEN outlook_id IS NULL AND version IS NULL
-    ELSE outlook_id IS NOT NULL AND version IS NOT NULL AND (kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]))
-END)
+    WHEN kind = ANY (ARRAY['analyst.added'::text, 'analyst.deactivated'::text, 'analyst.erased'::text, 'analyst.reactivated'::text, 'analyst.renamed'::text, 'desk.added'::text, 'desk.changed'::text, 'instrument.added'::text, 'instrument.changed'::text, 'key.issued'::text, 'key.revoked'::text, 'ledger.digested'::text, 'log.generation.started'::text, 'observations.recorded'::text, 'policy.changed'::text, 'proposal.approved'::text, 'proposal.commented'::text, 'proposal.discarded'::text, 'proposal.edited'::text, 'proposal.opened'::text, 'proposal.published'::text, 'proposal.returned'::text, 'proposal.submitted'::text, 'refusals.recorded'::text, 'rows.digested'::text, 'series.added'::text, 'series.disclosed'::text, 'source.changed'::text, 'webhook.changed'::text, 'write.recorded'::text]) THEN outlook_id IS NULL AND version IS NULL
+    ELSE outlook_id IS NOT NULL AND version IS NOT NULL AND (kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'outlook.disclosed'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]))
+END) NOT VALID
 );
 
 CREATE UNIQUE INDEX events_in_log ON events USING btree (COALESCE(log_position, "position")) WHERE COALESCE(log_position, "position") IS NOT NULL;
@@ -3303,7 +3552,7 @@ CREATE TABLE webhooks (
   CONSTRAINT webhooks_description CHECK (length(description) >= 1 AND length(description) <= 300),
   CONSTRAINT webhooks_disabled CHECK ((num_nulls(disabled_at, disabled_reason) = ANY (ARRAY[0, 2])) AND (disabled_reason = ANY (ARRAY['asked'::text, 'gone'::text, 'failing'::text, 'restored'::text])) IS NOT FALSE),
   CONSTRAINT webhooks_from_0 CHECK ("position" >= 0),
-  CONSTRAINT webhooks_kinds CHECK (cardinality(kinds) > 0 AND kinds <@ ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]),
+  CONSTRAINT webhooks_kinds CHECK (cardinality(kinds) > 0 AND kinds <@ ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'outlook.disclosed'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]) NOT VALID,
   CONSTRAINT webhooks_previous_secret CHECK ((num_nulls(previous_secret, previous_secret_until) = ANY (ARRAY[0, 2])) AND (octet_length(previous_secret) >= 24 AND octet_length(previous_secret) <= 64) IS NOT FALSE),
   CONSTRAINT webhooks_secret CHECK (octet_length(secret) >= 24 AND octet_length(secret) <= 64),
   CONSTRAINT webhooks_url CHECK (url ~ '^https?://'::text AND length(url) <= 2000)
@@ -3468,6 +3717,9 @@ BEGIN
         WHEN 'series' THEN '/v1/series/' || (SELECT key FROM series s WHERE s.id = d.keys[1]::bigint)
         WHEN 'observations' THEN '/v1/series/' || (SELECT key FROM series s WHERE s.id = split_part(d.keys[1], ',', 1)::bigint) || '/observations'
         WHEN 'analysts' THEN '/v1/analysts/' || d.keys[1]
+        WHEN 'desks' THEN '/v1/desks/' || (SELECT desks.slug FROM desks WHERE desks.id = d.keys[1]::integer)
+        WHEN 'disclosures' THEN '/v1/series/' || (SELECT s.key FROM disclosures JOIN series s ON s.id = series_id
+          WHERE disclosures.id = d.keys[1]::bigint)
         WHEN 'log_generations' THEN '/log/' || d.keys[1]
         ELSE d.relation END
     INTO event, subject
@@ -3484,7 +3736,10 @@ BEGIN
       (9, 'instruments', 'update', 'instrument.changed'),
       (10, 'analysts', 'insert', 'analyst.added'),
       (11, 'analyst_identities', 'insert', 'analyst.added'),
-      (12, NULL, NULL, 'write.recorded')
+      (12, 'desks', 'insert', 'desk.added'),
+      (13, 'desks', 'update', 'desk.changed'),
+      (14, 'disclosures', 'insert', 'series.disclosed'),
+      (100, NULL, NULL, 'write.recorded')
     ) AS kinds (rank, relation, operation, kind)
       ON coalesce(kinds.relation = d.relation, true) AND coalesce(kinds.operation = d.operation, true)
    WHERE d.write_id = write
@@ -3667,7 +3922,7 @@ BEGIN
   END IF;
   SELECT string_agg(quote_ident(name), ', ' ORDER BY number),
       format('($1 IS NULL OR (%s) > (%s))', string_agg(quote_ident(name), ', ' ORDER BY number),
-        string_agg(CASE WHEN type = 'text' AND count > 1 THEN format('replace(split_part($1, '','', %s), ''%%2C'', '','')', number)
+        string_agg(CASE WHEN type = 'text' AND count > 1 THEN format('replace(replace(split_part($1, '','', %s), ''%%2C'', '',''), ''%%25'', ''%%'')', number)
           WHEN count > 1 THEN format('split_part($1, '','', %s)::%s', number, type) ELSE '$1::' || type END, ', ' ORDER BY number))
     INTO key_order, condition
     FROM (SELECT *, count(*) OVER () FROM key_columns(progress.relation::regclass)) AS k;
@@ -3708,7 +3963,8 @@ DECLARE
   row_of text := format('ROW(written.*)::%I', name);
 BEGIN
   EXECUTE format('CREATE OR REPLACE FUNCTION row_key(r %I) RETURNS text LANGUAGE sql STABLE AS $$ SELECT concat_ws('','', %s) $$', name,
-    (SELECT string_agg(format(CASE WHEN is_composite AND k.type = 'text' THEN 'replace((r).%I, '','', ''%%2C'')' ELSE '(r).%I' END, k.name),
+    (SELECT string_agg(format(CASE WHEN is_composite AND k.type = 'text'
+        THEN 'replace(replace((r).%I, ''%%'', ''%%25''), '','', ''%%2C'')' ELSE '(r).%I' END, k.name),
         ', ' ORDER BY k.number) FROM key_columns(relation) k));
   EXECUTE format('CREATE OR REPLACE FUNCTION row_text(r %I) RETURNS text LANGUAGE sql STABLE AS $$ SELECT ''{"row":{'' || concat_ws('','', %s) || ''},"table":"%s"}'' $$', name,
     (SELECT string_agg(CASE
@@ -4196,12 +4452,11 @@ CREATE OR REPLACE FUNCTION public.open_events(ids bigint[], write bigint, caller
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 DECLARE
-  digests bytea;
-  rows text;
+  -- Late events of versions are written without digests; see digest_table('events').
+  digests bytea := coalesce((SELECT string_agg(hashes, '' ORDER BY number) FROM row_digests WHERE write_id = write), '');
+  rows text := format('{"count":%s,"root":"%s"}', length(digests) / 32, encode(merkle_root(digests), 'base64'));
   seed bytea := random_salt(); -- in no table, so that no salt tells another one
 BEGIN
-  SELECT string_agg(hashes, '' ORDER BY number) INTO digests FROM row_digests WHERE write_id = write;
-  rows := format('{"count":%s,"root":"%s"}', length(digests) / 32, encode(merkle_root(digests), 'base64'));
   INSERT INTO openings (event_id, write_id, salt, content, commitment)
   SELECT id, write, salt, content, commitment_of(salt, content)
     FROM (
@@ -4494,7 +4749,7 @@ CREATE OR REPLACE FUNCTION public.row_key(r analyst_identities)
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$ SELECT concat_ws(',', replace((r).issuer, ',', '%2C'), replace((r).subject, ',', '%2C')) $function$;
+AS $function$ SELECT concat_ws(',', replace(replace((r).issuer, '%', '%25'), ',', '%2C'), replace(replace((r).subject, '%', '%25'), ',', '%2C')) $function$;
 
 CREATE OR REPLACE FUNCTION public.row_key(r analysts)
  RETURNS text
@@ -4537,6 +4792,18 @@ CREATE OR REPLACE FUNCTION public.row_key(r condition_evidence)
  LANGUAGE sql
  STABLE
 AS $function$ SELECT concat_ws(',', (r).change_id, (r)."position") $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r desks)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r disclosures)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
 
 CREATE OR REPLACE FUNCTION public.row_key(r drawdown_changes)
  RETURNS text
@@ -4760,6 +5027,12 @@ CREATE OR REPLACE FUNCTION public.row_text(r condition_evidence)
  STABLE
 AS $function$ SELECT '{"row":{' || concat_ws(',', '"change_id":"' || (r).change_id || '"', '"evidence_id":"' || (r).evidence_id || '"', '"outlook_id":"' || (r).outlook_id || '"', '"position":"' || (r)."position" || '"') || '},"table":"condition_evidence"}' $function$;
 
+CREATE OR REPLACE FUNCTION public.row_text(r disclosures)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"id":"' || (r).id || '"', '"outlook_id":"' || (r).outlook_id || '"', '"recorded_at":"' || (r).recorded_at || '"', '"series_id":"' || (r).series_id || '"') || '},"table":"disclosures"}' $function$;
+
 CREATE OR REPLACE FUNCTION public.row_text(r drawdown_changes)
  RETURNS text
  LANGUAGE sql
@@ -4866,7 +5139,7 @@ CREATE OR REPLACE FUNCTION public.row_text(r outlooks)
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$ SELECT '{"row":{' || concat_ws(',', '"continues_id":"' || (r).continues_id || '"', '"horizon_from":"' || (r).horizon_from || '"', '"horizon_to":"' || (r).horizon_to || '"', '"id":"' || (r).id || '"', '"instrument_id":"' || (r).instrument_id || '"', '"slug":' || to_json((r).slug::text)) || '},"table":"outlooks"}' $function$;
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"continues_id":"' || (r).continues_id || '"', '"desk_id":"' || (r).desk_id || '"', '"horizon_from":"' || (r).horizon_from || '"', '"horizon_to":"' || (r).horizon_to || '"', '"id":"' || (r).id || '"', '"instrument_id":"' || (r).instrument_id || '"', '"is_internal":"' || (r).is_internal || '"', '"slug":' || to_json((r).slug::text)) || '},"table":"outlooks"}' $function$;
 
 CREATE OR REPLACE FUNCTION public.row_text(r resolution_contradictions)
  RETURNS text
@@ -4896,7 +5169,7 @@ CREATE OR REPLACE FUNCTION public.row_text(r series)
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"dated":' || to_json((r).dated::text), '"frequency":' || to_json((r).frequency::text), '"id":"' || (r).id || '"', '"key":' || to_json((r).key::text), '"name":' || to_json((r).name::text), '"source":' || to_json((r).source::text), '"unit":' || to_json((r).unit::text)) || '},"table":"series"}' $function$;
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"dated":' || to_json((r).dated::text), '"desk_id":"' || (r).desk_id || '"', '"frequency":' || to_json((r).frequency::text), '"id":"' || (r).id || '"', '"is_internal":"' || (r).is_internal || '"', '"key":' || to_json((r).key::text), '"name":' || to_json((r).name::text), '"source":' || to_json((r).source::text), '"unit":' || to_json((r).unit::text)) || '},"table":"series"}' $function$;
 
 CREATE OR REPLACE FUNCTION public.row_text(r version_evidence)
  RETURNS text

@@ -93,6 +93,8 @@ export function eventData({ kind, slug, version, recordedAt, data }: EventConten
         resolution: { number, reason },
       };
     }
+    case 'outlook.disclosed':
+      return { slug, version, disclosedAt: recordedAt.toISOString() };
     case 'view.withdrawn': {
       const { analyst, version: viewVersion } = data as ViewRow;
       const { id, name } = analyst;

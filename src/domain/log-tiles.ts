@@ -1,12 +1,9 @@
-import { HASH_BYTES, type Subtree } from './merkle-tree.ts';
+import type { Subtree } from './merkle-tree.ts';
 
 /** The hashes of a full tile, and the entries of a full bundle (c2sp.org/tlog-tiles). */
 export const TILE_WIDTH = 256;
 /** The levels of the tree that one level of tiles spans. */
 const TILE_HEIGHT = 8;
-
-/** The bytes of a full tile. */
-export const TILE_BYTES = TILE_WIDTH * HASH_BYTES;
 
 /** A tile of hashes at a level from 0 to 63, or a bundle of entries. `width` is from 1 to 256, which is full. */
 export type Tile = { level: number | 'entries'; number: number; width: number };

@@ -22,6 +22,13 @@ export function hashNode(left: Uint8Array, right: Uint8Array): Hash {
   return createHash('sha256').update(NODE_PREFIX).update(left).update(right).digest();
 }
 
+/** The hashes that `bytes` has one after another. */
+export function hashesIn(bytes: Buffer): Hash[] {
+  return Array.from({ length: bytes.length / HASH_BYTES }, (_, at) =>
+    bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES),
+  );
+}
+
 /** The root over leaf hashes that are all in memory. */
 export function rootOf(leafHashes: readonly Hash[]): Hash {
   let level = leafHashes;
@@ -30,15 +37,11 @@ export function rootOf(leafHashes: readonly Hash[]): Hash {
 }
 
 /**
- * The inclusion proof of the leaf at `index`, from its sibling up to the root's child (RFC 9162, section 2.1.3.1).
+ * The inclusion proofs of leaves, each from its sibling up to the root's child (RFC 9162, section 2.1.3.1). The tree is hashed
+ * once for all of them.
  *
  * @throws RangeError if there is no such leaf
  */
-export function inclusionProofOf(leafHashes: readonly Hash[], index: number): Hash[] {
-  return inclusionProofsOf(leafHashes, [index])[0] as Hash[];
-}
-
-/** The inclusion proofs of several leaves, for which the tree is hashed once. */
 export function inclusionProofsOf(
   leafHashes: readonly Hash[],
   indexes: readonly number[],

@@ -10,9 +10,6 @@ export type TreeEdge = { size: number; hashes: readonly (readonly Hash[])[] };
 /** A tile with the hashes that it has now: 1 to 256. */
 export type GrownTile = { level: number; number: number; hashes: Buffer };
 
-/** The edge of a tree without leaves. */
-export const EMPTY_EDGE: TreeEdge = { size: 0, hashes: [] };
-
 /** The last, partial tiles of a tree with `size` leaves, from level 0 up. Their hashes are the edge. */
 export function edgeTilesOf(size: number): { level: number; number: number; width: number }[] {
   const tiles: { level: number; number: number; width: number }[] = [];

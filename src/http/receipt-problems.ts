@@ -11,7 +11,7 @@ export const RECEIPT_PROBLEMS = {
     status: 409,
     title: 'The record is not as it was written',
     meaning:
-      'A row of the record does not have the hash that the ledger stored when it was written, so no receipt can prove it.',
+      'A row of the record does not have the hash that the ledger stored when it was written, so no receipt can prove it. Or an earlier release wrote what the log commits to as malformed JSON; `detail` says so.',
     mend: 'Tell the operator of the service: `npm run verify` names the rows that were changed. A receipt that you saved earlier proves what was written.',
   },
   'opening-erased': {

@@ -4,7 +4,7 @@ import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { type Checkpoint, newestCheckpoint } from './checkpoints.ts';
 import { cosignaturesOf } from './cosignatures.ts';
-import { readGeneration } from './generations.ts';
+import { parseGeneration, readGeneration } from './generations.ts';
 
 const TEXT_TYPE = 'text/plain';
 
@@ -43,8 +43,8 @@ export function checkpointRoute(api: Api, { pool }: CheckpointDeps): void {
     },
     handler: async (request, reply) => {
       const { generation } = request.params;
-      const number = /^[1-9]\d{0,8}$/.test(generation) ? Number(generation) : 0; // there is no generation 0
-      const checkpoint = await newestCheckpoint(pool, number);
+      const number = parseGeneration(generation);
+      const checkpoint = number === null ? null : await newestCheckpoint(pool, number);
       if (checkpoint === null) throw await noCheckpoint(pool, number, generation);
       reply.header('cache-control', `public, max-age=${MAX_AGE}`);
       return reply.type(`${TEXT_TYPE}; charset=utf-8`).send(await cosigned(pool, checkpoint));
@@ -58,8 +58,12 @@ async function cosigned(pool: pg.Pool, checkpoint: Checkpoint): Promise<string> 
   return [checkpoint.note, ...cosignatures.map(({ signature }) => `${signature}\n`)].join('');
 }
 
-async function noCheckpoint(pool: pg.Pool, number: number, generation: string): Promise<Problem> {
-  if ((await readGeneration(pool, number)) !== null) {
+async function noCheckpoint(
+  pool: pg.Pool,
+  number: number | null,
+  generation: string,
+): Promise<Problem> {
+  if (number !== null && (await readGeneration(pool, number)) !== null) {
     return new Problem(
       'no-signed-log',
       'This service does not sign its log; GET /v1/log gives its size and root.',

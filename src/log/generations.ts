@@ -21,6 +21,11 @@ export type Generation = {
 
 const COLUMNS = `generation, origin, started_at as "startedAt", after_position as "afterPosition", size, root`;
 
+/** The number of a generation, as a path has it; null if there can't be such a generation. */
+export function parseGeneration(text: string): number | null {
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : null;
+}
+
 /** Selects the newest generation. */
 export const NEWEST_GENERATION = `select ${COLUMNS} from log_generations order by generation desc limit 1`;
 
@@ -62,14 +67,6 @@ export function positionOfLeaf(
   index: number,
 ): number {
   return afterPosition + index + (generation === 1 ? 1 : 0);
-}
-
-/** The leaf of the event at a position; null if an earlier generation has it. The inverse of {@link positionOfLeaf}. */
-export function leafOfPosition(
-  { generation, afterPosition }: Pick<Generation, 'generation' | 'afterPosition'>,
-  position: number,
-): number | null {
-  return position > afterPosition ? position - afterPosition - (generation === 1 ? 1 : 0) : null;
 }
 
 /**

@@ -61,10 +61,22 @@ export async function requireOpening(
   if (position === null || writeId === null || commitment === null) throw notReady();
   if (salt === null || content === null) throw openingErased();
   if (!commitmentOf(salt, content).equals(commitment)) throw recordAltered('openings');
-  const { subject, rows: written } = JSON.parse(content) as EventContent;
+  const { subject, rows: written } = parseContent(content);
   const root = Buffer.from(written.root, 'base64');
   const opened = { subject, rows: { count: written.count, root } };
   return { position, writeId, salt, content, commitment, ...opened };
+}
+
+/** @throws Problem `record-altered` if it is not JSON */
+function parseContent(content: string): EventContent {
+  try {
+    return JSON.parse(content) as EventContent;
+  } catch {
+    throw new Problem(
+      'record-altered',
+      'The opening of this record is not valid JSON: an earlier release wrote it so. No receipt can prove it.',
+    );
+  }
 }
 
 /** 503: the tree, or its newest signed checkpoint, does not have the record yet. */

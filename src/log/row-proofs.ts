@@ -1,5 +1,5 @@
 import { rowHashOf, rowSaltOf } from '../domain/log-entries.ts';
-import { HASH_BYTES, inclusionProofsOf, verifyInclusion } from '../domain/merkle-tree.ts';
+import { HASH_BYTES, hashesIn, inclusionProofsOf, verifyInclusion } from '../domain/merkle-tree.ts';
 import type { Session } from '../postgres/pool.ts';
 import { type Opening, openingErased, recordAltered } from './openings.ts';
 import type { RowText } from './receipt-subjects.ts';
@@ -77,13 +77,6 @@ function placesOf(digests: readonly Digest[]): Map<string, Place> {
 
 const nameOf = ({ relation, key }: Pick<RowText, 'relation' | 'key'>): string =>
   `${relation} ${key}`;
-
-function hashesIn(bytes: Buffer): Buffer[] {
-  const count = bytes.length / HASH_BYTES;
-  return Array.from({ length: count }, (_, at) =>
-    bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES),
-  );
-}
 
 const FIND_LATER_WRITES = {
   name: 'find-later-writes',

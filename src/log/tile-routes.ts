@@ -9,7 +9,7 @@ import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import type { Session } from '../postgres/pool.ts';
-import { type Generation, readGeneration } from './generations.ts';
+import { type Generation, parseGeneration, readGeneration } from './generations.ts';
 import { readCommitments } from './leaves.ts';
 import { readTile } from './tree.ts';
 
@@ -86,17 +86,18 @@ async function answerTile(
   { pool, cache, isSigning }: TileDeps,
 ): Promise<void> {
   const {
-    generation: number = '',
+    generation: generationText = '',
     level = 'entries',
     tile: name,
     '*': rest,
   } = request.params as Record<string, string>;
   const requested = parseTilePath(`tile/${level}/${name ?? rest}`);
-  if (!requested || !/^[1-9]\d{0,8}$/.test(number)) {
+  const number = parseGeneration(generationText);
+  if (!requested || number === null) {
     throw new Problem('not-found', 'The log has no tile with this path; see c2sp.org/tlog-tiles.');
   }
   await cache.answer(request, reply, { tags: [] }, async () => {
-    const found = await readGeneration(pool, Number(number));
+    const found = await readGeneration(pool, number);
     const size = found ? (found.signedSize ?? (isSigning ? 0 : found.size)) : 0;
     if (!found || requested.width > tileWidth(requested.level, requested.number, size)) {
       throw notCovered(number, size);
@@ -105,7 +106,7 @@ async function answerTile(
   });
 }
 
-function notCovered(generation: string, size: number): Problem {
+function notCovered(generation: number, size: number): Problem {
   const detail =
     size === 0
       ? `Nothing of generation ${generation} of the log is published.`

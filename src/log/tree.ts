@@ -1,7 +1,14 @@
 import type pg from 'pg';
 import { entryOf } from '../domain/log-entries.ts';
 import { tilePartOf } from '../domain/log-tiles.ts';
-import { HASH_BYTES, type Hash, hashLeaf, type ReadHashes, rootOf } from '../domain/merkle-tree.ts';
+import {
+  HASH_BYTES,
+  type Hash,
+  hashesIn,
+  hashLeaf,
+  type ReadHashes,
+  rootOf,
+} from '../domain/merkle-tree.ts';
 import {
   appendLeaves,
   edgeTilesOf,
@@ -152,10 +159,4 @@ function readerOf(session: Session, generation: number) {
       throw new Error(`${tile} of the log lacks the hashes ${first} to ${first + count - 1}`);
     });
   };
-}
-
-function hashesIn(bytes: Buffer): Hash[] {
-  return Array.from({ length: bytes.length / HASH_BYTES }, (_, at) =>
-    bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES),
-  );
 }

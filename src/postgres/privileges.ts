@@ -9,6 +9,7 @@ import type { Session } from './pool.ts';
 /** The columns that the service's role may update, by table. Locking a row (FOR UPDATE, …) needs the right to one of them. */
 export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
   api_keys: ['last_used_at', 'revoked_at'],
+  desks: ['name'],
   events: ['position'],
   idempotency_keys: ['recorded_at'], // for locks only; a trigger refuses every update
   instruments: ['closes_id'],
@@ -30,9 +31,10 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
     'is_contradicted',
     'horizon_ended_at',
     'continued_by',
+    'internal_to',
   ],
   resolutions: ['superseded_at'],
-  series: ['source'], // for locks only; a trigger refuses every update
+  series: ['source', 'internal_to'], // the source for locks only; a trigger refuses every update of it
   series_sources: [
     'every_minutes',
     'due_at',

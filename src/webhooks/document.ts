@@ -12,6 +12,7 @@ const SUMMARIES: Record<EventKind, string> = {
   'outlook.resolved': 'An outlook was resolved',
   'outlook.resolution.contradicted': 'Closes contradict a resolution, or no longer do',
   'outlook.reopened': 'A resolution was taken back',
+  'outlook.disclosed': 'An internal outlook became public',
   'evidence.added': 'Evidence was added',
   'condition.triggered': 'A condition was triggered',
   'condition.cleared': 'A condition was cleared',

@@ -5,7 +5,7 @@ import {
   EMPTY_ROOT,
   hashLeaf,
   inclusionProof,
-  inclusionProofOf,
+  inclusionProofsOf,
   type ReadHashes,
   rootAt,
   rootOf,
@@ -111,7 +111,7 @@ describe('the tree of eight leaves', () => {
   );
 
   test.each(INCLUSION)('proves leaf %i at size %i', async (index, size, proof) => {
-    expect(hex(inclusionProofOf(LEAVES.slice(0, size), index))).toEqual(proof);
+    expect(inclusionProofsOf(LEAVES.slice(0, size), [index]).map(hex)).toEqual([proof]);
     expect(hex(await inclusionProof(index, size, readerOf(LEAVES)))).toEqual(proof);
   });
 
@@ -184,7 +184,7 @@ describe.each(SIZES)('a tree of %i leaves', (size) => {
   test('proves each leaf, and no other', async () => {
     for (const index of indicesOf(size)) {
       const proof = naive.path(index, leaves);
-      expect(inclusionProofOf(leaves, index)).toEqual(proof);
+      expect(inclusionProofsOf(leaves, [index])).toEqual([proof]);
       expect(await inclusionProof(index, size, readerOf(leaves))).toEqual(proof);
       const claim = { index, size, leafHash: leaves[index] as Buffer, proof, root };
       expect(verifyInclusion(claim)).toBe(true);
@@ -249,7 +249,7 @@ test('a tree without leaves is extended by every tree, with an empty proof', () 
 
 test('a leaf or a smaller tree that does not exist has no proof', async () => {
   const read = readerOf(LEAVES);
-  expect(() => inclusionProofOf(LEAVES, 8)).toThrow(RangeError);
+  expect(() => inclusionProofsOf(LEAVES, [8])).toThrow(RangeError);
   await expect(inclusionProof(8, 8, read)).rejects.toThrow(RangeError);
   await expect(inclusionProof(-1, 8, read)).rejects.toThrow(RangeError);
   await expect(consistencyProof(9, 8, read)).rejects.toThrow(RangeError);

@@ -1,10 +1,11 @@
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startFirstGeneration, newestGeneration } from '../../src/log/generations.ts';
+import { requireOpening } from '../../src/log/openings.ts';
 import { digestExistingRows } from '../../src/log/tree-builder.ts';
-import { growTree } from '../../src/log/tree.ts';
+import { extendTree, growTree } from '../../src/log/tree.ts';
 import { verifyLog } from '../../src/log/verification/verify-log.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { JOURNAL } from '../../src/postgres/migrations.ts';
@@ -90,6 +91,131 @@ test('a ledger that is older than its log gets its leaves and digests, and says 
     await app.close();
     await Promise.all([owner.end(), pool.end()]);
   }
+});
+
+test('a batch of events that are all of versions gets its leaves, and verifies', async () => {
+  const url = await createDatabase({ empty: true });
+  const owner = openDatabase(url, 3);
+  try {
+    await migrateToLatest(owner, undefined, { journal: JOURNAL.slice(0, 27) });
+    await owner.query(`begin; ${LEDGER}; commit`);
+    await migrateToLatest(owner);
+    await startFirstGeneration(owner, 'outlooks.example', new Date());
+    expect(await extendTree(owner, 2)).toMatchObject({ size: 2 });
+    const { rows } = await owner.query<{ content: string }>(
+      `select content from openings where content like '%"late":true%'`,
+    );
+    const root = createHash('sha256').digest('base64');
+    for (const { content } of rows)
+      expect(JSON.parse(content)).toMatchObject({ rows: { count: 0, root } });
+    await growTree(owner);
+    while (await digestExistingRows(owner));
+    const { faults } = await inTransaction(owner, (session) => verifyLog(session, null));
+    expect(faults.filter(({ relation }) => ['openings', 'row_digests'].includes(relation))).toEqual(
+      [],
+    );
+  } finally {
+    await owner.end();
+  }
+});
+
+// Releases before migration 0034 wrote such openings, and keys whose literal %2C was that of a comma.
+describe('a ledger of the release before', () => {
+  let owner: pg.Pool;
+  beforeEach(async () => {
+    const url = await createDatabase({ empty: true });
+    owner = openDatabase(url, 3);
+    await migrateToLatest(owner, undefined, { journal: JOURNAL.slice(0, 27) });
+    await owner.query(`begin; ${LEDGER}; commit`);
+  });
+  afterEach(() => owner.end());
+  const upgradeTo = (migrations: number) =>
+    migrateToLatest(owner, undefined, { journal: JOURNAL.slice(0, migrations) });
+  const verify = () => inTransaction(owner, (session) => verifyLog(session, null));
+
+  test('whose openings are malformed says so, and gives no receipt', async () => {
+    await upgradeTo(33);
+    await startFirstGeneration(owner, 'outlooks.example', new Date());
+    await extendTree(owner, 2);
+    await migrateToLatest(owner);
+    await growTree(owner);
+    while (await digestExistingRows(owner));
+    const { faults, sentences } = await verify();
+    expect(faults.filter(({ relation }) => relation === 'openings')).toMatchObject([
+      { fault: 'is not the JSON of an opening', key: '1', count: 2 },
+    ]);
+    expect(sentences).toContainEqual(
+      'openings: event_id 1 is not the JSON of an opening (and 1 more). It was written with event 1 (outlook.created).',
+    );
+    await owner.query(`insert into log_checkpoints (generation, size, root, note, vkeys, signed_at)
+      select generation, size, root, 'note', '{}', now() from log_generations`);
+    await expect(requireOpening(owner, { eventId: 1 })).rejects.toMatchObject({
+      code: 'record-altered',
+      message: expect.stringContaining('not valid JSON'),
+    });
+  });
+
+  const IDENTITIES = ['a,b', 'a%2Cb', 'a%252Cb', '100%', '%25', 'a'];
+  const addIdentities = (issuer: string) =>
+    owner.query(
+      `insert into analyst_identities (issuer, subject, analyst_id)
+        select $1, subject, a.id from analysts a, unnest($2::text[]) as subject where a.name = 'Desk'`,
+      [issuer, IDENTITIES],
+    );
+
+  test.each([
+    ['all', true],
+    ['some', false],
+  ])('whose digests are of keys with %%, %s of its rows, verifies', async (_, isDigested) => {
+    await addIdentities('https://older.example/%7E');
+    await upgradeTo(33);
+    await startFirstGeneration(owner, 'outlooks.example', new Date());
+    await addIdentities('https://newer.example/%7E');
+    await owner.query(
+      `update digest_progress set is_done = relation <> 'analyst_identities' where not is_done`,
+    );
+    await owner.query('select digest_existing_rows($1)', [isDigested ? 500 : 2]);
+    await migrateToLatest(owner);
+    while (await digestExistingRows(owner));
+    await addIdentities('https://newest.example/%7E');
+    const faults = async () =>
+      (await verify()).faults.filter(({ relation }) => relation === 'analyst_identities');
+    expect(await faults()).toEqual([]);
+    const { rows } = await owner.query<{ keys: number }>(
+      `select count(distinct key)::int as keys from row_digests, unnest(keys) as key where relation = 'analyst_identities'`,
+    );
+    expect(rows).toEqual([{ keys: 3 * IDENTITIES.length }]);
+    await owner.query(
+      `insert into erasures (analyst_id, recorded_at) select id, now() from analysts where name = 'Desk'`,
+    );
+    expect(await faults()).toEqual([]);
+  });
+
+  test('keeps what an erasure deleted', async () => {
+    await upgradeTo(33);
+    await owner.query(`insert into analysts (name, created_at) values ('Other', now())`);
+    await owner.query(`insert into analyst_identities (issuer, subject, analyst_id)
+      select 'https://newer.example/%7E', name || ',%2C', id from analysts`);
+    await owner.query(
+      `insert into erasures (analyst_id, recorded_at) select id, now() from analysts where name = 'Other'`,
+    );
+    await migrateToLatest(owner);
+    const { rows } = await owner.query<{ key: string; isErased: boolean }>(
+      `select key, salt is null as "isErased" from row_digests, unnest(keys) as key
+        where relation = 'analyst_identities' order by 2, 1`,
+    );
+    const key = 'https://newer.example/%257E,Desk%2C%252C';
+    expect(rows).toEqual([
+      { key, isErased: false },
+      { key: 'erased', isErased: true },
+      { key, isErased: true },
+    ]);
+    await expect(
+      owner.query(`update row_digests set keys = array_fill('x'::text, array[cardinality(keys)])`),
+    ).rejects.toThrow('UPDATE is refused');
+    const { faults } = await verify();
+    expect(faults.filter(({ relation }) => relation === 'analyst_identities')).toEqual([]);
+  });
 });
 
 describe('while another session works on it', () => {

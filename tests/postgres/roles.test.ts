@@ -50,6 +50,7 @@ const READ_ONLY = new Set([
 const CHANGED: Record<string, string> = {
   api_keys: 'update (last_used_at, revoked_at)',
   audit_entries: 'delete',
+  desks: 'update (name)',
   events: 'update (position)',
   idempotency_keys: 'update (recorded_at), delete',
   instruments: 'update (closes_id)',
@@ -59,9 +60,9 @@ const CHANGED: Record<string, string> = {
   log_tiles: 'update (hashes)',
   observations: 'update (superseded_at)',
   outlooks:
-    'update (base_bps, bear_bps, bull_bps, condition_states, continued_by, framework_id, hash, horizon_ended_at, is_contradicted, latest_version, published_at, review_reasons, status, transaction_id)',
+    'update (base_bps, bear_bps, bull_bps, condition_states, continued_by, framework_id, hash, horizon_ended_at, internal_to, is_contradicted, latest_version, published_at, review_reasons, status, transaction_id)',
   resolutions: 'update (superseded_at)',
-  series: 'update (source)',
+  series: 'update (internal_to, source)',
   series_sources:
     'update (attempts, due_at, etag, every_minutes, failures, last_added, last_error, last_error_at, last_modified, last_revised, last_success_at, last_unchanged, started_at), delete',
   webhook_attempts: 'update (fault, milliseconds, status)',

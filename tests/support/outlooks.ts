@@ -67,6 +67,12 @@ export async function fillLedger(ledger: TestLedger): Promise<void> {
      values ('${EVIDENCE_ID}', 1, 'More of it.', 'supports', 'scenario', 'bear', 'days');
     commit`);
   await pool.query('insert into search_backlog (framework_id) values (0)');
+  await pool.query(`
+    with internal as (
+      insert into series (key, name, unit, frequency, source, created_at, is_internal)
+      values ('orders', 'Orders', 'index', 'monthly', 'A survey', now(), true) returning id)
+    insert into disclosures (series_id, author_id, recorded_at)
+    select internal.id, a.id, now() from internal, (select id from analysts order by created_at limit 1) a`);
   const days = ['2026-11-16', '2026-11-17', '2026-11-18', '2026-11-19'];
   const observe = (series: string, values: number[]) =>
     call({

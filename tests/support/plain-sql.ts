@@ -95,6 +95,8 @@ export const TABLES = [
   'analyst_identities',
   'audit_entries',
   'analyst_skeletons',
+  'desks',
+  'disclosures',
 ];
 
 /** Changes the state of outlooks as nothing but an owner of the database can, the guard aside. */

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { commitmentOf, entryOf, rowHashOf, rowSaltOf } from '../../src/domain/log-entries.ts';
-import { hashLeaf, inclusionProofOf, rootOf } from '../../src/domain/merkle-tree.ts';
+import { hashLeaf, inclusionProofsOf, rootOf } from '../../src/domain/merkle-tree.ts';
 import { checkpointText, cosignatureLine, signatureLine } from '../../src/domain/signed-note.ts';
 import type { newSigner } from './sign-log.ts';
 
@@ -106,7 +106,7 @@ export function receiptOf(act: Made, options: ReceiptOptions): TestReceipt {
   const note = `${text}\n${lines.join('\n')}\n`;
   const [own, ...others] = opened.map(({ entry }, at) => {
     const place = (index + at) % size;
-    const path = inclusionProofOf(leaves, place).map((hash) => `${hash.toString('base64')}\n`);
+    const path = proofOf(leaves, place).map((hash) => `${hash}\n`);
     return { ...entry, proof: `c2sp.org/tlog-proof@v1\nindex ${place}\n${path.join('')}\n${note}` };
   });
   return {
@@ -125,6 +125,12 @@ export function receiptOf(act: Made, options: ReceiptOptions): TestReceipt {
   } as unknown as TestReceipt;
 }
 
+/** The inclusion proof of a leaf, in base64. */
+function proofOf(leaves: readonly Buffer[], index: number): string[] {
+  const [proof = []] = inclusionProofsOf(leaves, [index]);
+  return proof.map((hash) => hash.toString('base64'));
+}
+
 /** An entry of the log with the rows to show; `strangers` were written between them. */
 function openedOf({ event, rows }: Entry, strangers: Row[]) {
   const digestSalt = randomBytes(32);
@@ -141,7 +147,7 @@ function openedOf({ event, rows }: Entry, strangers: Row[]) {
     index: at,
     salt: rowSalt.toString('base64'),
     text,
-    proof: inclusionProofOf(hashes, at).map((hash) => hash.toString('base64')),
+    proof: proofOf(hashes, at),
   }));
   return {
     leaf: hashLeaf(entryOf(commitmentOf(salt, content))),

@@ -97,6 +97,10 @@ const reopened = z
   })
   .meta({ id: 'ReopeningEventData', description: 'An outlook that is open again.' });
 
+const disclosed = z
+  .object({ slug, version, disclosedAt: timestamp })
+  .meta({ id: 'DisclosureEventData', description: 'An internal outlook that became public.' });
+
 const conditionChanged = z
   .object({
     slug,
@@ -183,6 +187,7 @@ export const EVENT_DATA = {
   'outlook.resolved': resolved,
   'outlook.resolution.contradicted': contradicted,
   'outlook.reopened': reopened,
+  'outlook.disclosed': disclosed,
   'evidence.added': evidenceAdded,
   'condition.triggered': conditionChanged,
   'condition.cleared': conditionChanged,

@@ -27,14 +27,24 @@ async function readEvent(session: Session, writeId: number): Promise<string | nu
     id: number;
     position: number | null;
     kind: string;
-    subject: string | null;
+    content: string | null;
   }>(
-    `select e.id, coalesce(e.log_position, e.position) as position, e.kind, o.content::json->>'subject' as subject
+    `select e.id, coalesce(e.log_position, e.position) as position, e.kind, o.content
        from openings o join events e on e.id = o.event_id where o.write_id = $1 order by e.id limit 1`,
     [writeId],
   );
   if (!rows[0]) return null;
-  const { position, kind, subject } = rows[0];
+  const { position, kind, content } = rows[0];
+  const subject = subjectOf(content);
   const place = position === null ? 'an event without a position yet' : `event ${position}`;
   return `${place} (${kind}${subject === null ? '' : ` of ${subject}`})`;
+}
+
+/** Null if the content was erased, or is not JSON. */
+function subjectOf(content: string | null): string | null {
+  try {
+    return (JSON.parse(content ?? 'null') as { subject: string } | null)?.subject ?? null;
+  } catch {
+    return null;
+  }
 }

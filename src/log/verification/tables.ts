@@ -19,6 +19,7 @@ const APPEND_ONLY = [
   'condition_changes',
   'condition_comparisons',
   'condition_evidence',
+  'disclosures',
   'drawdown_changes',
   'drawdown_labels',
   'erased_openings',
@@ -45,7 +46,7 @@ const APPEND_ONLY = [
   'version_views',
   'views',
 ];
-const CHANGING = ['api_keys', 'instruments', 'series_sources', 'webhooks'];
+const CHANGING = ['api_keys', 'desks', 'instruments', 'series_sources', 'webhooks'];
 const DELETABLE = new Set(['series_sources', 'webhooks']);
 const WITH_NAMES = new Set([
   'analyst_identities',

@@ -1,5 +1,14 @@
 import { sql } from 'drizzle-orm';
-import { check, index, pgTable, primaryKey, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
+import {
+  check,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core';
 import { type Role, ROLES } from '../../domain/api-keys.ts';
 import { bytea, literals, timestamptz } from './columns.ts';
 
@@ -76,6 +85,8 @@ export const apiKeys = pgTable(
     // ledger's machine, which has no analyst. Both are null if an earlier release issued it.
     issuedBy: uuid('issued_by').references(() => analysts.id),
     issuedWith: text('issued_with'),
+    // The ids of the desks that it acts for; null for all desks.
+    deskIds: integer('desk_ids').array(),
   },
   (t) => [
     check('api_keys_role', sql`${t.role} in (${literals(ROLES)})`),
@@ -85,6 +96,10 @@ export const apiKeys = pgTable(
       'api_keys_issuer',
       sql`length(${t.issuedWith}) between 1 and 1000
         and (${t.issuedBy} is null) = (${t.issuedWith} is null or ${t.issuedWith} = 'LOCAL')`,
+    ),
+    check(
+      'api_keys_desks',
+      sql`${t.deskIds} is null or ${t.role} <> 'admin' and cardinality(${t.deskIds}) > 0 and array_position(${t.deskIds}, null) is null`,
     ),
     index('api_keys_newest').on(t.createdAt, t.id), // for the pages of the list of keys
   ],

@@ -15,6 +15,7 @@ import {
 import type { ConditionState } from '../../domain/condition-rules.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../../domain/outlook.ts';
 import { identity, literals, sha256, timestamptz, transactionId } from './columns.ts';
+import { desks } from './desks.ts';
 import { instruments } from './instruments.ts';
 
 export const outlooks = pgTable(
@@ -60,6 +61,12 @@ export const outlooks = pgTable(
     // The slug of the newest outlook that continues this one; a trigger sets it. The slug instead of the id, so that whoever
     // waited for this row's lock needs no other row.
     continuedBy: text('continued_by'),
+    // The desk that it belongs to, for good; null, in rows of before there were desks, is the first one.
+    deskId: integer('desk_id').references(() => desks.id),
+    // Whether it started internal; null in rows of before there was this column, which are public.
+    isInternal: boolean('is_internal'),
+    // The only desk that sees it, kept by triggers; null if it is public.
+    internalTo: integer('internal_to').references(() => desks.id),
   },
   (t) => [
     check(

@@ -1,10 +1,12 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   check,
   date,
   doublePrecision,
   index,
+  integer,
   pgTable,
   primaryKey,
   text,
@@ -13,6 +15,7 @@ import {
 import { type Provenance, PROVENANCES } from '../../domain/framework.ts';
 import { type Dating, DATINGS, FREQUENCIES, type Frequency } from '../../domain/series.ts';
 import { identity, literals, timestamptz } from './columns.ts';
+import { desks } from './desks.ts';
 
 export const series = pgTable(
   'series',
@@ -26,6 +29,12 @@ export const series = pgTable(
     dated: text('dated').$type<Dating>().notNull().default('end'),
     source: text('source').notNull(),
     createdAt: timestamptz('created_at').notNull(),
+    // The desk that it belongs to, for good; null, in rows of before there were desks, is the first one.
+    deskId: integer('desk_id').references(() => desks.id),
+    // Whether it started internal; null in rows of before there was this column, which are public.
+    isInternal: boolean('is_internal'),
+    // The only desk that sees it, kept by triggers; null if it is public.
+    internalTo: integer('internal_to').references(() => desks.id),
   },
   (t) => [
     uniqueIndex('series_by_key').on(sql`${t.key} collate "C"`), // see outlooks_by_slug
