@@ -33,6 +33,7 @@ import { eventRoutes } from './api/events.ts';
 import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
+import { inboxEventRoutes } from './api/inbox-events.ts';
 import { inboxRoutes } from './api/inbox.ts';
 import { instrumentRoutes } from './api/instruments.ts';
 import { decodeBodies } from './http/content-codings.ts';
@@ -268,6 +269,7 @@ async function mountRoutes(
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);
   inboxRoutes(api, services);
+  inboxEventRoutes(api, services);
   eventRoutes(api, services);
   feedRoutes(api, services);
   await instrumentRoutes(api, services);

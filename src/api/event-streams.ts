@@ -13,9 +13,14 @@ const RECENT = 2_000;
 /** The most events to read or write at once, and so the most that wait for a slow client. */
 const BATCH = 200;
 
+/** Where a stream reads other events than those of outlooks: the text of those after one, and the last of them; null if none. */
+export type EventSource = (last: EventRef) => Promise<{ text: string; last: EventRef } | null>;
+
 type Stream = {
   response: ServerResponse;
   slug: string | null;
+  /** Null for the events of outlooks. */
+  source: EventSource | null;
   /** All events up to this one were written, or do not belong to this stream. */
   last: EventRef;
   /** Whether the client may still read; checked before each batch, and at each heartbeat. */
@@ -69,7 +74,7 @@ export class EventStreams {
     this.#drainWithin = options.drainWithin ?? 30_000;
     options.feed.follow({
       onEvents: (events) => this.#hear(events),
-      onCurrent: () => this.#wakeAll(),
+      onCurrent: () => this.wake(),
       onReset: () => this.#reset(),
       onErased: () => void (this.#recent = []),
     });
@@ -100,12 +105,17 @@ export class EventStreams {
    */
   async follow(
     response: ServerResponse,
-    { slug, start, isAllowed }: Pick<Stream, 'slug' | 'isAllowed'> & { start: StreamStart },
+    {
+      slug,
+      start,
+      isAllowed,
+      source = null,
+    }: Pick<Stream, 'slug' | 'isAllowed'> & { start: StreamStart; source?: EventSource | null },
   ): Promise<void> {
     if (response.destroyed) return; // it emits no further `close`
     const closed = new AbortController();
     const { last } = start;
-    const stream: Stream = { response, slug, last, isAllowed, closed, wake: () => {} };
+    const stream: Stream = { response, slug, source, last, isAllowed, closed, wake: () => {} };
     const close = () => {
       closed.abort();
       stream.wake();
@@ -152,7 +162,12 @@ export class EventStreams {
 
   /** The text of a stream's next events, and moves its position past them; null if there are none. */
   async #next(stream: Stream): Promise<string | null> {
-    const { slug } = stream;
+    const { slug, source } = stream;
+    if (source !== null) {
+      const read = await source(stream.last);
+      stream.last = read?.last ?? stream.last;
+      return read && read.text;
+    }
     const { position } = stream.last;
     const { isCurrent, last: newest } = this.#feed;
     // Without the feed, those in memory may be void.
@@ -187,10 +202,11 @@ export class EventStreams {
     }
     // Trimmed at twice the size, so that it does not happen at each event.
     if (this.#recent.length > 2 * RECENT) this.#recent = this.#recent.slice(-RECENT);
-    this.#wakeAll();
+    this.wake();
   }
 
-  #wakeAll(): void {
+  /** Makes all streams look for events that they have not written yet. */
+  wake(): void {
     for (const stream of this.#streams) stream.wake();
   }
 

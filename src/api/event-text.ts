@@ -1,9 +1,9 @@
-import { type EventKind, eventIdOf } from '../domain/events.ts';
+import { eventIdOf } from '../domain/events.ts';
 import type { LedgerEvent } from '../postgres/outbox.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
 import { type BasisPoints, type Fractions, fractionsOf } from '../domain/probabilities.ts';
-import type { EventData, STREAM_DATA } from './schemas/events.ts';
+import type { EventData } from './schemas/events.ts';
 
 type VersionRow = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
 type ViewRow = {
@@ -28,11 +28,7 @@ type StateRow = {
  * An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. The id comes last, because some
  * clients resume after an id as soon as they have read its line, and would lose an event that is cut off behind it.
  */
-export function eventText(
-  event: EventKind | keyof typeof STREAM_DATA,
-  data: object,
-  id: string,
-): string {
+export function eventText(event: string, data: object, id: string): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\nid: ${id}\n\n`;
 }
 

@@ -34,7 +34,7 @@ export function inboxRoutes(api: Api, { pool, now }: InboxDeps): void {
     config: { access: 'key' },
     schema: {
       operationId: 'getInbox',
-      tags: ['Desks'],
+      tags: ['Inbox'],
       summary: 'Read your inbox',
       description:
         'What waits for you and your desks: proposals to approve, proposals of yours that were returned, reviews that are due, horizons that are over, resolutions that closes contradict, and series that stopped arriving. Kinds come in this order, and the oldest items of each first. `GET /v1/inbox/events` tells when to read it again.',
@@ -67,11 +67,13 @@ export function ownerOf({ analyst, desks, roles }: Caller): InboxOwner {
   return { analystId: analyst.id, desks, mayApprove };
 }
 
-function represent({ position: _, since, ...item }: InboxItem): InboxItemJson {
-  return { ...item, since: since.toISOString(), url: urlOf(item) };
+function represent(item: InboxItem): InboxItemJson {
+  const { kind, desk, outlook, series, proposal, title, detail, since } = item;
+  const url = urlOf(item);
+  return { kind, desk, outlook, series, proposal, title, detail, since: since.toISOString(), url };
 }
 
-function urlOf({ outlook, series, proposal }: Omit<InboxItem, 'position' | 'since'>): string {
+function urlOf({ outlook, series, proposal }: InboxItem): string {
   if (proposal !== null) return `/v1/proposals/${proposal}`;
   return series !== null ? `/v1/series/${series}` : `/v1/outlooks/${outlook}`;
 }
