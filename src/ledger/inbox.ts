@@ -179,12 +179,10 @@ function proposalsOf(
   const waits =
     kind === 'returned'
       ? `p.state = 'returned' and p.author_id = ${caller}`
-      : `${mayApprove} and p.state = 'submitted' and p.author_id <> ${caller} and not exists (
-           select from proposal_steps s where s.proposal_id = p.id and s.draft = p.draft
-              and s.kind = 'approved' and s.analyst_id = ${caller})`;
+      : `${mayApprove} and p.state = 'submitted' and p.author_id <> ${caller} and ${caller} <> all (approvers_of(p.id))`;
   return {
     from: `proposals p join analysts author on author.id = p.author_id
-      left join outlooks o on o.id = p.outlook_id left join frameworks f on f.id = o.framework_id`,
+      left join outlooks o on o.id = p.outlook_id`,
     where: `${ofDesk('p.desk_id')} and ${waits}`,
     desk: 'p.desk_id',
     at: 'p.created_at',
@@ -193,9 +191,7 @@ function proposalsOf(
       outlook: 'o.slug',
       series: 'null',
       proposal: 'p.id::text',
-      title: `coalesce(f.title, (select d.body ->> 'title' from proposal_drafts d
-        where d.proposal_id = p.id and d.number = p.draft), (select d.body ->> 'slug' from proposal_drafts d
-        where d.proposal_id = p.id and d.number = p.draft), p.kind)`,
+      title: 'proposal_title(p)',
       detail:
         kind === 'returned'
           ? STEP('returned', `concat_ws(': ', a.name, s.text)`)
