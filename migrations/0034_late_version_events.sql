@@ -153,15 +153,22 @@ ALTER TABLE row_digests DISABLE TRIGGER guard_digest;
 SELECT digest_table('analyst_identities');
 --> statement-breakpoint
 -- Digests are found by their keys, which no hash covers. An earlier key may be that of two rows: the hash tells which.
-UPDATE row_digests d
-   SET keys = ARRAY(
-     SELECT coalesce((
-         SELECT row_key(i) FROM analyst_identities i
-          WHERE replace(i.issuer, ',', '%2C') || ',' || replace(i.subject, ',', '%2C') = k.key
-          ORDER BY row_hash(row_salt(d.salt, k.place - 1), row_text(i)) = substr(d.hashes, (32 * k.place - 31)::integer, 32) DESC NULLS LAST
-          LIMIT 1), k.key)
-       FROM unnest(d.keys) WITH ORDINALITY AS k (key, place) ORDER BY k.place)
- WHERE relation = 'analyst_identities' AND EXISTS (SELECT FROM unnest(d.keys) AS key WHERE strpos(key, '%') > 0);
+WITH respelled AS (
+  SELECT write_id, number, array_agg(key ORDER BY place) AS keys
+    FROM (
+      SELECT DISTINCT ON (d.write_id, d.number, k.place) d.write_id, d.number, k.place,
+          CASE WHEN i.issuer IS NULL THEN k.key ELSE row_key(i) END AS key
+        FROM row_digests d CROSS JOIN unnest(d.keys) WITH ORDINALITY AS k (key, place)
+        LEFT JOIN analyst_identities i ON replace(i.issuer, ',', '%2C') || ',' || replace(i.subject, ',', '%2C') = k.key
+       WHERE d.relation = 'analyst_identities'
+         AND EXISTS (SELECT FROM analyst_identities WHERE strpos(issuer || subject, '%') > 0)
+       ORDER BY d.write_id, d.number, k.place,
+         row_hash(row_salt(d.salt, k.place - 1), row_text(i)) = substr(d.hashes, (32 * k.place - 31)::integer, 32) DESC NULLS LAST
+    ) AS found
+   GROUP BY write_id, number
+)
+UPDATE row_digests d SET keys = r.keys
+  FROM respelled r WHERE d.write_id = r.write_id AND d.number = r.number AND d.keys <> r.keys;
 --> statement-breakpoint
 ALTER TABLE row_digests ENABLE TRIGGER guard_digest;
 --> statement-breakpoint

@@ -11,8 +11,8 @@ export const RECEIPT_PROBLEMS = {
     status: 409,
     title: 'The record is not as it was written',
     meaning:
-      'A row of the record does not have the hash that the ledger stored when it was written, so no receipt can prove it. Or an earlier release wrote what the log commits to as malformed JSON; `detail` says so.',
-    mend: 'Tell the operator of the service: `npm run verify` names the rows that were changed. A receipt that you saved earlier proves what was written.',
+      'A row of the record does not have the hash that the ledger stored when it was written, so no receipt can prove it.',
+    mend: 'Tell the operator of the service: `npm run verify` names the rows that were changed. A receipt that you saved earlier proves what was written. If `detail` says that an opening is not valid JSON, a release before migration 0034 wrote it so, and nothing was changed.',
   },
   'opening-erased': {
     status: 410,

@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
-import { sequenceEvents } from '../postgres/outbox.ts';
 import type { Session } from '../postgres/pool.ts';
 import {
   type Generation,
@@ -114,8 +113,8 @@ export class TreeBuilder {
   }
 
   async #workOnce(): Promise<boolean> {
-    const { pool, feed, host, now } = this.#deps;
-    const { generation, due } = await readDue(pool, feed.isCurrent);
+    const { pool, host, now } = this.#deps;
+    const { generation, due } = await readDue(pool);
     if (!generation) {
       await startFirstGeneration(pool, host, now());
       return true;
@@ -130,20 +129,15 @@ export class TreeBuilder {
 }
 
 /**
- * Looks for events that the log lacks.
+ * Gives positions to new events, and looks for those that the log lacks.
  *
- * @param isFollowed whether the change feed gives events their positions
  * @returns the newest generation, and how many leaves it lacks
  */
-async function readDue(
-  session: Session,
-  isFollowed: boolean,
-): Promise<{ generation: Generation | null; due: number }> {
-  if (!isFollowed) await sequenceEvents(session);
-  // One message, so that an idle ledger answers a single one each time.
-  const [positions, generations] = (await session.query(
-    `select max(coalesce(log_position, position)) as last from events; ${NEWEST_GENERATION}`,
-  )) as unknown as [{ rows: { last: number | null }[] }, { rows: Generation[] }];
+async function readDue(session: Session): Promise<{ generation: Generation | null; due: number }> {
+  // One message, so that an idle ledger answers a single one each time. It writes and locks nothing then.
+  const [, positions, generations] = (await session.query(
+    `select sequence_events(); select max(coalesce(log_position, position)) as last from events; ${NEWEST_GENERATION}`,
+  )) as unknown as [unknown, { rows: { last: number | null }[] }, { rows: Generation[] }];
   const last = positions.rows[0]?.last ?? 0;
   const [generation = null] = generations.rows;
   const due = generation ? last + 1 - positionOfLeaf(generation, generation.size) : 0;

@@ -166,7 +166,7 @@ describe('a ledger of the release before', () => {
   test.each([
     ['all', true],
     ['some', false],
-  ])('whose digests are of keys with %%, %s of its rows, verifies', async (_, isDigested) => {
+  ])('that digested %s identities, with literal percent signs, verifies', async (_, isDigested) => {
     await addIdentities('https://older.example/%7E');
     await upgradeTo(33);
     await startFirstGeneration(owner, 'outlooks.example', new Date());

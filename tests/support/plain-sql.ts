@@ -97,6 +97,10 @@ export const TABLES = [
   'analyst_skeletons',
   'desks',
   'disclosures',
+  'desk_policies',
+  'proposals',
+  'proposal_drafts',
+  'proposal_steps',
 ];
 
 /** Changes the state of outlooks as nothing but an owner of the database can, the guard aside. */
