@@ -6,6 +6,7 @@ export const PROBLEM_CODES = [
   'body-too-large',
   'closes-named',
   'condition-unanswered',
+  'desk-taken',
   'expectation-failed',
   'forbidden',
   'horizon-ended',
@@ -48,6 +49,7 @@ export const PROBLEM_CODES = [
   'unknown-event',
   'unsupported-media-type',
   'weak-etag',
+  'wrong-desk',
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 

@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance, type FastifyBaseLogger, LogController } 
 import type pg from 'pg';
 import type { Config } from './config.ts';
 import { keyFinder } from './access/api-keys.ts';
+import { deskFinder } from './access/desks.ts';
 import type { ChangeFeed } from './postgres/change-feed.ts';
 import type { FrameworkCache, StoredFramework } from './ledger/frameworks.ts';
 import { identityFinder } from './access/identities.ts';
@@ -22,6 +23,7 @@ import { corsOf } from './http/cors.ts';
 import { climatologyRoutes } from './api/climatology.ts';
 import { consensusRoutes } from './api/consensus.ts';
 import { conditionRoutes } from './api/conditions.ts';
+import { deskRoutes } from './api/desks.ts';
 import { diffRoutes } from './api/diffs.ts';
 import { drawdownRoutes } from './api/drawdown.ts';
 import { handleClientError, answerError, handleErrors, refuseTunnels } from './http/errors.ts';
@@ -33,6 +35,8 @@ import { eventRoutes } from './api/events.ts';
 import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
+import { inboxEventRoutes } from './api/inbox-events.ts';
+import { inboxRoutes } from './api/inbox.ts';
 import { instrumentRoutes } from './api/instruments.ts';
 import { decodeBodies } from './http/content-codings.ts';
 import { readJsonBodies } from './http/json-body.ts';
@@ -238,6 +242,8 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     hasAdminTokens: oidc !== null && Object.values(oidc.roles).includes('admin'),
     tokens: oidc && { issuer: oidc.issuer, verify: tokenVerifier(oidc) },
     findIdentity: identityFinder(pool),
+    findDesks: deskFinder(pool),
+    keyDays: config.keyDays,
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
     reviser: reviser(frameworks, now),
@@ -273,8 +279,11 @@ async function mountRoutes(
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);
+  inboxRoutes(api, services);
+  inboxEventRoutes(api, services);
   eventRoutes(api, services);
   feedRoutes(api, services);
+  await deskRoutes(api, services);
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
   await observationRoutes(api, services);

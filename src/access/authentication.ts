@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { type Role, roleAllows } from '../domain/api-keys.ts';
-import { type Audience, type Desks, PUBLIC_AUDIENCE } from '../domain/desks.ts';
+import { type Actor, type Audience, type Desks, PUBLIC_AUDIENCE } from '../domain/desks.ts';
 import type { Analyst } from './analysts.ts';
 import { type KeyFinder, touchKey } from './api-keys.ts';
+import type { DeskFinder } from './desks.ts';
 import type { IdentityFinder } from './identities.ts';
 import type { AuditedCaller, RefusalTrail } from './audit-trail.ts';
 import { HTML_TYPE, JSON_TYPE, ONLY_JSON, preferredType } from '../http/negotiation.ts';
@@ -60,6 +61,7 @@ export type Authenticators = {
   findKey: KeyFinder;
   tokens: Tokens | null;
   findIdentity: IdentityFinder;
+  findDesks: DeskFinder;
   now: () => Date;
 };
 type Guarded = Authenticators & { requireKeyForReads: boolean };
@@ -193,6 +195,12 @@ export function authorOf(request: FastifyRequest): Analyst {
   return request.caller.analyst;
 }
 
+/** The analyst who sent a request to a route that requires a role, and the desks that they act for. */
+export function actorOf(request: FastifyRequest): Actor {
+  const { analyst, desks } = callerOf(request);
+  return { analyst, desks };
+}
+
 /** Who sent a request to a route that all keys may use. */
 export function callerOf(request: FastifyRequest): Caller {
   if (!request.caller) throw new Error('a route that needs a caller must declare its access');
@@ -243,17 +251,17 @@ async function byKey(
   await touchKey(pool, key, at).catch((error: unknown) =>
     request.log.warn({ reqId: request.id, err: error }, 'could not record the use of a key'),
   );
-  const { id, analyst, role, hint } = key;
-  return { id, analyst, role, hint: `${hint}…`, roles: [role], desks: 'all', token: null };
+  const { id, analyst, role, desks, hint } = key;
+  return { id, analyst, role, hint: `${hint}…`, roles: [role], desks, token: null };
 }
 
 async function byToken(
   token: string,
   access: Guard,
-  { now, findIdentity, tokens: { issuer, verify } }: Authenticators & { tokens: Tokens },
+  { now, findIdentity, findDesks, tokens: { issuer, verify } }: Authenticators & { tokens: Tokens },
 ): Promise<Caller> {
   const at = now();
-  const { subject, name, roles, expiresAt } = await verify(token, at);
+  const { subject, name, roles, desks, expiresAt } = await verify(token, at);
   const role = roles.find((held) => isAllowed(held, access)) ?? roles[0];
   if (role === undefined) {
     const detail = `The token of ${subject} grants no role in this service.`;
@@ -270,7 +278,7 @@ async function byToken(
     role,
     hint: analyst.name,
     roles: [...new Set(roles)],
-    desks: 'all',
+    desks: desks === 'all' || roles.includes('admin') ? 'all' : await findDesks(desks),
     token: { issuer, subject, expiresAt },
   };
 }

@@ -5,7 +5,6 @@ import type { Session } from '../postgres/pool.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
-import { authorOf } from '../access/authentication.ts';
 import { requirePast } from '../http/require-past.ts';
 import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { answerRevision, requireMatchOf, type RevisionDeps } from './revisions.ts';
@@ -86,7 +85,6 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const { method, weights, maxAge, ...reasons } = request.body;
-      const author = authorOf(request);
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
         const pooling = { method, weights, maxAge, asOf: null, now: ledger.now() };
@@ -97,7 +95,7 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
           version,
           weight,
         }));
-        return { author, ...reasons, probabilities, consensus: { method, weights, maxAge, views } };
+        return { ...reasons, probabilities, consensus: { method, weights, maxAge, views } };
       };
       await answerRevision(request, reply, ledger, prepare, { mayChangeRules: false });
       return reply;

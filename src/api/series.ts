@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { createSeries, listSeries, readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
+import { callerOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
 import { listShape } from '../http/paging.ts';
@@ -30,18 +31,19 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
       tags: [TAG],
       summary: 'Add a series',
       description:
-        'Adds a series of prices or an indicator. Rules watch series, and drawdowns are computed from closes.',
+        'Adds a series of prices or an indicator. Rules watch series, and drawdowns are computed from closes. A series belongs to one desk, for good, and only that desk sends observations of it.',
       security: [{ key: [] }],
       body: newSeries,
       response: { 201: series, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => createSeries(session, request.body, ledger.now()),
-        respond: () => ({
+        work: (session) =>
+          createSeries(session, request.body, callerOf(request).desks, ledger.now()),
+        respond: (created) => ({
           status: 201,
           headers: { location: `/v1/series/${request.body.key}` },
-          body: request.body,
+          body: created,
         }),
         subjectOf: () => ({
           subject: `/v1/series/${request.body.key}`,
@@ -63,14 +65,18 @@ function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
       tags: [TAG],
       summary: 'List series',
       description: 'Sorted by key.',
-      querystring: z.strictObject(listShape),
+      querystring: z.strictObject({
+        ...listShape,
+        desk: slug.optional().meta({ description: 'Only series of the desk with this slug.' }),
+      }),
       response: { 200: pageContent(series), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
+      const { desk = null } = request.query;
       const reads = keysetReads(request.query, {
-        cursorScope: 'series',
+        cursorScope: desk === null ? 'series' : ['series', desk],
         position: slug,
-        fetch: (after, limit) => listSeries(pool, { after, limit }),
+        fetch: (after, limit) => listSeries(pool, { after, limit, desk }),
         positionOf: ({ key }) => key,
         represent: (found) => found,
       });

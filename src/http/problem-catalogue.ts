@@ -23,6 +23,13 @@ export const PROBLEMS = {
     meaning: 'The key is valid, but its role does not permit this request.',
     mend: 'Use a key with the role that `detail` names. An admin can issue one.',
   },
+  'wrong-desk': {
+    status: 403,
+    title: 'It belongs to another desk',
+    meaning:
+      'Each outlook and each series belongs to a desk, and only keys and tokens of that desk, or of all desks, may change it. Nothing was stored.',
+    mend: 'Use a key of the desk that `detail` names. An admin can issue one. Views and evidence need no key of the desk.',
+  },
   'not-found': {
     status: 404,
     title: 'Not found',
@@ -52,6 +59,13 @@ export const PROBLEMS = {
     title: 'The symbol is taken',
     meaning: 'Another instrument has this symbol.',
     mend: 'Use that instrument, or choose another symbol.',
+  },
+  'desk-taken': {
+    status: 409,
+    title: 'The desk exists already',
+    meaning:
+      'Another desk has this slug, or a name that looks the same. Slugs are never reused. Nothing was stored.',
+    mend: 'Use that desk, or choose what `errors` points at anew.',
   },
   'series-taken': {
     status: 409,

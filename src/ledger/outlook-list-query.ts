@@ -1,3 +1,4 @@
+import { FIRST_DESK } from '../domain/desks.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { parseSearch } from '../domain/search.ts';
@@ -31,6 +32,8 @@ export type ListQuery = {
   horizonEndsBefore?: string | undefined;
   /** The current outcome, whatever `asOf` is. */
   outcome?: ScenarioName | 'void' | undefined;
+  /** The slug of the desk. */
+  desk?: string | undefined;
 };
 
 /** The author of a query: an analyst, and the outlooks that have any version by them; null if these are many. */
@@ -66,7 +69,8 @@ export function isFiltered(query: ResolvedQuery): boolean {
 
 /**
  * The filters of a query, as SQL conditions. One that is not set is null and left out of the text, so that the planner sees
- * which index finds few among many. outlooks_newest_of_instrument and outlooks_newest_of_status find outlooks in order.
+ * which index finds few among many. outlooks_newest_of_instrument, outlooks_newest_of_status and
+ * outlooks_newest_of_desk find outlooks in order.
  * outlooks_review_due, outlooks_awaiting_resolution and outlooks_contradicted each serve a filter with exactly their
  * condition. outlooks_by_bear, _base and _bull, outlooks_by_horizon_end and resolutions_by_outcome find outlooks to be
  * sorted. frameworks_search finds frameworks by their words; their ids lead to the outlooks.
@@ -78,7 +82,7 @@ export function filters(
 ): (string | null)[] {
   const { instrument, status, reviewDue, probability, updatedSince, search } = query;
   const { awaitingResolution, contradicted, author, outcome } = query;
-  const { horizonEndsAfter, horizonEndsBefore } = query;
+  const { horizonEndsAfter, horizonEndsBefore, desk } = query;
   return [
     instrument === null
       ? null
@@ -97,6 +101,9 @@ export function filters(
     horizonEndsAfter === undefined ? null : `o.horizon_to > ${bind(horizonEndsAfter)}::date`,
     horizonEndsBefore === undefined ? null : `o.horizon_to < ${bind(horizonEndsBefore)}::date`,
     outcome === undefined ? null : withOutcome(outcome, bind),
+    desk === undefined
+      ? null
+      : `coalesce(o.desk_id, ${FIRST_DESK}) = (select id from desks where slug = ${bind(desk)})`,
   ];
 }
 

@@ -1,3 +1,5 @@
+import { deskOf, deskOfNew } from '../access/desks.ts';
+import type { Desk, Desks, Visibility } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -10,20 +12,46 @@ export type Series = {
   frequency: Frequency;
   dated: Dating;
   source: string;
+  desk: Desk;
+  visibility: Visibility;
 };
 
-/** @throws DomainError `series-taken` */
+/** A series that a request describes; its desk may be left out if the caller acts for only one. */
+export type NewSeries = Omit<Series, 'desk'> & { desk?: string | undefined };
+
+const READ = `select s.key, s.name, s.unit, s.frequency, s.dated, s.source,
+    json_build_object('slug', d.slug, 'name', d.name) as desk,
+    case when s.internal_to is null then 'public' else 'internal' end as visibility
+  from series s join ${deskOf('s')}`;
+
+/** @throws DomainError `wrong-desk`, `desk-refused` or `series-taken` */
 export async function createSeries(
   session: Session,
-  { key, name, unit, frequency, dated, source }: Series,
+  { key, name, unit, frequency, dated, source, visibility, desk: sent }: NewSeries,
+  desks: Desks,
   now: Date,
-): Promise<void> {
+): Promise<Series> {
+  const { desk, fault } = await deskOfNew(session, desks, sent);
+  if (!desk) throw new DomainError('desk-refused', 'The series needs a desk.', [fault]);
   const { rowCount } = await session.query(
-    `insert into series (key, name, unit, frequency, dated, source, created_at)
-     values ($1, $2, $3, $4, $5, $6, $7) on conflict (key) do nothing`,
-    [key, name, unit, frequency, dated, source, now.toISOString()],
+    `insert into series (key, name, unit, frequency, dated, source, created_at, desk_id, is_internal)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (key) do nothing`,
+    [
+      key,
+      name,
+      unit,
+      frequency,
+      dated,
+      source,
+      now.toISOString(),
+      desk.id,
+      visibility === 'internal',
+    ],
   );
-  if (rowCount === 1) return;
+  if (rowCount === 1) {
+    const { slug, name: title } = desk;
+    return { key, name, unit, frequency, dated, source, desk: { slug, name: title }, visibility };
+  }
   throw new DomainError('series-taken', `The series "${key}" already exists.`, [
     { path: ['key'], detail: 'is taken; use that series or another key' },
   ]);
@@ -31,24 +59,22 @@ export async function createSeries(
 
 /** @throws DomainError `series-not-found` */
 export async function readSeries(session: Session, key: string): Promise<Series> {
-  const { rows } = await session.query<Series>(
-    'select key, name, unit, frequency, dated, source from series where key = $1',
-    [key],
-  );
+  const { rows } = await session.query<Series>(`${READ} where s.key = $1`, [key]);
   const [found] = rows;
   if (!found) throw new DomainError('series-not-found', `There is no series "${key}".`);
   return found;
 }
 
-/** Series in the order of their keys, those after `after`; at most `limit`. */
+/** Series, of all desks or of one, in the order of their keys, those after `after`; at most `limit`. */
 export async function listSeries(
   session: Session,
-  { after, limit }: { after: string | null; limit: number },
+  { after, limit, desk }: { after: string | null; limit: number; desk: string | null },
 ): Promise<Series[]> {
   const { rows } = await session.query<Series>(
-    `select key, name, unit, frequency, dated, source from series
-      where $1::text is null or key collate "C" > $1 order by key collate "C" limit $2`,
-    [after, limit],
+    `${READ} where ($1::text is null or s.key collate "C" > $1)
+        and ($3::text is null or d.slug = $3)
+      order by s.key collate "C" limit $2`,
+    [after, limit, desk],
   );
   return rows;
 }
