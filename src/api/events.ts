@@ -22,7 +22,6 @@ export type EventDeps = Authenticators & {
   pool: pg.Pool;
   feed: ChangeFeed;
   streams: EventStreams;
-  requireKeyForReads: boolean;
 };
 
 export const streamQuery = z.strictObject({
