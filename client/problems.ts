@@ -3,6 +3,7 @@ import type { HorizonReturn, OpenCondition, Problem } from './api.ts';
 /** The kinds of problems. `GET /problems/{code}` says what each means and how to fix the request. Releases add some. */
 export const PROBLEM_CODES = [
   'already-resolved',
+  'analyst-deactivated',
   'body-too-large',
   'closes-named',
   'condition-unanswered',

@@ -33,7 +33,11 @@ const EXAMPLE = [
 const DESCRIPTION = `Everything that the caller may see in one response, as newline-delimited JSON: one object a line, each with a \`type\`.
 
 - The first line has the type \`export\`, with the version of the \`format\`, the \`types\` that follow, and the id of the newest event as \`position\`.
-- Then come the records: ${exportTypes({ hasKey: true }).map((type) => `\`${type}\``).join(', ')}. \`outlook\` in a record is a slug. A \`framework\` comes before the first version that has its hash. Observations have all their vintages. Views, and those that a version pooled, need a key.
+- Then come the records: ${exportTypes({ hasKey: true })
+  .map((type) => `\`${type}\``)
+  .join(
+    ', ',
+  )}. \`outlook\` in a record is a slug. A \`framework\` comes before the first version that has its hash. Observations have all their vintages. Views, and those that a version pooled, need a key.
 - The last line has the type \`end\`, with the number of \`records\`. If it is missing, the export is incomplete: ask again.
 
 The export has all that was committed when it began, and may have some of what was written while it was read. Whatever a record refers to is in it, before or after the record. To stay up to date, follow \`GET /v1/events\` with \`lastEventId\` set to \`position\`.
@@ -88,7 +92,13 @@ async function* exportLines(
   audience: Audience,
 ): AsyncGenerator<string, void> {
   const position = eventIdOf(await newestEvent(pool));
-  const head = { type: 'export', format: FORMAT, position, startedAt, types: exportTypes(audience) };
+  const head = {
+    type: 'export',
+    format: FORMAT,
+    position,
+    startedAt,
+    types: exportTypes(audience),
+  };
   yield line(head);
   let records = 0;
   for await (const batch of exportBatches(pool, audience)) {

@@ -56,6 +56,7 @@ export type DomainErrorCode =
   | 'closes-named'
   | 'no-closes'
   | 'analyst-not-found'
+  | 'analyst-deactivated'
   | 'view-not-found'
   | 'already-resolved'
   | 'resolution-not-found'

@@ -35,6 +35,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'closes-named': 'closes-named',
   'no-closes': 'no-closes',
   'analyst-not-found': 'not-found',
+  'analyst-deactivated': 'analyst-deactivated',
   'view-not-found': 'not-found',
   'already-resolved': 'already-resolved',
   'resolution-not-found': 'not-found',

@@ -1,3 +1,4 @@
+import type { AnalystState } from '../access/analyst-changes.ts';
 import type { Analyst } from '../access/analysts.ts';
 import type { Audience } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
@@ -23,11 +24,11 @@ export async function readAnalyst(session: Session, id: string): Promise<Analyst
 export async function listAnalysts(
   session: Session,
   { after, limit, audience }: { after: string | null; limit: number; audience: Audience },
-): Promise<Analyst[]> {
-  const { rows } = await session.query<Analyst>({
+): Promise<AnalystState[]> {
+  const { rows } = await session.query<AnalystState>({
     name: 'list-analysts',
     // In the order of analysts_by_name; forecasters_of_analyst finds the forecasts of each.
-    text: `select a.id, a.name from analysts a
+    text: `select a.id, a.name, a.deactivated_at is null as active from analysts a
       where a.name collate "C" > coalesce($1, '') and exists (
         select from forecasters f join outlooks o on o.id = f.outlook_id
          where f.analyst_id = a.id and ${visibleTo('o', '$3')})
