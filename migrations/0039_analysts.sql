@@ -69,8 +69,8 @@ CREATE OR REPLACE FUNCTION erase_name() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
   names text[];
-  old_name text;
-  new_name text := 'Erased analyst ' || left(NEW.analyst_id::text, 8);
+  former text;
+  replacement text := 'Erased analyst ' || left(NEW.analyst_id::text, 8);
   assessed bigint[];
   changed text[];
 BEGIN
@@ -80,37 +80,37 @@ BEGIN
   PERFORM FROM analysts WHERE id = NEW.analyst_id FOR UPDATE;
   names := ARRAY(SELECT name FROM analysts WHERE id = NEW.analyst_id
     UNION SELECT c.old_name FROM analyst_changes c WHERE c.analyst_id = NEW.analyst_id AND c.kind = 'renamed');
-  IF EXISTS (SELECT FROM analysts WHERE name = new_name) THEN
-    new_name := 'Erased analyst ' || NEW.analyst_id;
+  IF EXISTS (SELECT FROM analysts WHERE name = replacement) THEN
+    replacement := 'Erased analyst ' || NEW.analyst_id;
   END IF;
-  UPDATE analysts SET name = new_name WHERE id = NEW.analyst_id;
+  UPDATE analysts SET name = replacement WHERE id = NEW.analyst_id;
   PERFORM erase_digests('analysts', ARRAY[NEW.analyst_id::text]);
   WITH written AS (
-    UPDATE analyst_changes c SET old_name = erase_name.new_name, new_name = erase_name.new_name
+    UPDATE analyst_changes c SET old_name = replacement, new_name = replacement
      WHERE c.analyst_id = NEW.analyst_id AND c.kind = 'renamed'
     RETURNING c.id
   )
   SELECT array_agg(id::text) INTO changed FROM written;
   PERFORM erase_digests('analyst_changes', changed);
-  FOREACH old_name IN ARRAY names LOOP
+  FOREACH former IN ARRAY names LOOP
     WITH written AS (
-      UPDATE condition_changes SET reason = reason_by(reason, old_name, new_name)
-       WHERE author_id = NEW.analyst_id AND reason_by(reason, old_name, new_name) <> reason
+      UPDATE condition_changes SET reason = reason_by(reason, former, replacement)
+       WHERE author_id = NEW.analyst_id AND reason_by(reason, former, replacement) <> reason
       RETURNING id, outlook_id
     )
     SELECT array_agg(id::text), array_agg(DISTINCT outlook_id) INTO changed, assessed FROM written;
     PERFORM erase_digests('condition_changes', changed);
     WITH written AS (
-      UPDATE events e SET data = event_data_by(data, NEW.analyst_id, old_name, new_name)
+      UPDATE events e SET data = event_data_by(data, NEW.analyst_id, former, replacement)
        WHERE (kind IN ('view.published', 'view.withdrawn') OR kind LIKE 'proposal.%' OR outlook_id = ANY (assessed))
-         AND event_data_by(data, NEW.analyst_id, old_name, new_name) <> data
+         AND event_data_by(data, NEW.analyst_id, former, replacement) <> data
       RETURNING id
     )
     SELECT array_agg(id::text) INTO changed FROM written;
     PERFORM erase_digests('events', changed);
     PERFORM refresh_conditions(assessed);
-    PERFORM erase_access(NEW, old_name, new_name);
-    PERFORM erase_openings(NEW, old_name);
+    PERFORM erase_access(NEW, former, replacement);
+    PERFORM erase_openings(NEW, former);
   END LOOP;
   UPDATE frameworks SET search = ''
    WHERE search <> '' AND outlook_id IN (
