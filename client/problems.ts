@@ -2,11 +2,14 @@ import type { HorizonReturn, OpenCondition, Problem } from './api.ts';
 
 /** The kinds of problems. `GET /problems/{code}` says what each means and how to fix the request. Releases add some. */
 export const PROBLEM_CODES = [
+  'already-public',
   'already-resolved',
   'analyst-deactivated',
   'body-too-large',
   'closes-named',
   'condition-unanswered',
+  'desk-taken',
+  'disclosure-changed',
   'expectation-failed',
   'forbidden',
   'horizon-ended',
@@ -39,6 +42,7 @@ export const PROBLEM_CODES = [
   'reason-required',
   'receipt-not-ready',
   'record-altered',
+  'series-internal',
   'series-taken',
   'slug-taken',
   'storage-full',
@@ -50,6 +54,7 @@ export const PROBLEM_CODES = [
   'unknown-event',
   'unsupported-media-type',
   'weak-etag',
+  'wrong-desk',
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 

@@ -132,6 +132,10 @@ const environment = z.object({
       );
       return z.NEVER;
     }),
+  OIDC_DESKS_CLAIM: z.string().optional(),
+  KEY_DAYS: wholeNumber
+    .refine((days) => days >= 1 && days <= 36_500, { error: 'must be from 1 to 36500' })
+    .default(365),
   IDEMPOTENCY_HOURS: wholeNumber
     .refine((hours) => hours >= 1 && hours <= 8760, { error: 'must be from 1 to 8760' })
     .default(24),
@@ -205,6 +209,8 @@ export type Config = DatabaseSettings & {
   metricsAddresses: readonly string[];
   /** The accepted token issuer; null if only keys are accepted. */
   oidc: Issuer | null;
+  /** Days after which a key expires if whoever issues it does not say when. */
+  keyDays: number;
   /** Hours for which a response is stored for retries. */
   idempotencyHours: number;
   /** Days for which the audit trail keeps refusals of unknown callers. */
@@ -255,6 +261,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     trustedProxies: settings.TRUSTED_PROXIES,
     metricsAddresses: settings.METRICS_ADDRESSES,
     oidc: issuerOf(settings),
+    keyDays: settings.KEY_DAYS,
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
     auditRefusalsDays: settings.AUDIT_REFUSALS_DAYS,
     webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',
@@ -295,5 +302,6 @@ function issuerOf(settings: z.output<typeof environment>): Issuer | null {
     jwksUrl: settings.OIDC_JWKS_URL ?? null,
     rolesClaim: settings.OIDC_ROLES_CLAIM,
     roles: settings.OIDC_ROLES,
+    desksClaim: settings.OIDC_DESKS_CLAIM ?? null,
   };
 }

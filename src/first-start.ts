@@ -8,6 +8,7 @@ import { addEvidence } from './ledger/add-evidence.ts';
 import { createInstrument } from './ledger/instruments.ts';
 import { recordObservations } from './ledger/observations.ts';
 import { createSeries } from './ledger/series.ts';
+import { FIRST_DESK } from './domain/desks.ts';
 import { DomainError, type DomainErrorCode } from './domain/errors.ts';
 import { isOver } from './domain/horizon.ts';
 import { publishOutlook } from './api/outlooks.ts';
@@ -46,6 +47,9 @@ export async function issueFirstKey(
   });
 }
 
+/** The desk of the sample. */
+const SAMPLE_DESKS = [FIRST_DESK];
+
 /**
  * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. Once the
  * horizon of the sample is over, it is left out. A new outlook also gets the sample evidence and observations if their date
@@ -57,7 +61,9 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   );
   if (author === null) return;
   for (const sample of SAMPLE_SERIES.series) {
-    await unlessTaken('series-taken', () => createSeries(pool, parse(newSeries, sample), now));
+    await unlessTaken('series-taken', () =>
+      createSeries(pool, parse(newSeries, sample), SAMPLE_DESKS, now),
+    );
   }
   await unlessTaken('symbol-taken', () =>
     createInstrument(pool, parse(newInstrument, SAMPLE_INSTRUMENT), now),
@@ -69,7 +75,8 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
       const subject = `/v1/outlooks/${sample.slug}/versions/1`;
       const about = { subject, summary: 'Created the sample outlook' };
       await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, about, now)]);
-      return publishOutlook(session, sample, author, () => now);
+      const actor = { analyst: author, desks: SAMPLE_DESKS };
+      return publishOutlook(session, sample, actor, () => now);
     }),
   );
   const evidence = parse(newEvidence, SAMPLE_EVIDENCE);
@@ -77,7 +84,7 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   const { observations } = parse(newObservations, SAMPLE_CLOSES);
   await inTransaction(pool, async (session) => {
     await addEvidence(session, published.slug, evidence, author, () => now);
-    await recordObservations(session, 'rut-close', observations, () => now);
+    await recordObservations(session, 'rut-close', SAMPLE_DESKS, observations, () => now);
   });
 }
 

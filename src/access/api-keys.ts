@@ -9,10 +9,12 @@ import {
   type KeyState,
   type Role,
 } from '../domain/api-keys.ts';
+import type { Desks } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { type Analyst, analystNamed } from './analysts.ts';
+import { desksOfKey } from './desks.ts';
 
 /** A key as the ledger stores it, without its hash. The key itself is never stored. */
 export type ApiKey = {
@@ -21,6 +23,10 @@ export type ApiKey = {
   /** Whether its analyst is deactivated. */
   isDeactivated: boolean;
   role: Role;
+  /** The ids of the desks that it acts for. */
+  desks: Desks;
+  /** Their slugs, in alphabetical order; null for all desks. */
+  deskSlugs: readonly string[] | null;
   hint: string;
   createdAt: Date;
   expiresAt: Date | null;
@@ -37,44 +43,58 @@ export type KeyIssuer = { analystId: string; credential: string } | typeof LOCAL
 /** The issuer of keys by a command on the ledger's own machine. */
 export const LOCAL = 'LOCAL';
 
-type KeyRow = Omit<ApiKey, 'analyst'> & { analystId: string; analystName: string };
+type KeyRow = Omit<ApiKey, 'analyst' | 'desks'> & {
+  analystId: string;
+  analystName: string;
+  deskIds: number[] | null;
+};
 
 const COLUMNS = `k.id, a.id as "analystId", a.name as "analystName",
     a.deactivated_at is not null as "isDeactivated", k.role, k.hint,
     k.created_at as "createdAt", k.expires_at as "expiresAt", k.revoked_at as "revokedAt",
-    k.last_used_at as "lastUsedAt", k.issued_with as "issuedWith",
+    k.last_used_at as "lastUsedAt", k.issued_with as "issuedWith", k.desk_ids as "deskIds",
+    case when k.desk_ids is not null then array(
+      select d.slug from desks d where d.id = any(k.desk_ids) order by d.slug collate "C") end as "deskSlugs",
     case when i.id is not null then json_build_object('id', i.id, 'name', i.name) end as "issuedBy"`;
 const KEYS = `from api_keys k join analysts a on a.id = k.analyst_id
     left join analysts i on i.id = k.issued_by`;
 
-function keyOf({ analystId, analystName, ...key }: KeyRow): ApiKey {
-  return { ...key, analyst: { id: analystId, name: analystName } };
+function keyOf({ analystId, analystName, deskIds, ...key }: KeyRow): ApiKey {
+  return { ...key, desks: deskIds ?? 'all', analyst: { id: analystId, name: analystName } };
 }
 
 /**
  * Issues a key to the analyst with that name. Call it in a transaction. A second key with the same name acts for the same
  * analyst, so replacing a key does not change the author of past versions.
  * @returns the key, which can't be read again
- * @throws DomainError as {@link analystNamed} does
+ * @throws DomainError as {@link analystNamed} and {@link desksOfKey} do
  */
 export async function issueKey(
   session: Session,
-  request: { name: string; role: Role; expiresAt: Date | null },
+  request: {
+    name: string;
+    role: Role;
+    expiresAt: Date | null;
+    desks?: readonly string[] | undefined;
+  },
   now: Date,
   issuer: KeyIssuer = LOCAL,
 ): Promise<{ key: string; issued: ApiKey }> {
   const key = keyText(randomBytes(KEY_BYTES));
+  const { role, desks } = request;
+  const deskIds = await desksOfKey(session, desks, { isAdmin: role === 'admin' });
   const analyst = await analystNamed(session, request.name, now);
   const { rows } = await session.query<{ id: string }>(
-    `insert into api_keys (analyst_id, role, hash, hint, created_at, expires_at, issued_by, issued_with)
-     values ($1, $2, $3, $4, $5, $6, $7, $8) returning id`,
+    `insert into api_keys (analyst_id, role, hash, hint, created_at, expires_at, desk_ids, issued_by, issued_with)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id`,
     [
       analyst.id,
-      request.role,
+      role,
       keyHash(key),
       keyHint(key),
       now.toISOString(),
       request.expiresAt?.toISOString(),
+      deskIds,
       ...(issuer === LOCAL ? [null, LOCAL] : [issuer.analystId, issuer.credential.slice(0, 1_000)]),
     ],
   );

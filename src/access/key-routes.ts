@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type ApiKey, issueKey, type KeyIssuer, listKeys, readKey, revokeKey } from './api-keys.ts';
 import type { AuditSubject } from './audit-log.ts';
 import { authorOf } from './authentication.ts';
+import { ALL } from './desks.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
 import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
@@ -14,6 +15,8 @@ import { Problem } from '../http/problems.ts';
 export type KeyDeps = WriteDeps & {
   /** Whether tokens can have the role admin; the last admin key may then be revoked. */
   hasAdminTokens: boolean;
+  /** Days after which a key expires if the request does not say when. */
+  keyDays: number;
 };
 
 const TAG = 'Keys';
@@ -44,7 +47,7 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
     },
     handler: async (request, reply) => {
       const at = ledger.now();
-      const requested = keyRequest(request.body, at);
+      const requested = keyRequest(request.body, at, ledger.keyDays);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: (session) => issueKey(session, requested, at, issuerOf(request)),
@@ -61,12 +64,17 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
   });
 }
 
+/** In milliseconds. */
+const DAY = 86_400_000;
+
 /**
  * The key that a request asks for.
+ * @param keyDays days after which the key expires unless the request says when
  * @throws Problem if the key would be expired from the start
  */
-export function keyRequest(body: z.output<typeof newKey>, now: Date) {
-  const expiresAt = body.expiresAt === null ? null : new Date(body.expiresAt);
+export function keyRequest(body: z.output<typeof newKey>, now: Date, keyDays: number) {
+  const { expiresAt: sent = new Date(now.getTime() + keyDays * DAY) } = body;
+  const expiresAt = sent === null ? null : new Date(sent);
   if (expiresAt === null || expiresAt > now) return { ...body, expiresAt };
   throw new Problem('invalid-request', 'The key would already be expired.', {
     errors: [
@@ -163,11 +171,20 @@ function issuerOf(request: FastifyRequest): KeyIssuer {
 }
 
 /** What the audit trail says of a key that was issued. */
-export function issuedSubject({ id, analyst, role }: ApiKey): AuditSubject {
+export function issuedSubject({ id, analyst, role, deskSlugs }: ApiKey): AuditSubject {
+  const desks = deskSlugs === null ? 'all desks' : `the desks ${listed(deskSlugs)}`;
   return {
     subject: `/v1/keys/${id}`,
-    summary: `Issued to "${analyst.name}" with the role ${role}`,
+    summary: `Issued to "${analyst.name}" with the role ${role} for ${desks}`,
   };
+}
+
+/** The most desks that an audit entry names. */
+const MOST_NAMED = 10;
+
+function listed(slugs: readonly string[]): string {
+  const others = slugs.length - MOST_NAMED;
+  return slugs.slice(0, MOST_NAMED).join(', ') + (others > 0 ? ` and ${others} others` : '');
 }
 
 /** What the audit trail says of a key that was revoked. */
@@ -176,9 +193,19 @@ export function revokedSubject({ id, analyst, role }: ApiKey): AuditSubject {
 }
 
 function representKey(known: ApiKey): z.output<typeof key> {
-  const { analyst, createdAt, expiresAt, revokedAt, lastUsedAt, ...rest } = known;
+  const {
+    analyst,
+    createdAt,
+    expiresAt,
+    revokedAt,
+    lastUsedAt,
+    desks: _,
+    deskSlugs,
+    ...rest
+  } = known;
   return {
     ...rest,
+    desks: [...(deskSlugs ?? [ALL])],
     name: analyst.name,
     analystId: analyst.id,
     createdAt: createdAt.toISOString(),

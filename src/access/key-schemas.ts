@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { ROLES } from '../domain/api-keys.ts';
-import { analystLine, timestamp } from '../http/fields.ts';
+import { ALL, MOST_DESKS } from './desks.ts';
+import { analystLine, slug, timestamp } from '../http/fields.ts';
+
+const deskOrAll = z
+  .string()
+  .max(100)
+  .refine((text) => text === ALL || slug.safeParse(text).success, {
+    error: 'must be the slug of a desk, or "*" for all',
+  });
 
 export const newKey = z
   .strictObject({
@@ -19,16 +27,46 @@ export const newKey = z
         error: 'must be before the year 10000',
       })
       .nullable()
-      .default(null)
-      .meta({ description: 'When the key expires. Null, or left out: never.' }),
+      .optional()
+      .meta({
+        description:
+          'When the key expires. Left out: after 365 days, or as many as the operator sets with KEY_DAYS. Null: never.',
+      }),
+    desks: z
+      .preprocess(
+        (sent) => (sent === ALL ? [ALL] : sent),
+        z
+          .array(deskOrAll)
+          .min(1)
+          .max(MOST_DESKS)
+          .refine((desks) => new Set(desks).size === desks.length, {
+            error: 'must name each desk once',
+          })
+          .refine((desks) => !desks.includes(ALL) || desks.length === 1, {
+            error: 'must be only "*", or name desks',
+          }),
+      )
+      .optional()
+      .meta({
+        description:
+          'The slugs of the desks that the key acts for, for good. `["*"]`, or `"*"`, is all desks, those of later included. It may be left out while the ledger has one desk, and for admin keys, which act for all desks.',
+      }),
   })
   .meta({ id: 'KeyInput', description: 'A request for a key.' });
+
+/** The desks of a key or token in a response. */
+export const desks = z.array(z.string()).meta({
+  description:
+    'The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.',
+  examples: [['rates', 'credit']],
+});
 
 const keyShape = {
   id: z.uuid(),
   name: z.string(),
   analystId: z.uuid(),
   role: z.enum(ROLES),
+  desks,
   hint: z.string().meta({ description: 'The first characters of the key, to tell keys apart.' }),
   createdAt: timestamp,
   expiresAt: timestamp.nullable(),

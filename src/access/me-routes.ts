@@ -3,6 +3,7 @@ import { forbidStoring } from '../http/conditional-requests.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { readKey } from './api-keys.ts';
 import { callerOf } from './authentication.ts';
+import { ALL, slugsOf } from './desks.ts';
 import { me, type Me } from './me-schemas.ts';
 
 export type MeDeps = { pool: pg.Pool };
@@ -17,17 +18,18 @@ export function meRoutes(api: Api, { pool }: MeDeps): void {
       tags: ['Keys'],
       summary: 'Read who you are',
       description:
-        'The analyst behind the key or token of the request, what it may do, and when it expires.',
+        'The analyst behind the key or token of the request, what it may do, the desks that it acts for, and when it expires.',
       security: [{ key: [] }],
       response: { 200: me, ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { analyst, roles, id, token } = callerOf(request);
+      const { analyst, roles, id, desks, token } = callerOf(request);
       const key = token === null ? await readOwnKey(pool, id) : null;
       forbidStoring(reply);
       return reply.send({
         analyst: { id: analyst.id, name: analyst.name },
         roles: [...roles],
+        desks: desks === 'all' ? [ALL] : await slugsOf(pool, desks),
         key,
         token: token && { ...token, expiresAt: token.expiresAt.toISOString() },
       });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ROLES } from '../domain/api-keys.ts';
 import { timestamp } from '../http/fields.ts';
+import { desks } from './key-schemas.ts';
 
 const ownKey = z
   .object({
@@ -29,6 +30,7 @@ export const me = z
       description:
         'What the key or token may do. A key has one role. `admin` may do everything that the other roles may.',
     }),
+    desks,
     key: ownKey.nullable().meta({ description: 'Null if the request has a token.' }),
     token: ownToken.nullable().meta({ description: 'Null if the request has a key.' }),
   })

@@ -2,8 +2,9 @@ import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtV
 import { z } from 'zod';
 import type { Role } from '../domain/api-keys.ts';
 import { cleanedName } from '../domain/names.ts';
-import { analystLine } from '../http/fields.ts';
+import { analystLine, slug } from '../http/fields.ts';
 import { Problem, unauthorized } from '../http/problems.ts';
+import { ALL, MOST_DESKS } from './desks.ts';
 
 /** The accepted issuer of tokens, and what its tokens must contain. */
 export type Issuer = {
@@ -16,10 +17,19 @@ export type Issuer = {
   /** The claim that lists roles; `roles` maps them to ours. */
   rolesClaim: string;
   roles: Readonly<Record<string, Role>>;
+  /** The claim that lists the slugs of desks, or `*`; null if tokens act for all desks. */
+  desksClaim: string | null;
 };
 
 /** The holder of a valid token. */
-export type TokenHolder = { subject: string; name: string; roles: Role[]; expiresAt: Date };
+export type TokenHolder = {
+  subject: string;
+  name: string;
+  roles: Role[];
+  /** The slugs of desks, also of unknown ones. */
+  desks: 'all' | readonly string[];
+  expiresAt: Date;
+};
 
 export type TokenVerifier = (token: string, now: Date) => Promise<TokenHolder>;
 
@@ -82,7 +92,7 @@ async function discovered(issuer: string): Promise<string> {
   throw new Error(`${url} names the issuer ${document.issuer}`);
 }
 
-function holderOf(payload: JWTPayload, { rolesClaim, roles }: Issuer): TokenHolder {
+function holderOf(payload: JWTPayload, { rolesClaim, roles, desksClaim }: Issuer): TokenHolder {
   const subject = subjectText.safeParse(payload.sub);
   if (!subject.success) throw unauthorized('The subject of the token cannot be used as an id.');
   const names = [payload['name'], payload['preferred_username']];
@@ -95,8 +105,16 @@ function holderOf(payload: JWTPayload, { rolesClaim, roles }: Issuer): TokenHold
     subject: subject.data,
     name: (name as string | undefined) ?? subject.data,
     roles: held,
+    desks: desksClaim === null ? 'all' : desksIn([claimOf(payload, desksClaim)].flat()),
     expiresAt: expiryOf(payload),
   };
+}
+
+/** The desks that a claim lists. A token without the claim acts for none. */
+function desksIn(claimed: readonly unknown[]): TokenHolder['desks'] {
+  if (claimed.includes(ALL)) return 'all';
+  const slugs = claimed.filter((one) => slug.safeParse(one).success) as string[];
+  return [...new Set(slugs)].slice(0, MOST_DESKS);
 }
 
 /** The end of the year 9999: the last day of timestamps in responses. */

@@ -33,7 +33,6 @@ export type ChartDeps = {
   cache: ResponseCache;
   versions: VersionReader;
   now: () => Date;
-  requireKeyForReads: boolean;
 };
 
 const HEIGHTS: Record<ChartKind, number> = {
@@ -76,12 +75,10 @@ export function chartRoutes(api: Api, ledger: ChartDeps): void {
       const { asOf, format, kind } = request.query;
       requirePast('asOf', asOf, ledger.now());
       const type = wantedType(request, format);
+      const isPng = type === PNG_TYPE;
+      const draw = () => drawSvg(ledger, name, request.query, { isPng, audience });
       return ledger.cache.answer(request, reply, { tags: tagsOf(kind, name) }, async () => {
-        const draft = await (type === PNG_TYPE
-          ? drawPng(request.query, addressOf(request), () =>
-              drawSvg(ledger, name, { ...request.query, isPng: true, audience }),
-            )
-          : drawSvg(ledger, name, { ...request.query, isPng: false, audience }));
+        const draft = await (isPng ? drawPng(request.query, addressOf(request), draw) : draw());
         return { ...draft, type, hasAlternatives: format === undefined };
       });
     },
@@ -134,16 +131,17 @@ type SvgDraft = ResponseDraft & { body: string };
 async function drawSvg(
   ledger: ChartDeps,
   name: string,
-  query: ChartQuery & { isPng: boolean; audience: Audience },
+  query: ChartQuery,
+  { isPng, audience }: { isPng: boolean; audience: Audience },
 ): Promise<SvgDraft> {
-  const { isPng, kind, version, asOf, width, height = HEIGHTS[kind], scale } = query;
+  const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = query;
   const theme = isPng && query.theme === 'auto' ? 'light' : query.theme;
   const look = { width, height, scale, theme };
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
   const now = ledger.now();
   const outlook = await ledger.versions.read(name, which);
   const until = endOfAxis(outlook, query, now);
-  const body = await DRAW[kind](ledger, outlook, { ...query, until }, look);
+  const body = await DRAW[kind](ledger, outlook, { ...query, until, audience }, look);
   const isFinal = version !== undefined;
   const reachesNow = which === 'newest' && outlook.status === 'open';
   return {
@@ -152,8 +150,8 @@ async function drawSvg(
     isFinal,
     headers: {
       'content-security-policy': chartPolicy(theme),
-      // Pages with a strict embedder policy may show the chart, except where browsers send a key by themselves.
-      'cross-origin-resource-policy': ledger.requireKeyForReads ? 'same-origin' : 'cross-origin',
+      // Pages with a strict embedder policy may show the chart, but not with a key, which browsers may send by themselves.
+      'cross-origin-resource-policy': audience.hasKey ? 'same-origin' : 'cross-origin',
     },
     ...(kind === 'history' &&
       reachesNow && { maxAge: endOfDay(now).getTime() - ledger.now().getTime() }),

@@ -1,10 +1,12 @@
 import type pg from 'pg';
 import type { z } from 'zod';
+import type { Actor } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { slug } from '../http/fields.ts';
 import { Problem } from '../http/problems.ts';
 import { parse } from '../http/validation.ts';
+import { requireVisible } from '../ledger/find-outlook.ts';
 import type { VersionReader } from '../ledger/versions.ts';
 import { cloneSource, newOutlook } from './schemas/outlook-requests.ts';
 import { outlook } from './schemas/outlooks.ts';
@@ -16,28 +18,35 @@ import { outlook } from './schemas/outlooks.ts';
 export async function requestedOutlook(
   session: pg.PoolClient,
   versions: VersionReader,
+  actor: Actor,
   sent: unknown,
 ): Promise<z.output<typeof newOutlook>> {
   refuseResponse(sent);
   if (!isObject(sent) || sent['from'] === undefined) return parse(newOutlook, sent);
   const { from } = parse(cloneSource, { from: sent['from'] });
-  const source = await readSource(session, versions, from);
+  const source = await readSource(session, versions, actor, from);
   return parse(newOutlook, { ...source, ...sent }, 'body', sent);
 }
 
-/** The members that a clone takes from a version: not the slug, the rationale and `continues`, which are its own. */
+/**
+ * The members that a clone takes from a version: not the slug, the rationale, the desk and `continues`, which are its own. A
+ * clone of an internal outlook is internal unless its author says otherwise.
+ */
 async function readSource(
   session: pg.PoolClient,
   versions: VersionReader,
+  { desks }: Actor,
   { slug: name, version }: z.output<typeof cloneSource>['from'],
 ) {
   const selector = version === undefined ? 'newest' : { version };
   try {
+    await requireVisible(session, name, { hasKey: true, desks });
     const found = await versions.readIn(session, name, selector);
-    const { instrument, horizon, probabilities, framework } = found;
+    const { instrument, horizon, visibility, probabilities, framework } = found;
     return {
       instrument: instrument.symbol,
       horizon,
+      ...(visibility === 'internal' && { visibility }),
       probabilities: fractionsOf(probabilities),
       ...framework.read(),
     };

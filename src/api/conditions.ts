@@ -9,7 +9,7 @@ import {
   readCondition,
   readConditions,
 } from '../ledger/conditions.ts';
-import { authorOf } from '../access/authentication.ts';
+import { actorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { LIST_TYPES, nextLink, pageContent, pageDraft } from '../http/list-responses.ts';
 import {
@@ -119,7 +119,7 @@ function assessRoute(api: Api, ledger: ConditionDeps): void {
     },
     handler: async (request, reply) => {
       const { slug: name, key } = request.params;
-      const assessment = { ...request.body, author: authorOf(request) };
+      const assessment = { ...request.body, actor: actorOf(request) };
       await runWrite(request, reply, ledger, {
         work: (session) => assessCondition(session, name, key, assessment, ledger.now),
         respond: (assessed) => ({

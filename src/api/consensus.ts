@@ -6,7 +6,6 @@ import { requireOutlook } from '../ledger/find-outlook.ts';
 import { nextPublicPool, type PublicPool, publicPoolTime } from '../domain/consensus.ts';
 import { DomainError } from '../domain/errors.ts';
 import { byScenario, fractionsOf } from '../domain/probabilities.ts';
-import { authorOf } from '../access/authentication.ts';
 import { keyNeeded } from '../http/problems.ts';
 import { requirePast } from '../http/require-past.ts';
 import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
@@ -118,7 +117,6 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const { method, weights, maxAge, ...reasons } = request.body;
-      const author = authorOf(request);
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
         const pooling = { method, weights, maxAge, asOf: null, now: ledger.now() };
@@ -129,7 +127,7 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
           version,
           weight,
         }));
-        return { author, ...reasons, probabilities, consensus: { method, weights, maxAge, views } };
+        return { ...reasons, probabilities, consensus: { method, weights, maxAge, views } };
       };
       await answerRevision(request, reply, ledger, prepare, { mayChangeRules: false });
       return reply;

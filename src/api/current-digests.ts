@@ -14,7 +14,7 @@ export type Digests = Map<string, readonly string[]>;
  * for those without, if they differ.
  *
  * While an outlook is open, its row determines its JSON: the version, whose hash covers all that was published, the
- * states of the conditions, and what continues it. So a state that was rendered before needs no read. One that is never committed does no harm,
+ * states of the conditions, what continues it, the name of its desk and who may see it. So a state that was rendered before needs no read. One that is never committed does no harm,
  * because it is cached under its own hash.
  */
 export class CurrentDigests {
@@ -58,5 +58,6 @@ export class CurrentDigests {
 
 function stateOf({ row, head }: CurrentOutlook): string {
   const { status, review_reasons: reasons, condition_states: states, continued_by: next } = row;
-  return JSON.stringify([head.hash, status, reasons, states, next]);
+  const { desk_name: desk, internal_to: internalTo } = row;
+  return JSON.stringify([head.hash, status, reasons, states, next, desk, internalTo]);
 }

@@ -12,7 +12,6 @@ import { type Api, problemResponses } from '../http/routing.ts';
 export type ExportDeps = {
   pool: pg.Pool;
   now: () => Date;
-  requireKeyForReads: boolean;
 };
 
 /** The version of the format. A later release adds types and members under the same one. */
@@ -44,7 +43,7 @@ The export has all that was committed when it began, and may have some of what w
 
 Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.`;
 
-export function exportRoutes(api: Api, { pool, now, requireKeyForReads }: ExportDeps): void {
+export function exportRoutes(api: Api, { pool, now }: ExportDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/export',
@@ -72,7 +71,7 @@ export function exportRoutes(api: Api, { pool, now, requireKeyForReads }: Export
       const { audience } = request;
       const digest = await digestNow(pool, `export ${FORMAT} ${audienceName(audience)}`);
       const startedAt = now();
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       const name = `outlook-ledger-${startedAt.toISOString().slice(0, 10)}.ndjson`;
       return sendLongBody(request, reply, {
         parts: exportLines(pool, startedAt, audience),

@@ -7,6 +7,7 @@ import { previewObservations } from '../ledger/observation-preview.ts';
 import { readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { readJsonBodies, textOf } from '../http/json-body.ts';
+import { callerOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CSV_TYPES, CsvText, placeOf, readCsv, type SentObservations } from './observation-csv.ts';
@@ -25,10 +26,7 @@ import {
 import { importQuery, maxJumpOf, recorded } from './schemas/series-files.ts';
 import { invalidRequest, MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
 
-export type ObservationDeps = WriteDeps &
-  AnnounceDeps & {
-    requireKeyForReads: boolean;
-  };
+export type ObservationDeps = WriteDeps & AnnounceDeps;
 
 const TAG = 'Series';
 const params = z.strictObject({ key: slug });
@@ -77,7 +75,7 @@ function recordRoute(api: Api, ledger: ObservationDeps): void {
       const { key } = request.params;
       const sent = await observationsOf(request.body, request.query, key, ledger);
       refuseFuture(sent, ledger.now());
-      if (request.query.dryRun) return reply.send(await dryRun(key, sent, request.query, ledger));
+      if (request.query.dryRun) return reply.send(await dryRun(request, key, sent, ledger));
       await recordAll(request, reply, { key, sent, ledger });
       return reply;
     },
@@ -123,16 +121,17 @@ async function observationsOf(
 const MOST_PREVIEWED = 100;
 
 async function dryRun(
+  request: FastifyRequest,
   key: string,
   { observations, skipped }: Sent,
-  query: ImportQuery,
   { pool }: ObservationDeps,
 ): Promise<z.output<typeof recorded>> {
   const { from, to, revisions, jumps, ...counts } = await previewObservations(
     pool,
     key,
+    callerOf(request).desks,
     observations,
-    maxJumpOf(query),
+    maxJumpOf(request.query as ImportQuery),
   );
   const preview = {
     from,
@@ -149,8 +148,9 @@ async function recordAll(
   reply: FastifyReply,
   { key, sent, ledger }: { key: string; sent: Sent; ledger: ObservationDeps },
 ): Promise<void> {
+  const { desks } = callerOf(request);
   await runWrite(request, reply, ledger, {
-    work: (session) => recordObservations(session, key, sent.observations, ledger.now),
+    work: (session) => recordObservations(session, key, desks, sent.observations, ledger.now),
     respond: ({ added, revised, retracted, unchanged, recordedAt }) => ({
       status: 200,
       body: {
@@ -199,7 +199,7 @@ const vintagePosition = z.codec(
   },
 );
 
-function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps): void {
+function listRoute(api: Api, { pool, now }: ObservationDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series/:key/observations',
@@ -231,7 +231,7 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps)
         },
         DEFAULT_OBSERVATIONS,
       );
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return sendList(request, reply, pool, reads, observation);
     },
   });

@@ -158,6 +158,8 @@ function representHead(
     resolution: version.resolution && representResolved(version.resolution),
     continues: version.continues,
     continuedBy: version.continuedBy,
+    desk: version.desk,
+    visibility: version.visibility,
     probabilities: fractionsOf(probabilities),
     directions: directionsOf(probabilities, directions),
   };
@@ -258,6 +260,8 @@ export function representSummary(summary: OutlookSummary): Json<typeof outlookSu
     probabilities: fractionsOf(probabilities),
     directions: directionsOf(probabilities, summary.scenarioDirections),
     resolution: summary.resolution && representBrief(summary.resolution),
+    desk: summary.desk,
+    visibility: summary.visibility,
   };
 }
 

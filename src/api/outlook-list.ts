@@ -112,6 +112,7 @@ function listQueryOf(sent: z.output<typeof listQuery>): ListQuery {
     horizonEndsAfter: sent.horizonEndsAfter,
     horizonEndsBefore: sent.horizonEndsBefore,
     outcome: sent.outcome,
+    desk: sent.desk,
   };
 }
 

@@ -6,8 +6,9 @@ import type pg from 'pg';
 import { createOutlook } from '../ledger/outlooks.ts';
 import { missingVersionError } from '../ledger/missing-version.ts';
 import type { VersionReader } from '../ledger/versions.ts';
+import type { Actor } from '../domain/desks.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
-import { authorOf } from '../access/authentication.ts';
+import { actorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { requirePast } from '../http/require-past.ts';
 import { wantedType } from '../http/negotiation.ts';
@@ -54,7 +55,7 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
       tags: [TAG],
       summary: 'Publish a new outlook',
       description:
-        'Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the sender and its time that of the request, and it starts without evidence, views and triggered conditions. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.',
+        'Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the sender and its time that of the request, and it starts without evidence, views and triggered conditions. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it. An outlook belongs to one desk, for good, and only that desk may change it; `visibility` says who sees it.',
       security: [{ key: [] }],
       body: outlookRequest,
       response: { 201: outlook, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
@@ -68,8 +69,9 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
       const announce = announcer(ledger);
       await runWrite(request, reply, ledger, {
         work: async (session) => {
-          const body = await requestedOutlook(session, ledger.versions, request.body);
-          const created = await publishOutlook(session, body, authorOf(request), ledger.now);
+          const actor = actorOf(request);
+          const body = await requestedOutlook(session, ledger.versions, actor, request.body);
+          const created = await publishOutlook(session, body, actor, ledger.now);
           return { ...renderPublished(created), continues: created.continues };
         },
         respond: (created) => publishedResponse(created, `/v1/outlooks/${created.slug}`),
@@ -91,13 +93,15 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
 export async function publishOutlook(
   session: pg.PoolClient,
   body: z.output<typeof newOutlook>,
-  author: OutlookVersion['author'],
+  actor: Actor,
   now: () => Date,
 ): Promise<OutlookVersion> {
-  const { slug: givenSlug, instrument, horizon, continues, from: _, ...published } = body;
+  const { slug: givenSlug, instrument, horizon, continues, from: _, ...rest } = body;
+  const { desk, visibility, ...published } = rest;
   const { rationale, probabilities, ...framework } = published;
   const subject = { slug: givenSlug ?? slugOf(framework.title), instrument, horizon, continues };
-  return createOutlook(session, { ...subject, author, rationale, probabilities, framework }, now);
+  const owner = { desk, visibility, actor };
+  return createOutlook(session, { ...subject, ...owner, rationale, probabilities, framework }, now);
 }
 
 function slugOf(title: string): string {

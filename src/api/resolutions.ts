@@ -8,7 +8,7 @@ import {
 } from '../ledger/resolutions.ts';
 import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
 import type { Session } from '../postgres/pool.ts';
-import { authorOf } from '../access/authentication.ts';
+import { actorOf } from '../access/authentication.ts';
 import { runWrite } from '../access/run-write.ts';
 import { answerRevision, requireMatchOf, type RevisionDeps } from './revisions.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -70,7 +70,7 @@ function resolveRoute(api: Api, ledger: RevisionDeps): void {
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const resolution = { ...request.body, author: authorOf(request) };
+      const resolution = { ...request.body, actor: actorOf(request) };
       await runWrite(request, reply, ledger, {
         work: (session) => resolveOutlook(session, name, resolution, ledger.now),
         respond: (resolved) => ({
@@ -110,10 +110,9 @@ function withdrawRoute(api: Api, ledger: RevisionDeps): void {
     },
     handler: async (request, reply) => {
       const { rationale, evidence } = request.body;
-      const author = authorOf(request);
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
-        return { author, rationale, evidence, acknowledges: [], withdraws: true } as const;
+        return { rationale, evidence, acknowledges: [], withdraws: true } as const;
       };
       await answerRevision(request, reply, ledger, prepare, { mayChangeRules: false });
       return reply;

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { authorOf } from '../access/authentication.ts';
+import { actorOf } from '../access/authentication.ts';
 import {
   groupWrites,
   type OpenGroup,
@@ -9,6 +9,7 @@ import {
   type WriteDeps,
   type WriteResponse,
 } from '../access/run-write.ts';
+import type { Actor } from '../domain/desks.ts';
 import { ifMatchOf, requireMatch } from '../http/conditional-requests.ts';
 import { slug } from '../http/fields.ts';
 import { readJsonBodies } from '../http/json-body.ts';
@@ -68,13 +69,14 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const { reaffirm: reaffirms, ...sent } = request.body;
-      const revision = { author: authorOf(request), ...sent, reaffirms };
+      const actor = actorOf(request);
+      const revision = { ...sent, reaffirms };
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
         return revision;
       };
-      const write = revisionWrite(ledger, name, prepare, { mayChangeRules: false });
-      const numbers = { slug: name, ifMatch: ifMatchOf(request), revision };
+      const write = revisionWrite(ledger, name, actor, prepare, { mayChangeRules: false });
+      const numbers = { slug: name, actor, ifMatch: ifMatchOf(request), revision };
       await runWrite(request, reply, ledger, {
         ...write,
         ...(isPlain(revision) && { join: (sent) => join(sent, numbers) }),
@@ -85,7 +87,12 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
 }
 
 /** New probabilities of an outlook; `ifMatch` lists the ETags of which it must have one. */
-type NewNumbers = { slug: string; ifMatch: string | undefined; revision: RevisionRequest };
+type NewNumbers = {
+  slug: string;
+  actor: Actor;
+  ifMatch: string | undefined;
+  revision: RevisionRequest;
+};
 
 type GroupDeps = WriteDeps & Pick<RevisionDeps, 'reviser' | 'digests'>;
 
@@ -106,15 +113,15 @@ async function openGroup(
 ): Promise<OpenGroup<NewNumbers, PublishedVersion>> {
   const group = await reviser.group(session, [...new Set(revisions.map((one) => one.slug))]);
   const conditional = revisions.flatMap(
-    ({ slug: name, ifMatch }) => (ifMatch !== undefined && group.current(name)) || [],
+    ({ slug: name, ifMatch }) => (ifMatch !== undefined && group.locked.get(name)) || [],
   );
   const current = await digests.of(session, conditional);
   return {
-    decide: ({ slug: name, ifMatch, revision }) => {
-      const found = group.current(name);
+    decide: ({ slug: name, actor, ifMatch, revision }) => {
+      const found = group.current(name, actor.desks);
       if (!found) return null;
       if (ifMatch !== undefined) requireMatch(ifMatch, digestsIn(current, name));
-      const revised = renderPublished(group.revise(found, revision));
+      const revised = renderPublished(group.revise(found, actor.analyst, revision));
       current.set(name, [revised.draft.digest]);
       digests.note(found, [revised.draft.digest]);
       return revised;
@@ -147,13 +154,12 @@ function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
         ? (value: unknown) => ({ value })
         : validatorCompiler(route as never),
     handler: async (request, reply) => {
-      const author = authorOf(request);
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
         const merged = mergePatch(current.framework.read(), request.body);
         const patched = parse(patchedFramework, merged, 'body', request.body);
         const { rationale, probabilities, evidence, acknowledges, ...framework } = patched;
-        return { author, rationale, probabilities, evidence, acknowledges, framework };
+        return { rationale, probabilities, evidence, acknowledges, framework };
       };
       await answerRevision(request, reply, ledger, prepare, { mayChangeRules: true });
       return reply;
@@ -189,18 +195,20 @@ export function answerRevision(
   options: { mayChangeRules: boolean },
 ): Promise<void> {
   const { slug: name } = request.params as { slug: string };
-  return runWrite(request, reply, ledger, revisionWrite(ledger, name, prepare, options));
+  const actor = actorOf(request);
+  return runWrite(request, reply, ledger, revisionWrite(ledger, name, actor, prepare, options));
 }
 
 function revisionWrite(
   ledger: RevisionDeps,
   name: string,
+  actor: Actor,
   prepare: Prepare,
   options: { mayChangeRules: boolean },
 ): Write<PublishedVersion> {
   return {
     work: async (session) =>
-      renderPublished(await ledger.reviser.revise(session, name, prepare, options)),
+      renderPublished(await ledger.reviser.revise(session, name, actor, prepare, options)),
     respond: revisedResponse,
     subjectOf: publishedSubject,
     afterCommit: announcer(ledger),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { createSeries, listSeries, readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
+import { callerOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
 import { listShape } from '../http/paging.ts';
@@ -8,9 +9,7 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { newSeries, series } from './schemas/series.ts';
 
-export type SeriesDeps = WriteDeps & {
-  requireKeyForReads: boolean;
-};
+export type SeriesDeps = WriteDeps;
 
 const TAG = 'Series';
 
@@ -30,18 +29,19 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
       tags: [TAG],
       summary: 'Add a series',
       description:
-        'Adds a series of prices or an indicator. Rules watch series, and drawdowns are computed from closes.',
+        'Adds a series of prices or an indicator. Rules watch series, and drawdowns are computed from closes. A series belongs to one desk, for good, and only that desk sends observations of it.',
       security: [{ key: [] }],
       body: newSeries,
       response: { 201: series, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => createSeries(session, request.body, ledger.now()),
-        respond: () => ({
+        work: (session) =>
+          createSeries(session, request.body, callerOf(request).desks, ledger.now()),
+        respond: (created) => ({
           status: 201,
           headers: { location: `/v1/series/${request.body.key}` },
-          body: request.body,
+          body: created,
         }),
         subjectOf: () => ({
           subject: `/v1/series/${request.body.key}`,
@@ -53,7 +53,7 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
   });
 }
 
-function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
+function listRoute(api: Api, { pool }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series',
@@ -63,24 +63,29 @@ function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
       tags: [TAG],
       summary: 'List series',
       description: 'Sorted by key.',
-      querystring: z.strictObject(listShape),
+      querystring: z.strictObject({
+        ...listShape,
+        desk: slug.optional().meta({ description: 'Only series of the desk with this slug.' }),
+      }),
       response: { 200: pageContent(series), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
+      const { desk = null } = request.query;
       const reads = keysetReads(request.query, {
-        cursorScope: 'series',
+        cursorScope: desk === null ? 'series' : ['series', desk],
         position: slug,
-        fetch: (after, limit) => listSeries(pool, { after, limit, audience: request.audience }),
+        fetch: (after, limit) =>
+          listSeries(pool, { after, limit, desk, audience: request.audience }),
         positionOf: ({ key }) => key,
         represent: (found) => found,
       });
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return sendList(request, reply, pool, reads, series);
     },
   });
 }
 
-function oneRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
+function oneRoute(api: Api, { pool }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series/:key',
@@ -95,7 +100,7 @@ function oneRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
     },
     handler: async (request, reply) => {
       const found = await readSeries(pool, request.params.key);
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return reply.send(found);
     },
   });

@@ -120,14 +120,15 @@ export type PublishedVersion = {
   slug: string;
   version: number;
   draft: VersionDraft;
-  /** What readers without a key get. */
-  keyless: VersionDraft;
+  /** What readers without a key get; null if they may not see the outlook. */
+  keyless: VersionDraft | null;
 };
 
 export function renderPublished(published: OutlookVersion): PublishedVersion {
-  const { slug, version, consensus } = published;
+  const { slug, version, consensus, visibility } = published;
   const render = (hasKey: boolean) => draftOf(published, 'revalidate', { isPast: false, hasKey });
   const draft = render(true);
+  if (visibility === 'internal') return { slug, version, draft, keyless: null };
   return { slug, version, draft, keyless: consensus ? render(false) : draft };
 }
 
@@ -153,8 +154,12 @@ export function publishedSubject({ slug, version }: PublishedVersion): AuditSubj
  */
 export function announcer({ cache, feed }: { cache: ResponseCache; feed: ChangeFeed }) {
   const { generation } = cache;
-  return ({ slug, version, keyless }: PublishedVersion): void => {
-    cache.store(slug, version, { ...keyless, hasAlternatives: true }, generation);
+  return ({ slug, version, draft, keyless }: PublishedVersion): void => {
+    const current = {
+      keyed: { ...draft, hasAlternatives: true },
+      keyless: keyless && { ...keyless, hasAlternatives: true },
+    };
+    cache.store(slug, version, current, generation);
     feed.announce();
   };
 }

@@ -15,12 +15,16 @@ import { DATABASE_USAGE, print, runCommand, UsageError } from './run-command.ts'
 
 await runCommand({
   usage: `Usage:
-  npm run keys -- issue --name "Small-cap desk" --role ${ROLES.join('|')} [--expires 2027-12-31T00:00:00Z]
+  npm run keys -- issue --name "Small-cap desk" --role ${ROLES.join('|')} [--desks rates,credit|*]
+    [--expires 2027-12-31T00:00:00Z|never]
   npm run keys -- list
   npm run keys -- revoke ID
   npm run keys -- look-alikes
   npm run keys -- erase NAME|ID [--yes]
 ${LOG_KEYS_USAGE}
+
+--desks names the desks that the key acts for, or * for all. It may be left out while there is one desk (npm run desks).
+A key expires after KEY_DAYS days unless --expires says when.
 
 look-alikes lists the analysts of an earlier release whose name looks like another's. They keep it.
 erase erases an analyst's name for good, and revokes their keys. It needs the owner of the tables (DATABASE_MIGRATION_URL).
@@ -31,12 +35,13 @@ state file, and new-generation continues the log after the ledger went back to a
 ${DATABASE_USAGE}`,
   read: commandOf,
   work: async ({ direct, owner }, command, { config }) => {
-    await command(direct, new Date(), { owner, log: config.transparencyLog });
+    const { transparencyLog: log, keyDays } = config;
+    await command(direct, new Date(), { owner, log, keyDays });
     return true;
   },
 });
 
-type Context = { owner: pg.Pool; log: LogSettings };
+type Context = { owner: pg.Pool; log: LogSettings; keyDays: number };
 type Command = (pool: pg.Pool, now: Date, context: Context) => Promise<void>;
 
 function commandOf(args: string[]): Command {
@@ -67,21 +72,33 @@ function commandOf(args: string[]): Command {
 
 function issueCommand(args: string[]): Command {
   const text = { type: 'string' } as const;
-  const { values } = parseArgs({ args, options: { name: text, role: text, expires: text } });
-  const { name, role, expires: expiresAt } = values;
-  const request = parse(newKey, { name, role, expiresAt });
-  return async (pool, now) => {
+  const options = { name: text, role: text, desks: text, expires: text };
+  const { values } = parseArgs({ args, options });
+  const { name, role, desks, expires } = values;
+  const request = parse(newKey, {
+    name,
+    role,
+    desks: desks?.split(',').map((slug) => slug.trim()),
+    expiresAt: expires === 'never' ? null : expires,
+  });
+  return async (pool, now, { keyDays }) => {
     const { key, issued } = await inTransaction(pool, async (session) => {
-      const made = await issueKey(session, keyRequest(request, now), now);
+      const made = await issueKey(session, keyRequest(request, now, keyDays), now);
       const path = `/v1/keys/${made.issued.id} (issued)`;
       await appendAudit(session, [localWrite(path, issuedSubject(made.issued), now)]);
       return made;
     });
-    const { analyst, id } = issued;
-    print(`Key of ${analyst.name} (${issued.role}, id ${id}), shown only once; keep it:`);
+    const { analyst, id, role: granted, deskSlugs, expiresAt } = issued;
+    const expiry = expiresAt === null ? 'never expires' : `expires ${expiresAt.toISOString()}`;
+    print(
+      `Key of ${analyst.name} (${granted}, for ${desksText(deskSlugs)}, ${expiry}, id ${id}), shown only once; keep it:`,
+    );
     print(key);
   };
 }
+
+const desksText = (slugs: readonly string[] | null): string =>
+  slugs === null ? 'all desks' : slugs.join(', ');
 
 async function list(pool: pg.Pool, now: Date): Promise<void> {
   let after: { createdAt: Date; id: string } | null = null;
@@ -90,7 +107,15 @@ async function list(pool: pg.Pool, now: Date): Promise<void> {
     for (const key of keys) {
       const used = key.lastUsedAt?.toISOString() ?? 'never used';
       print(
-        [key.id, `${key.hint}…`, key.role, keyState(key, now), used, key.analyst.name].join('\t'),
+        [
+          key.id,
+          `${key.hint}…`,
+          key.role,
+          keyState(key, now),
+          used,
+          key.analyst.name,
+          desksText(key.deskSlugs),
+        ].join('\t'),
       );
     }
     after = keys.at(-1) ?? null;

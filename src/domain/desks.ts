@@ -1,3 +1,5 @@
+import { DomainError } from './errors.ts';
+
 /** The desks that a caller acts for, or whose internal outlooks and series a read shows: their ids, or `all`. */
 export type Desks = 'all' | readonly number[];
 
@@ -11,6 +13,9 @@ export type Audience = {
 
 /** The audience of a read without a key. */
 export const PUBLIC_AUDIENCE: Audience = { hasKey: false, desks: [] };
+
+/** The audience of keys of all desks, and of admins. */
+export const FULL_AUDIENCE: Audience = { hasKey: true, desks: 'all' };
 
 /** A name that tells an audience from all others that may be shown something else; empty for {@link PUBLIC_AUDIENCE}. */
 export function audienceName({ hasKey, desks }: Audience): string {
@@ -29,3 +34,26 @@ export type Visibility = (typeof VISIBILITIES)[number];
 
 /** The id of the first desk, which owns what earlier releases published. */
 export const FIRST_DESK = 1;
+
+/** A desk as whatever belongs to it shows it. */
+export type Desk = { slug: string; name: string };
+
+/** The analyst who acts, and the desks that their key or token acts for. */
+export type Actor = { analyst: { id: string; name: string }; desks: Desks };
+
+/**
+ * Requires that a caller acts for the desk of what a request changes.
+ * @param what belongs to the desk, for the message
+ * @throws DomainError `wrong-desk`
+ */
+export function requireDesk(
+  desks: Desks,
+  owner: Desk & { id: number },
+  what: string,
+): void {
+  if (actsFor(desks, owner.id)) return;
+  throw new DomainError(
+    'wrong-desk',
+    `${what} belongs to the desk "${owner.slug}" (${owner.name}), for which your key or token does not act.`,
+  );
+}

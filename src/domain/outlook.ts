@@ -1,3 +1,4 @@
+import type { Desk, Visibility } from './desks.ts';
 import { DomainError } from './errors.ts';
 import type { Horizon, PublishedFramework } from './framework.ts';
 import { isOver, lastDayOf } from './horizon.ts';
@@ -50,6 +51,8 @@ export type OutlookVersion = {
   slug: string;
   instrument: { symbol: string; name: string };
   horizon: Horizon;
+  desk: Desk;
+  visibility: Visibility;
   status: OutlookStatus;
   /** Why a review is due; empty if none is. */
   reviewReasons: readonly string[];

@@ -1,8 +1,10 @@
+import { DISCLOSURE_PROBLEMS } from './disclosure-problems.ts';
 import { RECEIPT_PROBLEMS } from './receipt-problems.ts';
 
 /** Each kind of problem: its status, its title, what it means and how to fix the request. */
 export const PROBLEMS = {
   ...RECEIPT_PROBLEMS,
+  ...DISCLOSURE_PROBLEMS,
   'malformed-request': {
     status: 400,
     title: 'The request cannot be parsed',
@@ -22,6 +24,13 @@ export const PROBLEMS = {
     title: 'The key does not allow this',
     meaning: 'The key is valid, but its role does not permit this request.',
     mend: 'Use a key with the role that `detail` names. An admin can issue one.',
+  },
+  'wrong-desk': {
+    status: 403,
+    title: 'It belongs to another desk',
+    meaning:
+      'Each outlook and each series belongs to a desk, and only keys and tokens of that desk, or of all desks, may change it. Nothing was stored.',
+    mend: 'Use a key of the desk that `detail` names. An admin can issue one. Views and evidence need no key of the desk.',
   },
   'not-found': {
     status: 404,
@@ -52,6 +61,13 @@ export const PROBLEMS = {
     title: 'The symbol is taken',
     meaning: 'Another instrument has this symbol.',
     mend: 'Use that instrument, or choose another symbol.',
+  },
+  'desk-taken': {
+    status: 409,
+    title: 'The desk exists already',
+    meaning:
+      'Another desk has this slug, or a name that looks the same. Slugs are never reused. Nothing was stored.',
+    mend: 'Use that desk, or choose what `errors` points at anew.',
   },
   'series-taken': {
     status: 409,

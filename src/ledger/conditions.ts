@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Actor } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { ConditionState, InvalidationCondition } from '../domain/condition-rules.ts';
 import type {
@@ -11,7 +12,7 @@ import type {
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
 import { requireEvidence } from './evidence.ts';
-import { lockOutlook, requireOutlook } from './find-outlook.ts';
+import { lockOwnOutlook, requireOutlook } from './find-outlook.ts';
 import { RULE_OF_CONDITION } from './rules.ts';
 
 /** A change of a condition's state, and why it happened. */
@@ -170,13 +171,13 @@ export type Assessment = {
   evidence: readonly string[];
   /** Why it overrides the condition's rule; null for a condition without a rule. */
   overrideReason: string | null;
-  author: OutlookVersion['author'];
+  actor: Actor;
 };
 
 /**
  * Changes the state of a condition by an analyst's assessment. Call it in a transaction.
- * @throws DomainError `outlook-not-found`, `condition-not-found`, `outlook-closed`, `unknown-evidence`, or
- *   `assessment-refused` if it changes nothing, or overrides a rule without a reason
+ * @throws DomainError `outlook-not-found`, `wrong-desk`, `condition-not-found`, `outlook-closed`, `unknown-evidence`,
+ *   or `assessment-refused` if it changes nothing, or overrides a rule without a reason
  */
 export async function assessCondition(
   session: pg.PoolClient,
@@ -185,7 +186,7 @@ export async function assessCondition(
   assessment: Assessment,
   clock: () => Date,
 ): Promise<Condition> {
-  const outlook = await lockOutlook(session, slug);
+  const outlook = await lockOwnOutlook(session, slug, assessment.actor.desks);
   const condition = await readCondition(session, slug, key);
   if (outlook.status !== 'open') {
     throw new DomainError(
@@ -226,7 +227,7 @@ async function appendAssessment(
   session: Session,
   outlookId: number,
   { key, invalidates }: Condition,
-  { state, rationale, evidence, overrideReason, author }: Assessment,
+  { state, rationale, evidence, overrideReason, actor: { analyst: author } }: Assessment,
   now: Date,
 ): Promise<void> {
   const reason = `${author.name} assessed "${key}" as ${state}.`;

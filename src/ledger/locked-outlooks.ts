@@ -1,5 +1,7 @@
 import type { PublishedFramework, Subject } from '../domain/framework.ts';
 import type { OutlookStatus, OutlookVersion, Head } from '../domain/outlook.ts';
+import { deskOf } from '../access/desks.ts';
+import { type Desks, requireDesk } from '../domain/desks.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Session } from '../postgres/pool.ts';
 import {
@@ -14,14 +16,14 @@ import {
 // statement that locks and reads, one that appends, and commit.
 
 const HEAD = `
-  select o.id, o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
+  select o.id, o.slug, d.id as desk_id, d.slug as desk_slug, d.name as desk_name, o.internal_to, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
     o.status, o.review_reasons, o.condition_states, o.latest_version as version, o.continued_by,
     (select c.slug from outlooks c where c.id = o.continues_id) as continues,
     (extract(epoch from o.published_at) * 1000)::float8 as published_at,
     'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id,
     ${frameworkHash('o.framework_id')} as framework_hash,
     o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
-  from outlooks o join instruments i on i.id = o.instrument_id`;
+  from outlooks o join instruments i on i.id = o.instrument_id join ${deskOf('o')}`;
 
 export const LOCK_HEADS = {
   name: 'lock-heads',
@@ -35,6 +37,10 @@ const LOCK_FREE_HEADS = {
 export type HeadRow = Record<ScenarioName, number> & {
   id: number;
   slug: string;
+  desk_id: number;
+  desk_slug: string;
+  desk_name: string;
+  internal_to: number | null;
   symbol: string;
   instrument_name: string;
   horizon_from: string;
@@ -104,6 +110,15 @@ async function withHashes(session: Session, locked: readonly LockedRow[]): Promi
     if (hash === undefined) throw new Error(`framework ${row.framework_id} is missing`);
     return { ...row, framework_hash: hash };
   });
+}
+
+/**
+ * Requires that a caller acts for the desk of a locked outlook.
+ * @throws DomainError `wrong-desk`
+ */
+export function requireDeskOf({ row }: CurrentOutlook, desks: Desks): void {
+  const { desk_id: id, desk_slug: slug, desk_name: name } = row;
+  requireDesk(desks, { id, slug, name }, `"${row.slug}"`);
 }
 
 export function subjectOf(row: HeadRow): Subject {

@@ -2,6 +2,8 @@ import { type Jump, jumpsIn } from '../domain/jumps.ts';
 import type { Observation } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
 import { compareWithStored, type Counts, type NewObservation } from './observations.ts';
+import { deskOf } from '../access/desks.ts';
+import { type Desk, type Desks, requireDesk } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 
 export type Preview = Counts & {
@@ -17,20 +19,25 @@ export type Preview = Counts & {
 /**
  * Previews an import. It changes and locks nothing, so the ledger may change before the import itself.
  * @param maxJump the ratio above which a change from one day to the next is a jump
- * @throws DomainError `series-not-found`, or `nothing-to-retract` if a day to retract has no observation
+ * @param desks that the caller acts for
+ * @throws DomainError `series-not-found`, `wrong-desk`, or `nothing-to-retract` if a day to retract has no observation
  */
 export async function previewObservations(
   session: Session,
   key: string,
+  desks: Desks,
   sent: readonly NewObservation[],
   maxJump: number,
 ): Promise<Preview> {
-  const { rows } = await session.query<{ id: number }>('select id from series where key = $1', [
-    key,
-  ]);
+  const { rows } = await session.query<{ id: number; desk: Desk & { id: number } }>(
+    `select s.id, json_build_object('id', d.id, 'slug', d.slug, 'name', d.name) as desk
+       from series s join ${deskOf('s')} where s.key = $1`,
+    [key],
+  );
   const [series] = rows;
   if (!series) throw new DomainError('series-not-found', `There is no series "${key}".`);
-  const { current, fresh, counts } = await compareWithStored(session, { ...series, key }, sent);
+  requireDesk(desks, series.desk, `The series "${key}"`);
+  const { current, fresh, counts } = await compareWithStored(session, { id: series.id, key }, sent);
   const days = sent.map(({ date }) => date).toSorted();
   const [from = null, to = null] = [days[0], days.at(-1)];
   const revisions = fresh.flatMap(({ date, value }) => {

@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import { deskOf } from '../access/desks.ts';
+import { type Desk, type Desks, requireDesk } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Provenance } from '../domain/framework.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
@@ -33,16 +35,18 @@ export type Recorded = Counts & {
  * provenance or note gets its next one; an unchanged day stays as it is, so sending the same again changes nothing. A
  * retraction is a vintage without a value. Call it in a transaction: it also evaluates the conditions that watch the
  * series, and the drawdowns of the instruments whose closes it holds.
- * @throws DomainError `series-not-found`, or `nothing-to-retract` if a day to retract has no observation
+ * @param desks that the caller acts for
+ * @throws DomainError `series-not-found`, `wrong-desk`, or `nothing-to-retract` if a day to retract has no observation
  */
 export async function recordObservations(
   session: pg.PoolClient,
   key: string,
+  desks: Desks,
   sent: readonly NewObservation[],
   clock: () => Date,
 ): Promise<Recorded> {
   await lockOutRuleChanges(session);
-  const series = await lockSeries(session, key);
+  const series = await lockSeries(session, key, desks);
   const { current, fresh, counts } = await compareWithStored(session, series, sent);
   if (fresh.length === 0) return { ...counts, recordedAt: null, slugs: [] };
   const recordedAt = await appendVintages(session, series.id, fresh, clock());
@@ -87,15 +91,27 @@ export async function compareWithStored(
   return { current, fresh, counts: { added, revised, retracted, unchanged } };
 }
 
-/** @throws DomainError `series-not-found` */
-export async function lockSeries(session: Session, key: string): Promise<Arrival['series']> {
-  const { rows } = await session.query<Arrival['series']>(
-    'select id, key, frequency, dated from series where key = $1 for no key update',
+/**
+ * Locks a series against observations and other changes of its source until the transaction ends, for those who act for its
+ * desk.
+ * @throws DomainError `series-not-found` or `wrong-desk`
+ */
+export async function lockSeries(
+  session: Session,
+  key: string,
+  desks: Desks,
+): Promise<Arrival['series']> {
+  const { rows } = await session.query<Arrival['series'] & { desk: Desk & { id: number } }>(
+    `select s.id, s.key, s.frequency, s.dated,
+        json_build_object('id', d.id, 'slug', d.slug, 'name', d.name) as desk
+       from series s join ${deskOf('s')} where s.key = $1 for no key update of s`,
     [key],
   );
   const [found] = rows;
   if (!found) throw new DomainError('series-not-found', `There is no series "${key}".`);
-  return found;
+  const { desk, ...series } = found;
+  requireDesk(desks, desk, `The series "${key}"`);
+  return series;
 }
 
 function requireRetractable(

@@ -1,4 +1,4 @@
-import type { Audience } from '../domain/desks.ts';
+import { type Audience, FIRST_DESK } from '../domain/desks.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { parseSearch } from '../domain/search.ts';
@@ -33,6 +33,8 @@ export type ListQuery = {
   horizonEndsBefore?: string | undefined;
   /** The current outcome, whatever `asOf` is. */
   outcome?: ScenarioName | 'void' | undefined;
+  /** The slug of the desk. */
+  desk?: string | undefined;
 };
 
 /** The author of a query: an analyst, and the outlooks that have any version by them; null if these are many. */
@@ -71,7 +73,8 @@ export function isFiltered(query: ResolvedQuery): boolean {
 
 /**
  * The filters of a query, as SQL conditions. One that is not set is null and left out of the text, so that the planner sees
- * which index finds few among many. outlooks_newest_public and outlooks_public_by_slug find the public ones in order. outlooks_newest_of_instrument and outlooks_newest_of_status find outlooks in order.
+ * which index finds few among many. outlooks_newest_public and outlooks_public_by_slug find the public ones in order.
+ * outlooks_newest_of_instrument, outlooks_newest_of_status and outlooks_newest_of_desk find outlooks in order.
  * outlooks_review_due, outlooks_awaiting_resolution and outlooks_contradicted each serve a filter with exactly their
  * condition. outlooks_by_bear, _base and _bull, outlooks_by_horizon_end and resolutions_by_outcome find outlooks to be
  * sorted. frameworks_search finds frameworks by their words; their ids lead to the outlooks.
@@ -83,7 +86,7 @@ export function filters(
 ): (string | null)[] {
   const { instrument, status, reviewDue, probability, updatedSince, search } = query;
   const { awaitingResolution, contradicted, author, outcome } = query;
-  const { horizonEndsAfter, horizonEndsBefore } = query;
+  const { horizonEndsAfter, horizonEndsBefore, desk } = query;
   return [
     onlyVisibleTo(query.audience, 'o', bind),
     instrument === null
@@ -103,6 +106,9 @@ export function filters(
     horizonEndsAfter === undefined ? null : `o.horizon_to > ${bind(horizonEndsAfter)}::date`,
     horizonEndsBefore === undefined ? null : `o.horizon_to < ${bind(horizonEndsBefore)}::date`,
     outcome === undefined ? null : withOutcome(outcome, bind),
+    desk === undefined
+      ? null
+      : `coalesce(o.desk_id, ${FIRST_DESK}) = (select id from desks where slug = ${bind(desk)})`,
   ];
 }
 

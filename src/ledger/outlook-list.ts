@@ -1,5 +1,6 @@
 import type { Audience } from '../domain/desks.ts';
 import type { BriefResolution, OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import { deskOf } from '../access/desks.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction } from '../domain/scenarios.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -142,6 +143,7 @@ function summariesOf(
   return `
     select o.id, o.slug, placed.rank, f.title, ${status} as status, ${reasons} as review_reasons,
       ${resolution} as resolution, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
+      d.slug as desk_slug, d.name as desk_name, o.internal_to,
       v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
       v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
       p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull,
@@ -156,6 +158,7 @@ function summariesOf(
     join instruments i on i.id = o.instrument_id
     join analysts a on a.id = v.author_id
     join frameworks f on f.id = v.framework_id
+    join ${deskOf('o')}
     order by ${order}`;
 }
 
@@ -208,6 +211,9 @@ type SummaryRow = Record<ScenarioName, number> & {
   instrument_name: string;
   horizon_from: string;
   horizon_to: string;
+  desk_slug: string;
+  desk_name: string;
+  internal_to: number | null;
   version: number;
   kind: OutlookVersion['kind'];
   published_at: number;
@@ -229,6 +235,8 @@ function summaryOf(row: SummaryRow): OutlookSummary {
     title: row.title,
     instrument: { symbol: row.symbol, name: row.instrument_name },
     horizon: { from: row.horizon_from, to: row.horizon_to },
+    desk: { slug: row.desk_slug, name: row.desk_name },
+    visibility: row.internal_to === null ? 'public' : 'internal',
     status: row.status,
     reviewReasons: row.review_reasons ?? [],
     version: row.version,

@@ -29,11 +29,11 @@ export async function recordPulled(
   { note, clock }: { note: string; clock: () => Date },
 ): Promise<Recorded> {
   await lockOutRuleChanges(session);
-  const { id } = await lockSeries(session, key);
+  const { id } = await lockSeries(session, key, 'all');
   const known = await knownDays(session, id, pulled, note);
   const fresh = pulled.filter(({ date }) => !known.has(date));
   const sent = fresh.map((one) => ({ ...one, provenance: 'sourced' as const, note }));
-  const recorded = await recordObservations(session, key, sent, clock);
+  const recorded = await recordObservations(session, key, 'all', sent, clock);
   return { ...recorded, unchanged: recorded.unchanged + known.size };
 }
 

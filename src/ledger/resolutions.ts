@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Actor } from '../domain/desks.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { isOver } from '../domain/horizon.ts';
@@ -14,7 +15,7 @@ import type { Session } from '../postgres/pool.ts';
 import { closeRecordedAt, lastCloseBefore } from './closes.ts';
 import { requireEvidence } from './evidence.ts';
 import { evaluateReopened } from './evaluate-conditions.ts';
-import { outlookNotFound } from './find-outlook.ts';
+import { lockOwnOutlook, outlookNotFound } from './find-outlook.ts';
 import { lockOutObservations } from './rules.ts';
 
 /** The outcome of an outlook, and who decided it. */
@@ -158,18 +159,18 @@ const READ_OUTLOOK = `
 
 /**
  * Records the outcome, which closes the outlook, or reopens it. Call it in a transaction.
- * @throws DomainError `outlook-not-found`, `unknown-evidence`, or what {@link decideResolution} throws
+ * @throws DomainError `outlook-not-found`, `wrong-desk`, `unknown-evidence`, or what {@link decideResolution} throws
  */
 export async function resolveOutlook(
   session: pg.PoolClient,
   slug: string,
-  request: ResolutionRequest & { evidence: readonly string[]; author: OutlookVersion['author'] },
+  request: ResolutionRequest & { evidence: readonly string[]; actor: Actor },
   clock: () => Date,
 ): Promise<Resolutions> {
   if (request.outcome === 'reopened') await lockOutObservations(session);
   // Locked by a statement of its own: the next one then reads what nobody can change before the commit. A writer of
   // closes locks the outlook after it has stored them, and then compares them with the resolution.
-  await session.query('select from outlooks where slug = $1 for no key update', [slug]);
+  await lockOwnOutlook(session, slug, request.actor.desks);
   const { rows } = await session.query<OutlookRow>(READ_OUTLOOK, [slug]);
   const [row] = rows;
   if (!row) throw outlookNotFound(slug);
@@ -185,7 +186,7 @@ export async function resolveOutlook(
   const now = clock();
   const decided = decideResolution(outlook, request, now);
   await requireEvidence(session, row.id, request.evidence);
-  await insertResolution(session, row.id, decided, request.author, now);
+  await insertResolution(session, row.id, decided, request.actor.analyst, now);
   await session.query(
     `insert into resolution_evidence (outlook_id, number, position, evidence_id)
      select $1, $2, place, id from unnest($3::uuid[]) with ordinality as cited (id, place)`,

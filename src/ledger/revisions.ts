@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Actor, Desks } from '../domain/desks.ts';
 import { type Framework, hashFramework } from '../domain/framework.ts';
 import {
   type Decision,
@@ -14,7 +15,7 @@ import { type VersionToAppend, appendVersions } from './append-version.ts';
 import { appendAnswers, readOpenTriggers } from './conditions.ts';
 import { recordPooledViews } from './consensus.ts';
 import { citeEvidence, requireEvidence } from './evidence.ts';
-import { type CurrentOutlook, type HeadRow, lockOutlooks, subjectOf } from './locked-outlooks.ts';
+import { type CurrentOutlook, lockOutlooks, requireDeskOf, subjectOf } from './locked-outlooks.ts';
 import { outlookNotFound } from './find-outlook.ts';
 import { evaluateFramework } from './evaluate-conditions.ts';
 import { lockOutObservations, requireRuleSeries } from './rules.ts';
@@ -22,7 +23,6 @@ import { readVersion } from './versions.ts';
 
 /** What an author sends as the next version; see {@link decideRevision}. */
 export type RevisionRequest = {
-  author: OutlookVersion['author'];
   rationale: string;
   probabilities?: Probabilities | undefined;
   framework?: Framework | undefined;
@@ -39,16 +39,23 @@ export type RevisionRequest = {
 
 /** Revisions of several outlooks that are appended by one statement. */
 export type GroupedRevisions = {
+  /** The outlooks that are locked, by slug. */
+  locked: ReadonlyMap<string, CurrentOutlook>;
   /**
-   * An outlook after the revisions so far; undefined if its revision needs a transaction of its own, because another one
-   * has locked it, a review is due, or it does not exist.
+   * An outlook after the revisions so far, for a caller; undefined if its revision needs a transaction of its own, because
+   * another one has locked it, a review is due, or it does not exist.
+   * @throws DomainError `wrong-desk`
    */
-  current: (slug: string) => CurrentOutlook | undefined;
+  current: (slug: string, desks: Desks) => CurrentOutlook | undefined;
   /**
-   * Decides the next version for a request that {@link isPlain}. It is appended with the others.
+   * Decides an analyst's next version for a request that {@link isPlain}. It is appended with the others.
    * @throws DomainError what {@link decideRevision} throws
    */
-  revise: (current: CurrentOutlook, request: RevisionRequest) => OutlookVersion;
+  revise: (
+    current: CurrentOutlook,
+    author: OutlookVersion['author'],
+    request: RevisionRequest,
+  ) => OutlookVersion;
   append: () => Promise<void>;
 };
 
@@ -58,12 +65,13 @@ export type Reviser = {
   /**
    * Appends the version that `prepare` makes from the current outlook. Call it in a transaction, and roll that back if it
    * throws. The request may have a framework only if `mayChangeRules` is set.
-   * @throws DomainError `outlook-not-found`, `unknown-evidence`, `unknown-series`, or what
+   * @throws DomainError `outlook-not-found`, `wrong-desk`, `unknown-evidence`, `unknown-series`, or what
    *   {@link decideRevision} throws
    */
   revise: (
     session: pg.PoolClient,
     slug: string,
+    actor: Actor,
     prepare: Prepare,
     options: { mayChangeRules: boolean },
   ) => Promise<OutlookVersion>;
@@ -81,8 +89,8 @@ export type Prepare = (
 export function reviser(cache: FrameworkCache, now: () => Date): Reviser {
   return {
     group: (session, slugs) => groupRevisions(session, cache, slugs, now),
-    revise: (session, slug, prepare, options) =>
-      reviseAlone(session, cache, slug, prepare, { ...options, now }),
+    revise: (session, slug, actor, prepare, options) =>
+      reviseAlone(session, cache, slug, actor, prepare, { ...options, now }),
   };
 }
 
@@ -106,14 +114,16 @@ async function groupRevisions(
   const outlooks = await lockOutlooks(session, cache, slugs, { waits: false });
   const versions: VersionToAppend[] = [];
   return {
-    current: (slug) => {
+    locked: outlooks,
+    current: (slug, desks) => {
       const current = outlooks.get(slug);
+      if (current) requireDeskOf(current, desks);
       return current && !isReviewDue(current) ? current : undefined;
     },
-    revise: (current, request) => {
-      const { version } = decide(current, request, now());
+    revise: (current, author, request) => {
+      const { version } = decide(current, author, request, now());
       versions.push(version);
-      return published(current, version, request.author);
+      return published(current, version, author);
     },
     append: () => appendVersions(session, versions),
   };
@@ -122,7 +132,8 @@ async function groupRevisions(
 /** Decides the next version without writing it. From then on it is the current one for the group. */
 function decide(
   current: CurrentOutlook,
-  { author, framework, consensus, ...request }: RevisionRequest,
+  author: OutlookVersion['author'],
+  { framework, consensus, ...request }: RevisionRequest,
   now: Date,
 ): { version: VersionToAppend; answers: Decision['answers'] } {
   const { row, head } = current;
@@ -140,27 +151,34 @@ async function reviseAlone(
   session: pg.PoolClient,
   cache: FrameworkCache,
   slug: string,
+  { analyst: author, desks }: Actor,
   prepare: Prepare,
   { mayChangeRules, now }: { mayChangeRules: boolean; now: () => Date },
 ): Promise<OutlookVersion> {
   if (mayChangeRules) await lockOutObservations(session);
   const current = (await lockOutlooks(session, cache, [slug], { waits: true })).get(slug);
   if (!current) throw outlookNotFound(slug);
+  requireDeskOf(current, desks);
   const { row } = current;
   const isOwed = isReviewDue(current);
   const openTriggers = isOwed ? await readOpenTriggers(session, row.id) : [];
   current.head = { ...current.head, openTriggers };
   const request = await prepare(session, current);
-  const { version, answers } = decide(current, request, now());
+  const { version, answers } = decide(current, author, request, now());
   const { next } = version;
   await requireEvidence(session, row.id, request.evidence);
   await appendAnswers(session, row.id, next.version, answers);
   const framework = next.kind === 'framework' ? request.framework : undefined;
   if (framework) {
-    version.frameworkId = await publishFramework(session, row, framework, next.frameworkHash);
+    const series = await requireRuleSeries(session, framework, subjectOf(row).horizon, {
+      desks,
+      internalTo: row.internal_to,
+    });
+    const { frameworkHash: hash } = next;
+    version.frameworkId = await appendFramework(session, row.id, framework, hash, series);
   }
   await appendVersions(session, [version]);
-  if (!isOwed && isPlain(request)) return published(current, version, request.author);
+  if (!isOwed && isPlain(request)) return published(current, version, author);
   await citeEvidence(session, row.id, next.version, request.evidence);
   await recordPooledViews(session, row.id, next.version, request.consensus?.views ?? []);
   if (framework) {
@@ -175,16 +193,6 @@ async function reviseAlone(
   return readVersion(session, cache, slug, 'newest');
 }
 
-async function publishFramework(
-  session: pg.PoolClient,
-  row: HeadRow,
-  framework: Framework,
-  hash: string,
-): Promise<number> {
-  const series = await requireRuleSeries(session, framework, subjectOf(row).horizon);
-  return appendFramework(session, row.id, framework, hash, series);
-}
-
 /** The complete version that a revision appends if it {@link isPlain}. */
 function published(
   { row, framework }: CurrentOutlook,
@@ -195,6 +203,8 @@ function published(
     slug: row.slug,
     instrument: { symbol: row.symbol, name: row.instrument_name },
     horizon: subjectOf(row).horizon,
+    desk: { slug: row.desk_slug, name: row.desk_name },
+    visibility: row.internal_to === null ? 'public' : 'internal',
     status: row.status,
     reviewReasons: row.review_reasons,
     conditionStates: row.condition_states,

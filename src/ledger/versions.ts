@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { deskOf } from '../access/desks.ts';
 import type { ConditionState } from '../domain/condition-rules.ts';
 import type { Audience } from '../domain/desks.ts';
 import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
@@ -21,6 +22,7 @@ import { visibleDesks, visibleTo } from './visibility.ts';
 const COLUMNS = `
     o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to, o.latest_version,
     (select c.slug from outlooks c where c.id = o.continues_id) as continues,
+    d.slug as desk_slug, d.name as desk_name, o.internal_to,
     v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
     v.rationale, a.id as author_id, a.name as author_name, v.framework_id,
     ${frameworkHash('v.framework_id')} as framework_hash,
@@ -64,7 +66,8 @@ export const joinVersion = (number: string): string => `
      order by b.version desc limit 1) p on p.hash is not null`;
 const JOIN_PEOPLE = `
   join instruments i on i.id = o.instrument_id
-  join analysts a on a.id = v.author_id`;
+  join analysts a on a.id = v.author_id
+  join ${deskOf('o')}`;
 
 /** The status of an outlook `o` at a given time; `v` is its version at that time. */
 export const statusAsOf = (moment: string): string => `
@@ -135,6 +138,9 @@ type VersionRow = EntryRow &
     instrument_name: string;
     horizon_from: string;
     horizon_to: string;
+    desk_slug: string;
+    desk_name: string;
+    internal_to: number | null;
     status: OutlookStatus;
     review_reasons: string[] | null;
     condition_states: Record<string, ConditionState> | null;
@@ -286,6 +292,8 @@ function versionOf(row: VersionRow, framework: StoredFramework): OutlookVersion 
     slug: row.slug,
     instrument: { symbol: row.symbol, name: row.instrument_name },
     horizon: { from: row.horizon_from, to: row.horizon_to },
+    desk: { slug: row.desk_slug, name: row.desk_name },
+    visibility: row.internal_to === null ? 'public' : 'internal',
     status: row.status,
     reviewReasons: row.review_reasons ?? [],
     conditionStates: row.condition_states ?? {},

@@ -33,6 +33,7 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
     'continued_by',
     'internal_to',
   ],
+  proposals: ['state', 'draft', 'step', 'base_version', 'publish_at', 'changed_at'],
   resolutions: ['superseded_at'],
   series: ['source', 'internal_to'], // the source for locks only; a trigger refuses every update of it
   series_sources: [

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { AuditSubject } from '../access/audit-log.ts';
+import { callerOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
+import { lockSeries } from '../ledger/observations.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { slug } from '../http/fields.ts';
 import { Problem } from '../http/problems.ts';
@@ -8,14 +10,7 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { addressFault } from '../outbound/addresses.ts';
 import type { SeriesPuller } from './puller.ts';
 import { seriesSource, sourceInput } from './schemas.ts';
-import {
-  lockForSource,
-  type Place,
-  readSource,
-  removeSource,
-  type SeriesSource,
-  setSource,
-} from './sources.ts';
+import { type Place, readSource, removeSource, type SeriesSource, setSource } from './sources.ts';
 
 export type SourceDeps = WriteDeps & { puller: SeriesPuller };
 
@@ -81,13 +76,14 @@ function setRoute(api: Api, ledger: SourceDeps): void {
     },
     handler: async (request, reply) => {
       const { key } = request.params;
+      const { desks } = callerOf(request);
       const { everyMinutes } = request.body;
       const place = placeOf(request.body);
       await requireReachable(place, ledger.puller);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: async (session) => {
-          const series = await lockForSource(session, key);
+          const series = await lockSeries(session, key, desks);
           return setSource(session, series, { place, everyMinutes }, ledger.now());
         },
         respond: ({ source, change }) => ({
@@ -149,8 +145,9 @@ function removeRoute(api: Api, ledger: SourceDeps): void {
     },
     handler: async (request, reply) => {
       const { key } = request.params;
+      const { desks } = callerOf(request);
       await runWrite(request, reply, ledger, {
-        work: (session) => removeSource(session, key),
+        work: async (session) => removeSource(session, await lockSeries(session, key, desks)),
         respond: () => ({ status: 204, body: null }),
         subjectOf: () => subjectOf(key, 'Removed the source'),
         ignoresKey: true,

@@ -36,21 +36,7 @@ const READ = `
   from series_sources s`;
 
 /** A series as far as its source depends on it. */
-export type PulledSeries = { id: number; key: string; frequency: Frequency; dated: Dating };
-
-/**
- * Locks a series against other changes of its source, and against observations.
- * @throws DomainError `series-not-found`
- */
-export async function lockForSource(session: pg.PoolClient, key: string): Promise<PulledSeries> {
-  const { rows } = await session.query<PulledSeries>(
-    'select id, key, frequency, dated from series where key = $1 for no key update',
-    [key],
-  );
-  const [found] = rows;
-  if (!found) throw new DomainError('series-not-found', `There is no series "${key}".`);
-  return found;
-}
+type PulledSeries = { id: number; key: string; frequency: Frequency; dated: Dating };
 
 /** @throws DomainError `series-not-found` or `source-not-found` */
 export async function readSource(session: Session, key: string): Promise<SeriesSource> {
@@ -73,7 +59,7 @@ async function missing(session: Session, key: string): Promise<DomainError> {
 /**
  * Sets where a series is pulled from, and makes a pull due now. Another place replaces the source and its status, and the
  * result of a pull under way is discarded. The same place keeps its status. Call it in a transaction, after
- * {@link lockForSource}.
+ * `lockSeries()`.
  * @returns the source, and what became of the one before
  * @throws DomainError `source-refused` if too many series have a source, or the place has other dates than the series
  */
@@ -159,14 +145,15 @@ async function requireRoom(session: Session): Promise<void> {
 }
 
 /**
- * Removes the source of a series. Its observations stay, and what a pull under way brings is discarded.
- * @throws DomainError `series-not-found` or `source-not-found`
+ * Removes the source of a series. Its observations stay, and what a pull under way brings is discarded. Call it in a
+ * transaction, after `lockSeries()`.
+ * @throws DomainError `source-not-found`
  */
-export async function removeSource(session: Session, key: string): Promise<void> {
-  const { rowCount } = await session.query(
-    'delete from series_sources where series_id = (select id from series where key = $1)',
-    [key],
-  );
+export async function removeSource(
+  session: Session,
+  { id, key }: Pick<PulledSeries, 'id' | 'key'>,
+): Promise<void> {
+  const { rowCount } = await session.query('delete from series_sources where series_id = $1', [id]);
   if (rowCount === 0) throw await missing(session, key);
 }
 

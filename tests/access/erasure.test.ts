@@ -38,6 +38,7 @@ beforeAll(async () => {
       algorithm: 'RS256',
       jwksUrl: null,
       rolesClaim: 'roles',
+      desksClaim: null,
       roles,
     },
   });

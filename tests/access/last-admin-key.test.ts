@@ -29,6 +29,7 @@ const tokens = (role: Role) => ({
   algorithm: 'RS256',
   jwksUrl: null,
   rolesClaim: 'roles',
+  desksClaim: null,
   roles: { theirs: role },
 });
 

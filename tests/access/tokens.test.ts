@@ -71,6 +71,7 @@ const start = async (settings: Partial<Issuer> = {}, requireKeyForReads = false)
     audience: AUDIENCE,
     algorithm: 'RS256',
     jwksUrl: null,
+    desksClaim: null,
     rolesClaim: 'realm_access.roles',
     roles: { 'desk-analysts': 'analyst', feeders: 'feed', bosses: 'admin' },
     ...settings,
@@ -285,6 +286,7 @@ describe('a token of the configured issuer', () => {
         algorithm: 'RS256',
         jwksUrl: `${issuer}/keys`,
         rolesClaim: 'roles',
+        desksClaim: null,
         roles: { admin: 'admin' },
       },
     });

@@ -26,6 +26,8 @@ const versions: fc.Arbitrary<OutlookVersion> = fc
     slug: 'russell-2000-downside',
     instrument: { symbol: 'RUT', name: 'Russell 2000 Index' },
     horizon: { from: '2026-03-31', to: '2027-03-31' },
+    desk: { slug: 'main', name: 'Main desk' },
+    visibility: 'public' as const,
     status: given.isResolved ? 'resolved' : 'open',
     reviewReasons: given.reviewReasons,
     conditionStates: Object.fromEntries(

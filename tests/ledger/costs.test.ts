@@ -166,7 +166,9 @@ test('new observations are evaluated by reading a few of many', async () => {
       provenance: 'sourced' as const,
       note: null,
     };
-    await inTransaction(pool, (session) => recordObservations(session, 'rut-close', [sent], now));
+    await inTransaction(pool, (session) =>
+      recordObservations(session, 'rut-close', 'all', [sent], now),
+    );
     // The closes since the horizon began, which drawdowns are computed from, are some 240.
     expect((await pagesRead('observations')) - before).toBeLessThan(600);
   }

@@ -144,13 +144,14 @@ describe('frameworks', () => {
   test('of a transaction that is rolled back are not cached', async () => {
     const cache = emptyCache();
     await publish(ledger, 'undone');
-    const author = { id: '', name: '' };
-    const request = { author, rationale: 'Why.', evidence: [], acknowledges: [] };
+    const actor = { analyst: { id: '', name: '' }, desks: 'all' } as const;
+    const request = { rationale: 'Why.', evidence: [], acknowledges: [] };
     const { revise } = reviser(cache, () => new Date());
     const undo = inTransaction(ledger.pool, (session) =>
       revise(
         session,
         'undone',
+        actor,
         (_, current) => {
           const framework = { ...current.framework.read(), summary: 'Never published.' };
           return { ...request, framework };

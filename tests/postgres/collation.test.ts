@@ -45,8 +45,9 @@ beforeAll(async () => {
       frequency: 'daily',
       dated: 'end',
       source: 'S',
+      visibility: 'public',
     } as const;
-    await createSeries(pool, series, NOW);
+    await createSeries(pool, series, 'all', NOW);
     const symbol = slug.toUpperCase();
     await createInstrument(pool, { symbol, name: 'I', kind: 'index', closes: null }, NOW);
   }

@@ -61,6 +61,7 @@ const CHANGED: Record<string, string> = {
   observations: 'update (superseded_at)',
   outlooks:
     'update (base_bps, bear_bps, bull_bps, condition_states, continued_by, framework_id, hash, horizon_ended_at, internal_to, is_contradicted, latest_version, published_at, review_reasons, status, transaction_id)',
+  proposals: 'update (base_version, changed_at, draft, publish_at, state, step)',
   resolutions: 'update (superseded_at)',
   series: 'update (internal_to, source)',
   series_sources:

@@ -86,7 +86,7 @@ async function prepareDatabase(samples: boolean): Promise<Prepared> {
   if (samples) await loadSamples(pool, START);
   else
     for (const sample of SAMPLE_SERIES.series)
-      await createSeries(pool, parse(newSeries, sample), START);
+      await createSeries(pool, parse(newSeries, sample), 'all', START);
   const issue = async (role: Role) =>
     (await issueKey(pool, { name: `${role} desk`, role, expiresAt: null }, START)).key;
   const keys = {

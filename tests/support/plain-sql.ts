@@ -98,6 +98,10 @@ export const TABLES = [
   'analyst_changes',
   'desks',
   'disclosures',
+  'desk_policies',
+  'proposals',
+  'proposal_drafts',
+  'proposal_steps',
 ];
 
 /** Changes the state of outlooks as nothing but an owner of the database can, the guard aside. */

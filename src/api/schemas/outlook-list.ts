@@ -99,6 +99,7 @@ export const listQuery = z
     horizonEndsBefore: day.optional().meta({
       description: 'Only outlooks whose `horizon.to` is before this day.',
     }),
+    desk: slug.optional().meta({ description: 'Only outlooks of the desk with this slug.' }),
     outcome: outcome.optional().meta({
       description:
         'Only outlooks that are currently resolved with this outcome. `void`: those that cannot be scored.',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { prose, slug, symbol, versionNumber } from '../../http/fields.ts';
+import { deskChoice, visibility } from './desks.ts';
 import { newFrameworkShape } from './frameworks.ts';
 import { newHorizon } from './horizon.ts';
 import { newProbabilities } from './probabilities.ts';
@@ -27,6 +28,14 @@ export const newOutlook = z.strictObject({
   continues: slug.nullable().default(null).meta({
     description:
       'The slug of the outlook that this one continues: on the same instrument, over a horizon that ends later. Null, or left out: none.',
+  }),
+  desk: deskChoice.meta({
+    description:
+      'The slug of the desk that answers for the outlook, for good. It may be left out if your key or token acts for only one desk, or with `continues`: then it is the desk of that outlook.',
+  }),
+  visibility: visibility.optional().meta({
+    description:
+      '`internal`: only for keys and tokens of its desk, of all desks, and for admins. Left out: that of the outlook that it continues or clones, otherwise `public`.',
   }),
   from: cloneSource.shape.from.optional().meta({
     description:

@@ -8,6 +8,7 @@ import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ANSWER_WAYS } from '../../domain/review.ts';
 import { DIRECTIONS } from '../../domain/scenarios.ts';
 import { day, sha256, slug, symbol, timestamp } from '../../http/fields.ts';
+import { deskName, visibility } from './desks.ts';
 import { faq, headwind, risk } from './frameworks.ts';
 import { newHorizon } from './horizon.ts';
 import { resolved, resolvedSummary } from './outcomes.ts';
@@ -233,6 +234,8 @@ export const outlookSummary = z
       description:
         'The outcome. Null until it is recorded, after a reopening, and in a list as of an earlier time.',
     }),
+    desk: deskName,
+    visibility,
   })
   .meta({ id: 'OutlookSummary', description: 'An outlook as a list item.' });
 
@@ -262,6 +265,8 @@ export const outlook = z
       description:
         'The slug of the outlook that continues this one over a later horizon; of several, the newest. Always null in a numbered version.',
     }),
+    desk: deskName,
+    visibility,
     probabilities,
     directions,
     scenarios,

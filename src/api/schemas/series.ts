@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
 import { DATINGS, FREQUENCIES } from '../../domain/series.ts';
 import { listShape } from '../../http/paging.ts';
+import { deskChoice, deskName, visibility } from './desks.ts';
 import {
   day,
   line,
@@ -33,16 +34,33 @@ const EXAMPLE = {
   source: 'Board of Governors of the Federal Reserve System',
 };
 
-export const newSeries = z.strictObject({ ...seriesShape, dated: dated.default('end') }).meta({
-  id: 'SeriesInput',
-  description: 'A time series of prices or an indicator.',
-  examples: [EXAMPLE],
-});
+export const newSeries = z
+  .strictObject({
+    ...seriesShape,
+    dated: dated.default('end'),
+    desk: deskChoice,
+    visibility: visibility.default('public').meta({
+      description:
+        '`internal`: only for keys and tokens of its desk, of all desks, and for admins. Only internal outlooks of that desk may use it.',
+    }),
+  })
+  .meta({
+    id: 'SeriesInput',
+    description: 'A time series of prices or an indicator.',
+    examples: [EXAMPLE],
+  });
 
-export const series = z.object(seriesShape).meta({
+export const series = z.object({ ...seriesShape, desk: deskName, visibility }).meta({
   id: 'Series',
   description: 'A time series of prices or an indicator.',
-  examples: [{ ...EXAMPLE, dated: 'end' }],
+  examples: [
+    {
+      ...EXAMPLE,
+      dated: 'end',
+      desk: { slug: 'main', name: 'Main desk' },
+      visibility: 'public',
+    },
+  ],
 });
 
 /** The most observations that one request may contain. */

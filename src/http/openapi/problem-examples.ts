@@ -20,16 +20,31 @@ const OF_EVERY_OPERATION: Record<string, readonly ProblemCode[]> = {
   503: ['unavailable', 'overloaded', 'read-only', 'storage-full'],
 };
 
-const REVISION = ['no-change', 'outlook-closed', 'horizon-ended', 'condition-unanswered'] as const;
+const REVISION = [
+  'no-change',
+  'outlook-closed',
+  'horizon-ended',
+  'condition-unanswered',
+  'wrong-desk',
+] as const;
 
 const RECEIPT = ['no-signed-log', 'record-altered', 'opening-erased', 'receipt-not-ready'] as const;
 
 /** The problems of single operations besides those above. */
 const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
-  createOutlook: ['slug-taken', 'probability-sum'],
+  createOutlook: ['slug-taken', 'probability-sum', 'wrong-desk'],
+  addDesk: ['desk-taken'],
+  renameDesk: ['desk-taken'],
   createInstrument: ['symbol-taken'],
   patchInstrument: ['closes-named'],
-  createSeries: ['series-taken'],
+  createSeries: ['series-taken', 'wrong-desk'],
+  recordObservations: ['wrong-desk'],
+  setSeriesSource: ['wrong-desk'],
+  removeSeriesSource: ['wrong-desk'],
+  discloseOutlook: ['already-public', 'disclosure-changed', 'series-internal', 'wrong-desk'],
+  getOutlookDisclosure: ['already-public', 'wrong-desk'],
+  discloseSeries: ['already-public', 'disclosure-changed', 'wrong-desk'],
+  getSeriesDisclosure: ['already-public', 'wrong-desk'],
   changeAnalyst: ['name-taken', 'last-admin-key'],
   issueKey: ['name-taken', 'analyst-deactivated'],
   revokeKey: ['last-admin-key'],
@@ -39,11 +54,12 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
   getConsensus: ['too-few-views', 'no-views', 'no-weights', 'no-pool'],
   holdView: ['probability-sum', 'outlook-closed', 'horizon-ended'],
   withdrawView: ['outlook-closed', 'horizon-ended'],
-  withdrawOutlook: ['outlook-closed'],
+  withdrawOutlook: ['outlook-closed', 'wrong-desk'],
   addEvidence: ['outlook-closed'],
-  assessCondition: ['outlook-closed', 'horizon-ended'],
+  assessCondition: ['outlook-closed', 'horizon-ended', 'wrong-desk'],
   resolveOutlook: [
     'already-resolved',
+    'wrong-desk',
     'outlook-closed',
     'reason-required',
     'outcome-contradicted',
@@ -75,9 +91,17 @@ const DETAILS: Partial<Record<ProblemCode, Details>> = {
   },
   unauthorized: { detail: 'The key is unknown, expired or revoked.' },
   forbidden: { detail: 'This needs a key with the role analyst or admin.' },
+  'wrong-desk': {
+    detail:
+      '"russell-2000-downside" belongs to the desk "rates" (Rates desk), for which your key or token does not act.',
+  },
   'not-found': { detail: 'Nothing exists at this URL.' },
   'not-acceptable': { detail: 'This URL is available as application/json or text/csv.' },
   'slug-taken': { detail: 'Another outlook has the slug russell-2000-downside.' },
+  'desk-taken': {
+    detail: 'The desk "rates" exists already.',
+    errors: [{ pointer: '/slug', detail: 'is taken; use that desk or choose another slug' }],
+  },
   'symbol-taken': { detail: 'Another instrument has the symbol RUT.' },
   'series-taken': { detail: 'Another series has the key us-10y-yield.' },
   'name-taken': { detail: 'The name looks like that of the analyst "Small-cap desk".' },

@@ -19,6 +19,7 @@ import { analysts } from './api-keys.ts';
 import { literals, timestamptz } from './columns.ts';
 import { evidence } from './evidence.ts';
 import { outlooks } from './outlooks.ts';
+import { proposals } from './proposals.ts';
 
 // What came about. A later resolution of an outlook corrects the one before it; both are kept.
 export const resolutions = pgTable(
@@ -50,6 +51,8 @@ export const resolutions = pgTable(
     recordedAt: timestamptz('recorded_at').notNull(),
     // Null for the current resolution; a trigger sets it when the next one is recorded.
     supersededAt: timestamptz('superseded_at'),
+    // The proposal that recorded it; null if it needed none.
+    proposalId: uuid('proposal_id').references(() => proposals.id),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.number] }),
@@ -62,6 +65,9 @@ export const resolutions = pgTable(
     index('resolutions_by_outcome')
       .on(t.outcome, t.outlookId)
       .where(sql`${t.supersededAt} is null`),
+    uniqueIndex('resolutions_of_proposal')
+      .on(t.proposalId)
+      .where(sql`${t.proposalId} is not null`),
     check('resolutions_from_1', sql`${t.number} >= 1`),
     check('resolutions_outcome', sql`${t.outcome} in (${literals(SCENARIO_NAMES)})`),
     check(

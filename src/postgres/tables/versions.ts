@@ -8,6 +8,7 @@ import {
   pgTable,
   primaryKey,
   text,
+  uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
 import {
@@ -21,6 +22,7 @@ import { literals, sha256, timestamptz, transactionId } from './columns.ts';
 import { analysts } from './api-keys.ts';
 import { frameworks } from './frameworks.ts';
 import { outlooks } from './outlooks.ts';
+import { proposals } from './proposals.ts';
 
 export const outlookVersions = pgTable(
   'outlook_versions',
@@ -47,6 +49,8 @@ export const outlookVersions = pgTable(
     // In days: older views were left out; null if none was.
     consensusMaxAge: integer('consensus_max_age'),
     transactionId: transactionId(),
+    // The proposal that published it; null if it needed none.
+    proposalId: uuid('proposal_id').references(() => proposals.id),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.version] }),
@@ -63,6 +67,9 @@ export const outlookVersions = pgTable(
     index('outlook_versions_withdrawn_by')
       .on(t.authorId, t.outlookId)
       .where(sql`${t.kind} = 'withdrawn'`),
+    uniqueIndex('outlook_versions_of_proposal')
+      .on(t.proposalId)
+      .where(sql`${t.proposalId} is not null`),
     foreignKey({
       name: 'outlook_versions_framework',
       columns: [t.outlookId, t.frameworkId],
