@@ -123,6 +123,18 @@ BEGIN
   RETURN NULL;
 END $$;
 --> statement-breakpoint
+-- Whether an analyst may act for a desk: while active, with a key of it, or with tokens of an identity provider, whose desks only
+-- it knows.
+CREATE OR REPLACE FUNCTION acts_for(analyst uuid, desk integer, at timestamptz, counts_identities boolean DEFAULT true) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM analysts a WHERE a.id = analyst AND a.deactivated_at IS NULL) AND (EXISTS (
+    SELECT FROM api_keys k
+     WHERE k.analyst_id = analyst AND k.role IN ('analyst', 'admin') AND (k.desk_ids IS NULL OR desk = ANY (k.desk_ids))
+       AND (k.revoked_at IS NULL OR k.revoked_at > at) AND (k.expires_at IS NULL OR k.expires_at > at))
+    OR counts_identities AND EXISTS (SELECT FROM analyst_identities i WHERE i.analyst_id = analyst));
+END $$;
+--> statement-breakpoint
 CREATE TRIGGER change_analyst BEFORE INSERT ON analyst_changes FOR EACH ROW EXECUTE FUNCTION change_analyst();
 --> statement-breakpoint
 CREATE TRIGGER append_only BEFORE DELETE ON analyst_changes FOR EACH ROW EXECUTE FUNCTION refuse_change();

@@ -30,7 +30,7 @@ export async function analystNamed(session: Session, sent: string, now: Date): P
   throw nameTaken(
     name,
     looksLike,
-    'Send exactly their name for another key of this analyst, or a name that looks different.',
+    'Send exactly that name for another key of this analyst, or a name that looks different.',
   );
 }
 
