@@ -57,6 +57,7 @@ CREATE TABLE proposal_drafts (
   body json NOT NULL,
   note text,
   publish_at timestamp(3) with time zone,
+  warnings json NOT NULL DEFAULT '[]',
   recorded_at timestamp(3) with time zone NOT NULL,
   CONSTRAINT proposal_drafts_proposal_id_number_pk PRIMARY KEY (proposal_id, number),
   CONSTRAINT proposal_drafts_number CHECK (number BETWEEN 1 AND 100),

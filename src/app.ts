@@ -25,6 +25,7 @@ import { climatologyRoutes } from './api/climatology.ts';
 import { consensusRoutes } from './api/consensus.ts';
 import { conditionRoutes } from './api/conditions.ts';
 import { deskRoutes } from './api/desks.ts';
+import { disclosureRoutes } from './api/disclosure.ts';
 import { diffRoutes } from './api/diffs.ts';
 import { drawdownRoutes } from './api/drawdown.ts';
 import { handleClientError, answerError, handleErrors, refuseTunnels } from './http/errors.ts';
@@ -276,6 +277,7 @@ async function mountRoutes(
   await deskRoutes(api, services);
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
+  disclosureRoutes(api, services);
   await observationRoutes(api, services);
   exportRoutes(api, services);
   sourceRoutes(api, services);

@@ -74,7 +74,8 @@ function listRoute(api: Api, { pool }: SeriesDeps): void {
       const reads = keysetReads(request.query, {
         cursorScope: desk === null ? 'series' : ['series', desk],
         position: slug,
-        fetch: (after, limit) => listSeries(pool, { after, limit, desk }),
+        fetch: (after, limit) =>
+          listSeries(pool, { after, limit, desk, audience: request.audience }),
         positionOf: ({ key }) => key,
         represent: (found) => found,
       });

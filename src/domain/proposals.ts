@@ -59,6 +59,8 @@ export type Policy = {
   approvals: Approvals;
   /** Whether an analyst may resolve an outlook that they forecast, by a version or a view. */
   authorMayResolve: boolean;
+  /** Who set it; null if a command on the machine of the ledger did, or for the policy without a version. */
+  author: { id: string; name: string } | null;
   /** Null for the policy without a version. */
   recordedAt: Date | null;
 };
@@ -95,6 +97,22 @@ export function approvalsFor(
     : approvals.framework;
 }
 
+/** Why a draft could not be published as it is: a problem's code, and what is wrong at a place of the proposal. */
+export type DraftWarning = { code: string; pointer: string; detail: string };
+
+/** What a proposal would publish, as far as those who approve it have to know. It must not change until it is published. */
+export type Preview = Readonly<Record<string, unknown>>;
+
+/**
+ * The ground on which a request is carried out: its own, a trial that is rolled back, or the approved proposal with that id.
+ */
+export type Ground = 'direct' | 'trial' | { proposal: string };
+
+/** The proposal that what is published on a ground refers to; null for none. */
+export function proposalOf(ground: Ground): string | null {
+  return typeof ground === 'object' ? ground.proposal : null;
+}
+
 /** Thrown before anything is written: the desk's policy asks for approval, so the request becomes a proposal. */
 export class ApprovalNeeded extends Error {
   readonly needed: number;
@@ -104,4 +122,13 @@ export class ApprovalNeeded extends Error {
     this.name = 'ApprovalNeeded';
     this.needed = needed;
   }
+}
+
+/**
+ * Requires that a request may be carried out on its ground.
+ * @param needed how many approvals the policy of the desk asks for
+ * @throws ApprovalNeeded if a direct request needs any
+ */
+export function requireGround(ground: Ground, needed: number): void {
+  if (ground === 'direct' && needed > 0) throw new ApprovalNeeded(needed);
 }

@@ -87,12 +87,15 @@ export function ifMatchOf({ headers }: FastifyRequest): string | undefined {
  * Refuses a write to a state that its author has not read. The ETag of a compressed body counts, too, as its reader has
  * read the same.
  * @param ifMatch the header
+ * @param currentDigests the digest for each kind of readers, those with a key first
  * @throws Problem `precondition-failed` if the header does not name the current ETag, `weak-etag` if it does with W/
  */
-export function requireMatch(ifMatch: string, currentDigest: string): void {
-  const etag = `"${currentDigest}"`;
+export function requireMatch(ifMatch: string, currentDigests: readonly string[]): void {
+  const etags = currentDigests.map((digest) => `"${digest}"`);
   const sent = ifMatch.replaceAll(/("[\w-]{27})-(?:br|gzip)"/g, '$1"');
-  if (!matchHolds(sent, etag)) throw preconditionFailed(sent, etag);
+  if (etags.some((etag) => matchHolds(sent, etag))) return;
+  const weakened = etags.find((etag) => entityTags(sent).some((tag) => strong(tag) === etag));
+  throw preconditionFailed(sent, weakened ?? etags[0] ?? null);
 }
 
 /** Tells a state that has changed from an ETag that a proxy has weakened, so that it no longer says whether it has. */

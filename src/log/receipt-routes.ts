@@ -37,7 +37,7 @@ function versionRoute(api: Api, log: ReceiptDeps): void {
       tags: [TAG],
       summary: 'Get the receipt of a version',
       description:
-        'Proves a version without this service, also years later: what was published, by whom, when, and that a signed checkpoint of the transparency log covers it. With cosignatures of witnesses it proves since when it has been on record. The receipt of a version that published a framework has its rows as well. A receipt that you saved stays valid; a later one may have more cosignatures.',
+        'Proves a version without this service, also years later: what was published, by whom, when, and that a signed checkpoint of the transparency log covers it. With cosignatures of witnesses it proves since when it has been on record. The receipt of a version that published a framework has its rows as well; that of a consensus, with a key, the views that it pooled. A receipt that you saved stays valid; a later one may have more cosignatures.',
       params: z.strictObject({ slug, version: queryVersion }),
       response: RESPONSES,
     },
@@ -100,16 +100,17 @@ function viewRoute(api: Api, log: ReceiptDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views/:analyst/receipt',
-    config: { access: 'read' },
+    config: { access: 'key' },
     schema: {
       operationId: 'getViewReceipt',
       tags: [TAG],
       summary: "Get the receipt of an analyst's view",
       description:
         "Proves a version of an analyst's view, or its withdrawal. See the receipt of a version.",
+      security: [{ key: [] }],
       params: z.strictObject({ slug, analyst: z.uuid().toLowerCase() }),
       querystring: NEWEST_VIEW,
-      response: RESPONSES,
+      response: { ...RESPONSES, ...problemResponses(401) },
     },
     handler: async ({ params, query }, reply) => {
       const { version = null } = query;
@@ -155,7 +156,7 @@ async function sendReceipt(
   subject: ReceiptSubject,
   nameOf: (number: number) => string,
 ): Promise<FastifyReply> {
-  const found = await readReceipt(log, subject);
+  const found = await readReceipt(log, subject, reply.request.audience);
   if (!reply.hasHeader('cache-control')) setFreshness(reply, 'revalidate');
   const name = `${subject.slug}-${nameOf(found.number)}.receipt.json`;
   return reply

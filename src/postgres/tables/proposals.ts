@@ -14,6 +14,7 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core';
 import {
+  type DraftWarning,
   PROPOSAL_KINDS,
   PROPOSAL_STATES,
   type ProposalKind,
@@ -22,7 +23,7 @@ import {
   type StepKind,
 } from '../../domain/proposals.ts';
 import { analysts } from './api-keys.ts';
-import { literals, timestamptz } from './columns.ts';
+import { jsonList, literals, timestamptz } from './columns.ts';
 import { desks } from './desks.ts';
 import { outlooks } from './outlooks.ts';
 
@@ -118,6 +119,8 @@ export const proposalDrafts = pgTable(
     body: json('body').$type<Record<string, unknown>>().notNull(),
     note: text('note'),
     publishAt: timestamptz('publish_at'),
+    // Why it could not have been published when it was written.
+    warnings: jsonList<DraftWarning>('warnings').default([]),
     recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
