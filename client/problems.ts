@@ -2,11 +2,15 @@ import type { HorizonReturn, OpenCondition, Problem } from './api.ts';
 
 /** The kinds of problems. `GET /problems/{code}` says what each means and how to fix the request. Releases add some. */
 export const PROBLEM_CODES = [
+  'already-approved',
+  'already-public',
   'already-resolved',
+  'author-only',
   'body-too-large',
   'closes-named',
   'condition-unanswered',
   'desk-taken',
+  'disclosure-changed',
   'expectation-failed',
   'forbidden',
   'horizon-ended',
@@ -31,18 +35,28 @@ export const PROBLEM_CODES = [
   'outcome-contradicted',
   'outlook-closed',
   'overloaded',
+  'own-forecast',
+  'own-proposal',
+  'policy-unsatisfiable',
   'precondition-failed',
   'probability-sum',
+  'proposal-changed',
+  'proposal-full',
+  'proposal-settled',
+  'proposal-state',
   'range-not-satisfiable',
   'rate-limited',
   'read-only',
   'reason-required',
   'receipt-not-ready',
   'record-altered',
+  'series-internal',
   'series-taken',
   'slug-taken',
   'storage-full',
   'symbol-taken',
+  'too-few-views',
+  'too-many-proposals',
   'too-many-streams',
   'unauthorized',
   'unavailable',
@@ -57,6 +71,7 @@ export type ProblemCode = (typeof PROBLEM_CODES)[number];
 type ExtraMembers = {
   'probability-sum': { sum: number; excess: number };
   'condition-unanswered': { conditions: OpenCondition[] };
+  'proposal-changed': { draft: number; changes: string[] };
   'outcome-contradicted': { closes: HorizonReturn };
 };
 

@@ -137,11 +137,12 @@ export function inboxEventRoutes(api: Api, deps: InboxEventDeps): void {
     },
     handler: async (request, reply) => {
       const { desks } = callerOf(request);
+      const { audience } = request;
       const start = await startOf(deps, sentEventId(request, request.query.lastEventId));
-      const isAllowed = () => isStillAllowed(request, { ...deps, requireKeyForReads: true });
+      const isAllowed = () => isStillAllowed(request, deps);
       const source = watch.sourceFor(desks);
       await watch.during(() =>
-        openStream(request, reply, streams, { slug: null, start, isAllowed, source }),
+        openStream(request, reply, streams, { slug: null, audience, start, isAllowed, source }),
       );
     },
   });
