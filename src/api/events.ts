@@ -184,16 +184,17 @@ async function startOf(
   queried: string | undefined,
 ): Promise<StreamStart> {
   const sent = sentEventId(request, queried);
+  const { audience } = request;
   const { resets } = feed;
   if (sent === null) {
-    return { last: await newestOf(pool, feed), isResumed: false, lostId: null, resets };
+    return { ...(await streams.newest(audience)), isResumed: false, lostId: null, resets };
   }
-  const last = await findEvent(pool, sent.event);
-  if (last) return { last, isResumed: true, lostId: null, resets };
+  const found = await findEvent(pool, sent.event, audience);
+  if (found) return { ...found, isResumed: true, lostId: null, resets };
   await feed.refresh(); // so that this instance sees, too, that the ledger went back
   const after = feed.resets;
-  const newest = await newestOf(pool, feed);
-  return { last: newest, isResumed: false, lostId: sent.id, resets: after };
+  const newest = await streams.newest(audience);
+  return { ...newest, isResumed: false, lostId: sent.id, resets: after };
 }
 
 /**

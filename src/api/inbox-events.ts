@@ -156,10 +156,10 @@ async function startOf(
   const { resets } = feed;
   await sequenceEvents(pool); // for events that have no place yet
   const newest = (await readPlace(pool, await newestPlace(pool))) ?? START;
-  if (sent === null) return { last: newest, isResumed: false, lostId: null, resets };
+  const startAt = (event: EventRef) => ({ last: event, shown: event, resets });
+  if (sent === null) return { ...startAt(newest), isResumed: false, lostId: null };
   const event = await readPlace(pool, sent.event.position);
-  if (event?.digest.startsWith(sent.event.digest)) {
-    return { last: event, isResumed: true, lostId: null, resets };
-  }
-  return { last: newest, isResumed: false, lostId: sent.id, resets };
+  return event?.digest.startsWith(sent.event.digest)
+    ? { ...startAt(event), isResumed: true, lostId: null }
+    : { ...startAt(newest), isResumed: false, lostId: sent.id };
 }
