@@ -2,7 +2,9 @@ import type { HorizonReturn, OpenCondition, Problem } from './api.ts';
 
 /** The kinds of problems. `GET /problems/{code}` says what each means and how to fix the request. Releases add some. */
 export const PROBLEM_CODES = [
+  'already-approved',
   'already-resolved',
+  'author-only',
   'body-too-large',
   'closes-named',
   'condition-unanswered',
@@ -31,8 +33,15 @@ export const PROBLEM_CODES = [
   'outcome-contradicted',
   'outlook-closed',
   'overloaded',
+  'own-forecast',
+  'own-proposal',
+  'policy-unsatisfiable',
   'precondition-failed',
   'probability-sum',
+  'proposal-changed',
+  'proposal-full',
+  'proposal-settled',
+  'proposal-state',
   'range-not-satisfiable',
   'rate-limited',
   'read-only',
@@ -43,6 +52,7 @@ export const PROBLEM_CODES = [
   'slug-taken',
   'storage-full',
   'symbol-taken',
+  'too-many-proposals',
   'too-many-streams',
   'unauthorized',
   'unavailable',
@@ -57,6 +67,7 @@ export type ProblemCode = (typeof PROBLEM_CODES)[number];
 type ExtraMembers = {
   'probability-sum': { sum: number; excess: number };
   'condition-unanswered': { conditions: OpenCondition[] };
+  'proposal-changed': { draft: number; changes: string[] };
   'outcome-contradicted': { closes: HorizonReturn };
 };
 

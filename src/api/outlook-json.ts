@@ -141,6 +141,7 @@ function representHead(version: OutlookVersion, { title, directions }: TitleAndD
       ...version.consensus,
       views: [...version.consensus.views],
     },
+    approvedBy: [...version.approvedBy],
     resolution: version.resolution && representResolved(version.resolution),
     continues: version.continues,
     continuedBy: version.continuedBy,

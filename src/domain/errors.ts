@@ -70,6 +70,17 @@ export type DomainErrorCode =
   | 'no-weights'
   | 'no-pool'
   | 'outlook-closed'
+  | 'own-forecast'
+  | 'policy-unsatisfiable'
+  | 'proposal-not-found'
+  | 'proposal-state'
+  | 'proposal-settled'
+  | 'proposal-full'
+  | 'proposal-refused'
+  | 'author-only'
+  | 'own-proposal'
+  | 'already-approved'
+  | 'too-many-proposals'
   | 'horizon-ended'
   | 'horizon-over';
 

@@ -42,6 +42,7 @@ export type OutlookSummary = Omit<
   | 'conditionStates'
   | 'evidence'
   | 'answers'
+  | 'approvedBy'
   | 'consensus'
   | 'resolution'
   | 'continues'
