@@ -20,10 +20,12 @@ import { chartRoutes } from './api/charts.ts';
 import { createHttpServer, type DroppedRequests, trackReplies } from './http/connections.ts';
 import { CurrentDigests } from './api/current-digests.ts';
 import { corsOf } from './http/cors.ts';
+import { sendsCredentials } from './http/credentials.ts';
 import { climatologyRoutes } from './api/climatology.ts';
 import { consensusRoutes } from './api/consensus.ts';
 import { conditionRoutes } from './api/conditions.ts';
 import { deskRoutes } from './api/desks.ts';
+import { disclosureRoutes } from './api/disclosure.ts';
 import { diffRoutes } from './api/diffs.ts';
 import { drawdownRoutes } from './api/drawdown.ts';
 import { handleClientError, answerError, handleErrors, refuseTunnels } from './http/errors.ts';
@@ -160,8 +162,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { backups = null } = options;
   const serveMetrics = measure(app, { ...services, limiter, backups }, config.metricsAddresses);
   app.addHook('preClose', async () => streams.close());
-  // Public reads are answered from the cache before anything else looks at the request.
-  if (!config.requireKeyForReads) cache.serve(app);
+  const acceptsTokens = config.oidc !== null;
+  cache.serve(app, (authorization) => sendsCredentials(authorization, { acceptsTokens }));
   limiter.meter(app);
   setResponseHeaders(app);
   completeRepresentations(app);
@@ -173,7 +175,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(async (scope) => serveSwaggerUi(scope));
   await app.register(async (scope) => {
     authorize(scope, services, limiter);
-    if (config.requireKeyForReads) cache.serve(scope);
+    cache.serveKeyed(scope);
     await mountRoutes(scope, services, serveMetrics);
   });
   return app;
@@ -283,6 +285,7 @@ async function mountRoutes(
   proposalRoutes(api, services);
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
+  disclosureRoutes(api, services);
   await observationRoutes(api, services);
   exportRoutes(api, services);
   sourceRoutes(api, services);

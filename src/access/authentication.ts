@@ -7,6 +7,7 @@ import { type KeyFinder, touchKey } from './api-keys.ts';
 import type { DeskFinder } from './desks.ts';
 import type { IdentityFinder } from './identities.ts';
 import type { AuditedCaller, RefusalTrail } from './audit-trail.ts';
+import { credentialsOf } from '../http/credentials.ts';
 import { HTML_TYPE, JSON_TYPE, ONLY_JSON, preferredType } from '../http/negotiation.ts';
 import { Problem, unauthorized } from '../http/problems.ts';
 import { needsKey, type RequestLimiter } from '../http/rate-limits.ts';
@@ -14,7 +15,8 @@ import type { TokenVerifier } from './tokens.ts';
 
 /**
  * Who may use a route: anyone; anyone unless reads need a key; all keys; or keys of one role (and admins).
- * Every route declares it in its config.
+ * A key that a read sends is checked even where reads need none, because it may show more. Every route declares this in its
+ * config.
  */
 export type Access = 'public' | 'read' | 'key' | Role;
 type Guard = Exclude<Access, 'public'>;
@@ -64,46 +66,25 @@ export type Authenticators = {
   findDesks: DeskFinder;
   now: () => Date;
 };
-type Guarded = Authenticators & { requireKeyForReads: boolean };
-
-// A key, or a token: three parts of base64url (RFC 7515, 7.1).
-const BEARER =
-  /^Bearer +(?:(olk_[A-Za-z0-9_-]{1,200})|([A-Za-z0-9_-]{1,2000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,2000})) *$/i;
-
-// A key as the password of HTTP Basic (RFC 7617), which browsers and feed readers send.
-const BASIC = /^Basic +([A-Za-z0-9+/]{1,400}={0,2}) *$/i;
-
-/**
- * The key or token of a request. A read may send a key as the password, or as the name, of HTTP Basic. For a write that is
- * not enough: a browser sends such a key by itself, so a page of another origin could write with it.
- */
-function credentialsOf(
-  authorization: string | undefined,
-  access: Guard,
-): { key?: string | undefined; token?: string | undefined } {
-  const [, encoded] = BASIC.exec(authorization ?? '') ?? [];
-  const [name = '', ...password] = Buffer.from(encoded ?? '', 'base64')
-    .toString()
-    .split(':');
-  const isBasic = encoded !== undefined && access === 'read';
-  const sent = isBasic ? `Bearer ${password.join(':') || name}` : authorization;
-  const [, key, token] = BEARER.exec(sent ?? '') ?? [];
-  return { key, token };
-}
 
 /** Authenticates and authorizes requests by the `access` of their route, before their bodies are read. */
 export function authorize(
   app: FastifyInstance,
-  { requireKeyForReads, refusalTrail, ...authenticators }: Guarded & { refusalTrail: RefusalTrail },
+  {
+    requireKeyForReads,
+    refusalTrail,
+    ...authenticators
+  }: Authenticators & { requireKeyForReads: boolean; refusalTrail: RefusalTrail },
   limiter: RequestLimiter,
 ): void {
+  const acceptsTokens = authenticators.tokens !== null;
   app.addHook('onRoute', (route) => {
     if (!route.config?.access)
       throw new Error(`${String(route.method)} ${route.url} declares no access`);
   });
   app.addHook('onRequest', async (request, reply) => {
     const { access = 'public' } = request.routeOptions.config;
-    if (access === 'public' || !needsKey(request, { requireKeyForReads })) return;
+    if (access === 'public' || !needsKey(request, { requireKeyForReads, acceptsTokens })) return;
     try {
       request.caller = await authenticate(request, access, authenticators);
       await limiter.admitKey(request, reply, request.caller.id);
@@ -171,14 +152,14 @@ function isRefusal({ code }: Problem): boolean {
 }
 
 /**
- * Whether a long read may continue: its key may have expired or been revoked.
+ * Whether a long read may continue: its key may have expired or been revoked. One without a key always may.
  * @throws Error if that is unknown because the database or the identity provider is unavailable
  */
 export async function isStillAllowed(
   request: FastifyRequest,
-  { requireKeyForReads, ...authenticators }: Guarded,
+  authenticators: Authenticators,
 ): Promise<boolean> {
-  if (!requireKeyForReads) return true;
+  if (request.caller === null) return true;
   try {
     await authenticate(request, 'read', authenticators);
     return true;
@@ -214,7 +195,7 @@ async function authenticate(
   authenticators: Authenticators,
 ): Promise<Caller> {
   const { authorization } = request.headers;
-  const { key, token } = credentialsOf(authorization, access);
+  const { key, token } = credentialsOf(authorization, { isRead: access === 'read' });
   if (key !== undefined) return byKey(request, key, authenticators);
   const { tokens } = authenticators;
   if (token !== undefined && tokens !== null) {

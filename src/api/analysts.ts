@@ -37,7 +37,7 @@ function listRoute(api: Api, { pool, cache }: AnalystDeps): void {
       tags: [TAG],
       summary: 'List the analysts',
       description:
-        'The analysts who have published a version or a view, by name. Holders of keys who have published neither are left out.',
+        'The analysts who have published a version or, with a key, a view, by name. Holders of keys who have published neither are left out.',
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(analyst), ...problemResponses(422) },
     },
@@ -45,7 +45,7 @@ function listRoute(api: Api, { pool, cache }: AnalystDeps): void {
       const reads = keysetReads(request.query, {
         cursorScope: ['analysts'],
         position: analystLine,
-        fetch: (after, limit) => listAnalysts(pool, { after, limit }),
+        fetch: (after, limit) => listAnalysts(pool, { after, limit, audience: request.audience }),
         positionOf: ({ name }) => name,
         represent: ({ id, name }) => ({ id, name }),
       });
@@ -91,12 +91,13 @@ function outlooksRoute(api: Api, { pool, cache }: AnalystDeps): void {
       response: { 200: pageContent(outlookSummary), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
+      const { audience } = request;
       const { id } = request.params;
       const reads = keysetReads(request.query, {
         cursorScope: ['outlooks of', id],
         position: idPosition,
         fetch: async (before, limit) => {
-          const outlooks = await listOutlooksOf(pool, id, { before, limit });
+          const outlooks = await listOutlooksOf(pool, id, { before, limit, audience });
           if (outlooks.length === 0) await readAnalyst(pool, id);
           return outlooks;
         },
@@ -112,25 +113,27 @@ function viewsRoute(api: Api, { pool, cache }: AnalystDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/analysts/:id/views',
-    config: { access: 'read', serves: LIST_TYPES },
+    config: { access: 'key', serves: LIST_TYPES },
     schema: {
       operationId: 'listViewsOfAnalyst',
       tags: [TAG],
       summary: "List an analyst's views",
       description:
         'The views of the analyst, one for each outlook, at its newest version. Withdrawn views have the kind `withdrawn`. Views of the outlooks that were created last come first.',
+      security: [{ key: [] }],
       params,
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(analystView), ...problemResponses(404, 422) },
+      response: { 200: pageContent(analystView), ...problemResponses(401, 404, 422) },
     },
     handler: (request, reply) => {
+      const { audience } = request;
       const { id } = request.params;
       const reads = keysetReads(request.query, {
         cursorScope: ['views of', id],
         rowsAtOnce: LONG_TEXTS_AT_ONCE,
         position: idPosition,
         fetch: async (before, limit) => {
-          const views = await listViewsOf(pool, id, { before, limit });
+          const views = await listViewsOf(pool, id, { before, limit, audience });
           if (views.length === 0) await readAnalyst(pool, id);
           return views;
         },

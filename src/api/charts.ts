@@ -11,6 +11,7 @@ import { asPng, PngQueueFull } from '../charts/png.ts';
 import { scenariosChart } from '../charts/scenarios.tsx';
 import { type HistoryEvent, readHistory, readHistoryEvents } from '../ledger/history.ts';
 import { readTrackRecord } from '../ledger/track-records.ts';
+import type { Audience } from '../domain/desks.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { endOfDay } from '../domain/horizon.ts';
 import { startOf } from '../domain/time-weighting.ts';
@@ -32,7 +33,6 @@ export type ChartDeps = {
   cache: ResponseCache;
   versions: VersionReader;
   now: () => Date;
-  requireKeyForReads: boolean;
 };
 
 const HEIGHTS: Record<ChartKind, number> = {
@@ -70,16 +70,15 @@ export function chartRoutes(api: Api, ledger: ChartDeps): void {
       },
     },
     handler: (request, reply) => {
+      const { audience } = request;
       const { slug: name } = request.params;
       const { asOf, format, kind } = request.query;
       requirePast('asOf', asOf, ledger.now());
       const type = wantedType(request, format);
+      const isPng = type === PNG_TYPE;
+      const draw = () => drawSvg(ledger, name, request.query, { isPng, audience });
       return ledger.cache.answer(request, reply, { tags: tagsOf(kind, name) }, async () => {
-        const draft = await (type === PNG_TYPE
-          ? drawPng(request.query, addressOf(request), () =>
-              drawSvg(ledger, name, request.query, true),
-            )
-          : drawSvg(ledger, name, request.query, false));
+        const draft = await (isPng ? drawPng(request.query, addressOf(request), draw) : draw());
         return { ...draft, type, hasAlternatives: format === undefined };
       });
     },
@@ -133,7 +132,7 @@ async function drawSvg(
   ledger: ChartDeps,
   name: string,
   query: ChartQuery,
-  isPng: boolean,
+  { isPng, audience }: { isPng: boolean; audience: Audience },
 ): Promise<SvgDraft> {
   const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = query;
   const theme = isPng && query.theme === 'auto' ? 'light' : query.theme;
@@ -142,7 +141,7 @@ async function drawSvg(
   const now = ledger.now();
   const outlook = await ledger.versions.read(name, which);
   const until = endOfAxis(outlook, query, now);
-  const body = await DRAW[kind](ledger, outlook, { ...query, until }, look);
+  const body = await DRAW[kind](ledger, outlook, { ...query, until, audience }, look);
   const isFinal = version !== undefined;
   const reachesNow = which === 'newest' && outlook.status === 'open';
   return {
@@ -151,8 +150,8 @@ async function drawSvg(
     isFinal,
     headers: {
       'content-security-policy': chartPolicy(theme),
-      // Pages with a strict embedder policy may show the chart, except where browsers send a key by themselves.
-      'cross-origin-resource-policy': ledger.requireKeyForReads ? 'same-origin' : 'cross-origin',
+      // Pages with a strict embedder policy may show the chart, but not with a key, which browsers may send by themselves.
+      'cross-origin-resource-policy': audience.hasKey ? 'same-origin' : 'cross-origin',
     },
     ...(kind === 'history' &&
       reachesNow && { maxAge: endOfDay(now).getTime() - ledger.now().getTime() }),
@@ -178,7 +177,7 @@ function endOfAxis(
 type Draw = (
   ledger: ChartDeps,
   outlook: OutlookVersion,
-  query: ChartQuery & { until: Date | null },
+  query: ChartQuery & { until: Date | null; audience: Audience },
   look: ChartLook,
 ) => Promise<string>;
 
@@ -226,7 +225,7 @@ const DRAW: Record<ChartKind, Draw> = {
     const { symbol } = outlook.instrument;
     return drawdownChart({ symbol, since, closes, found, label, labels, until }, look);
   },
-  calibration: async ({ pool }, { author }, { asOf }, look) => {
+  calibration: async ({ pool }, { author }, { asOf, audience }, look) => {
     const scope = {
       analystId: author.id,
       source: 'version' as const,
@@ -235,6 +234,7 @@ const DRAW: Record<ChartKind, Draw> = {
       to: null,
       minCoverage: null,
       asOf: asOf ?? null,
+      audience,
     };
     const { n, calibration } = await readTrackRecord(pool, scope, UNIFORM);
     return calibrationChart({ name: author.name, n, buckets: calibration.overall }, look);

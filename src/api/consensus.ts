@@ -1,10 +1,12 @@
 import { z } from 'zod';
-import { type PooledViews, readConsensus } from '../ledger/consensus.ts';
+import { type PooledViews, readConsensus, readPublicPool } from '../ledger/consensus.ts';
 import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
 import type { Session } from '../postgres/pool.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
+import { nextPublicPool, type PublicPool, publicPoolTime } from '../domain/consensus.ts';
 import { DomainError } from '../domain/errors.ts';
-import { fractionsOf } from '../domain/probabilities.ts';
+import { byScenario, fractionsOf } from '../domain/probabilities.ts';
+import { keyNeeded } from '../http/problems.ts';
 import { requirePast } from '../http/require-past.ts';
 import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { consensusOf } from './carry-out.ts';
@@ -35,28 +37,34 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       tags: [TAG],
       summary: 'Read the consensus',
       description:
-        'The pooled views that analysts hold, with their spread and the distance of each view from the pool. A withdrawn view is left out from its withdrawal on; with `maxAge`, so is an old one.',
+        'The pooled views that analysts hold, with their spread and the distance of each view from the pool. A view is left out from its withdrawal on, or while its analyst is deactivated; with `maxAge`, so is an old one.\n\nWithout a key, it is the linear pool with equal weights, in whole percents, as of the last midnight (UTC), with the number of views and their standard deviation. It is shown from three views on, and refreshed once a day, so that it does not tell who holds which view. `method`, `weights`, `maxAge` and `asOf` need a key.',
       params,
       querystring: consensusQuery,
       response: { 200: consensus, ...problemResponses(404, 409, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const { method, weights, maxAge, asOf = null } = request.query;
+      const { asOf = null, ...how } = request.query;
       const at = now();
+      const { hasKey } = request.audience;
+      if (!hasKey) requirePublic(request.query);
       requirePast('asOf', asOf ?? undefined, at);
+      if (!hasKey) {
+        return cache.answer(request, reply, { tags: [name] }, async () => {
+          const asOf = publicPoolTime(at);
+          const pooled = await orMissing(pool, name, readPublicPool(pool, name, asOf));
+          const body = JSON.stringify(representPublic(name, pooled, asOf));
+          const maxAge = nextPublicPool(at).getTime() - at.getTime();
+          return { body, freshness: 'revalidate', maxAge };
+        });
+      }
       // Skill also depends on other outlooks, and on closes that confirm an outcome.
-      const isSkill = weights === 'skill';
+      const isSkill = how.weights === 'skill';
       const tags = isSkill ? [...WHOLE_LEDGER, ANY_SERIES] : [name];
       return cache.answer(request, reply, { tags }, async () => {
-        const pooling = { method, weights, maxAge, asOf, now: at };
-        const pooled = await readConsensus(pool, name, pooling).catch(async (error: unknown) => {
-          if (error instanceof DomainError && error.code === 'no-views') {
-            await requireOutlook(pool, name);
-          }
-          throw error;
-        });
-        const body = { slug: name, method, weights, maxAge, asOf, ...represent(pooled) };
+        const pooling = { ...how, asOf, now: at };
+        const pooled = await orMissing(pool, name, readConsensus(pool, name, pooling));
+        const body = { slug: name, ...how, asOf, ...represent(pooled) };
         const ageing = pooled.until ? pooled.until.getTime() - at.getTime() : Infinity;
         const expiry = isSkill ? Math.min(ageing, CLOSES_MAX_AGE) : ageing;
         return {
@@ -67,6 +75,30 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       });
     },
   });
+}
+
+/** What `pooled` resolves to; if there are no views, perhaps because there is no such outlook, it says so. */
+async function orMissing<Pooled>(
+  session: Session,
+  slug: string,
+  pooled: Promise<Pooled>,
+): Promise<Pooled> {
+  return pooled.catch(async (error: unknown) => {
+    const isEmpty = error instanceof DomainError && /^(no-views|too-few-views)$/.test(error.code);
+    if (isEmpty) await requireOutlook(session, slug);
+    throw error;
+  });
+}
+
+/** How views are pooled for those without a key. */
+const PUBLIC_POOLING = { method: 'linear', weights: 'equal', maxAge: null } as const;
+
+/** @throws Problem `unauthorized` for any pool but the one that everyone may read */
+function requirePublic(query: z.output<typeof consensusQuery>): void {
+  const sent: Record<string, unknown> = query;
+  const open: Record<string, unknown> = PUBLIC_POOLING;
+  const closed = Object.keys(sent).filter((name) => sent[name] !== open[name]);
+  if (closed.length > 0) throw keyNeeded(closed);
 }
 
 function publishRoute(api: Api, ledger: RevisionDeps): void {
@@ -102,10 +134,26 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
   });
 }
 
+function representPublic(
+  slug: string,
+  { n, percents, deviations }: PublicPool,
+  asOf: Date,
+): z.output<typeof consensus> {
+  return {
+    slug,
+    ...PUBLIC_POOLING,
+    asOf: asOf.toISOString(),
+    n,
+    probabilities: byScenario((name) => percents[name] / 100),
+    spread: byScenario((name) => ({ standardDeviation: deviations[name] / 100 })),
+  };
+}
+
 type Pooled = Omit<z.output<typeof consensus>, 'slug' | 'method' | 'weights' | 'maxAge' | 'asOf'>;
 
 function represent({ consensus: found, views }: PooledViews): Pooled {
   return {
+    n: views.length,
     probabilities: fractionsOf(found.probabilities),
     exact: found.exact,
     spread: found.spread,

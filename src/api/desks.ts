@@ -10,7 +10,7 @@ import { listShape } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { desk, deskPatch, newDesk } from './schemas/desks.ts';
 
-export type DeskDeps = WriteDeps & { requireKeyForReads: boolean };
+export type DeskDeps = WriteDeps;
 
 const TAG = 'Desks';
 const params = z.strictObject({ desk: slug });
@@ -23,7 +23,7 @@ export async function deskRoutes(api: Api, ledger: DeskDeps): Promise<void> {
   await api.register(async (scope) => renameRoute(scope, ledger));
 }
 
-function listRoute(api: Api, { pool, requireKeyForReads }: DeskDeps): void {
+function listRoute(api: Api, { pool }: DeskDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/desks',
@@ -44,13 +44,13 @@ function listRoute(api: Api, { pool, requireKeyForReads }: DeskDeps): void {
         positionOf: (found) => found.slug,
         represent,
       });
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return sendList(request, reply, null, reads, desk);
     },
   });
 }
 
-function oneRoute(api: Api, { pool, requireKeyForReads }: DeskDeps): void {
+function oneRoute(api: Api, { pool }: DeskDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/desks/:desk',
@@ -65,7 +65,7 @@ function oneRoute(api: Api, { pool, requireKeyForReads }: DeskDeps): void {
     },
     handler: async (request, reply) => {
       const found = await readDesk(pool, request.params.desk);
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return reply.send(represent(found));
     },
   });

@@ -2,20 +2,30 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
-import { type EventRef, eventIdOf } from '../domain/events.ts';
-import { hasEvent, type LedgerEvent, readEvents } from '../postgres/outbox.ts';
+import { type Audience, audienceName } from '../domain/desks.ts';
+import { type EventRef, eventIdOf, showsEvent, showsKind, START } from '../domain/events.ts';
+import {
+  hasEvent,
+  type LedgerEvent,
+  newestEvent,
+  readEvents,
+  readNewestShown,
+} from '../postgres/outbox.ts';
 import { eventText, renderEvent } from './event-text.ts';
 
 /** How often a comment keeps a silent stream open, or finds that its client is gone, in milliseconds. */
 const HEARTBEAT_EVERY = 15_000;
 /** How many of the newest events stay in memory, so that streams need no read. */
 const RECENT = 2_000;
+/** For how many audiences the newest event that they may see stays in memory. */
+const MOST_AUDIENCES = 1_000;
 /** The most events to read or write at once, and so the most that wait for a slow client. */
 const BATCH = 200;
 
 type Stream = {
   response: ServerResponse;
   slug: string | null;
+  audience: Audience;
   /** All events up to this one were written, or do not belong to this stream. */
   last: EventRef;
   /** Whether the client may still read; checked before each batch, and at each heartbeat. */
@@ -25,12 +35,14 @@ type Stream = {
   closed: AbortController;
 };
 
-type Recent = EventRef & { slug: string; text: string };
+type Recent = EventRef & Pick<LedgerEvent, 'kind' | 'slug' | 'internalTo'> & { text: string };
 
 /** Where a stream starts. */
 export type StreamStart = {
-  /** The last event that the client has, or that there is. */
+  /** The last event that the client has, or that there is, whether or not the client may see it. */
   last: EventRef;
+  /** The last one that the client may see. It has no digest if the client named an event that it may not see. */
+  shown: EventRef;
   /** Whether the client sent the id of that event. */
   isResumed: boolean;
   /** The id that the client sent, if the ledger has no such event; null otherwise. */
@@ -53,6 +65,8 @@ export class EventStreams {
   readonly #streams = new Set<Stream>();
   readonly #perAddress = new Map<string, number>();
   #recent: Recent[] = [];
+  /** By the name of an audience, the newest event up to a position that it may see. A reset or an erasure begins another. */
+  #newestShown = new Map<string, { shown: EventRef; upTo: number }>();
   #heartbeat: NodeJS.Timeout | null = null;
   #isClosed = false;
 
@@ -71,7 +85,7 @@ export class EventStreams {
       onEvents: (events) => this.#hear(events),
       onCurrent: () => this.#wakeAll(),
       onReset: () => this.#reset(),
-      onErased: () => void (this.#recent = []),
+      onErased: () => this.#forget(),
     });
   }
 
@@ -95,17 +109,31 @@ export class EventStreams {
     else this.#perAddress.set(address, open);
   }
 
+  /** The newest event of all, and the newest that an audience may see. */
+  async newest(audience: Audience): Promise<Pick<StreamStart, 'last' | 'shown'>> {
+    const { isCurrent, last: heard } = this.#feed;
+    const known = this.#newestShown;
+    const last = isCurrent && heard ? heard : await newestEvent(this.#pool);
+    const name = audienceName(audience);
+    const before = known.get(name) ?? { shown: START, upTo: 0 };
+    const since = { after: before.upTo, upTo: last.position };
+    const shown = (await readNewestShown(this.#pool, since, audience)) ?? before.shown;
+    if (known.size >= MOST_AUDIENCES) known.clear();
+    known.set(name, { shown, upTo: last.position });
+    return { last, shown };
+  }
+
   /**
    * Writes events to a response until it is closed, which it may be already. Its head was sent before.
    */
   async follow(
     response: ServerResponse,
-    { slug, start, isAllowed }: Pick<Stream, 'slug' | 'isAllowed'> & { start: StreamStart },
+    { start, ...options }: Pick<Stream, 'slug' | 'audience' | 'isAllowed'> & { start: StreamStart },
   ): Promise<void> {
     if (response.destroyed) return; // it emits no further `close`
     const closed = new AbortController();
     const { last } = start;
-    const stream: Stream = { response, slug, last, isAllowed, closed, wake: () => {} };
+    const stream: Stream = { ...options, response, last, closed, wake: () => {} };
     const close = () => {
       closed.abort();
       stream.wake();
@@ -152,7 +180,6 @@ export class EventStreams {
 
   /** The text of a stream's next events, and moves its position past them; null if there are none. */
   async #next(stream: Stream): Promise<string | null> {
-    const { slug } = stream;
     const { position } = stream.last;
     const { isCurrent, last: newest } = this.#feed;
     // Without the feed, those in memory may be void.
@@ -162,7 +189,7 @@ export class EventStreams {
     const start = this.#recent.findLastIndex((event) => event.position <= position) + 1;
     const batch = this.#recent.slice(start, start + BATCH);
     stream.last = batch.at(-1) ?? newest;
-    return batch.map((event) => (slug === null || event.slug === slug ? event.text : '')).join('');
+    return batch.map((event) => (belongsTo(stream, event) ? event.text : '')).join('');
   }
 
   async #nextStored(stream: Stream, newest: EventRef): Promise<string> {
@@ -177,17 +204,24 @@ export class EventStreams {
     const read = events.at(-1) ?? last;
     // A page that is not full has all events that there were when it was read.
     stream.last = events.length < BATCH && read.position < newest.position ? newest : read;
-    return events.map(renderEvent).join('');
+    return events.map((event) => (belongsTo(stream, event) ? renderEvent(event) : '')).join('');
   }
 
   #hear(events: readonly LedgerEvent[]): void {
     for (const event of events) {
-      const { position, digest, slug } = event;
-      this.#recent.push({ position, digest, slug, text: renderEvent(event) });
+      const { position, digest, kind, slug, internalTo } = event;
+      if (kind === 'outlook.disclosed') this.#open(slug);
+      const text = renderEvent(event);
+      this.#recent.push({ position, digest, kind, slug, internalTo, text });
     }
     // Trimmed at twice the size, so that it does not happen at each event.
     if (this.#recent.length > 2 * RECENT) this.#recent = this.#recent.slice(-RECENT);
     this.#wakeAll();
+  }
+
+  /** An outlook became public, and with it all its events. */
+  #open(slug: string): void {
+    for (const event of this.#recent) if (event.slug === slug) event.internalTo = null;
   }
 
   #wakeAll(): void {
@@ -196,8 +230,13 @@ export class EventStreams {
 
   /** Ends all streams; each resumes from what the ledger has now, or learns that its last event is gone. */
   #reset(): void {
-    this.#recent = [];
+    this.#forget();
     for (const { response } of this.#streams) endAfterReset(response);
+  }
+
+  #forget(): void {
+    this.#recent = [];
+    this.#newestShown = new Map();
   }
 
   #beat(): void {
@@ -207,6 +246,15 @@ export class EventStreams {
       void isAllowed(stream).then((mayRead) => mayRead || end(response));
     }
   }
+}
+
+/**
+ * Whether a stream has an event. One that follows an outlook started because its client may see the outlook, which no outlook
+ * loses.
+ */
+function belongsTo({ slug, audience }: Stream, event: Omit<Recent, 'text'>): boolean {
+  if (slug === null) return showsEvent(audience, event);
+  return event.slug === slug && showsKind(audience, event.kind);
 }
 
 /**
@@ -228,10 +276,10 @@ const RETRY_AFTER = { usually: 1_000, reset: 100 };
  * data for a message. The id lets a client that is cut off before its next event resume from here. A client that sent the
  * id of an event that the ledger lacks gets `stream.reset` first: what it read since may be void.
  */
-function firstEvents({ last, isResumed, lostId }: StreamStart): string {
-  const id = eventIdOf(last);
+function firstEvents({ shown, isResumed, lostId }: StreamStart): string {
+  const id = eventIdOf(shown);
   const reset = lostId === null ? '' : eventText('stream.reset', { lastEventId: lostId }, id);
-  const opened = { position: last.position, resumed: isResumed };
+  const opened = { position: shown.position, resumed: isResumed };
   return `retry: ${RETRY_AFTER.usually}\n${reset}${eventText('stream.opened', opened, id)}`;
 }
 

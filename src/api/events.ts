@@ -4,8 +4,9 @@ import type pg from 'pg';
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type EventRef, parseEventId } from '../domain/events.ts';
-import { newestEvent, readEventRef, sequenceEvents } from '../postgres/outbox.ts';
+import type { Audience } from '../domain/desks.ts';
+import { type EventRef, parseEventId, START } from '../domain/events.ts';
+import { readEventRef, readNewestShown, sequenceEvents } from '../postgres/outbox.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { type Authenticators, isStillAllowed } from '../access/authentication.ts';
 import { addressOf } from '../http/clients.ts';
@@ -20,7 +21,6 @@ export type EventDeps = Authenticators & {
   pool: pg.Pool;
   feed: ChangeFeed;
   streams: EventStreams;
-  requireKeyForReads: boolean;
 };
 
 const querystring = z.strictObject({
@@ -44,13 +44,14 @@ const DESCRIPTION = `Each event has a kind, JSON data and an id. The \`webhooks\
 - \`view.published\`: \`{slug, version, recordedAt, view: {analyst, version, probabilities}}\`
 - \`view.withdrawn\`: \`{slug, version, recordedAt, view: {analyst, version}}\`
 - \`evidence.added\`: \`{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}\`
+- \`outlook.disclosed\`: \`{slug, version, disclosedAt}\`; an internal outlook became public, with all its events
 - \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, or null
 
-Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without \`Last-Event-ID\`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
+Later releases may add kinds. A stream has the events that its caller may see. Without a key it leaves out the events of internal outlooks, and \`view.published\` and \`view.withdrawn\`; with a key, those of other desks' internal outlooks. The ids of what is left out are missing: a gap between two ids is no loss. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without \`Last-Event-ID\`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
 
-A stream begins with \`stream.opened\`, \`{position, resumed}\`: \`position\` is that of the last event before the stream, and \`resumed\` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
+A stream begins with \`stream.opened\`, \`{position, resumed}\`: \`position\` is that of the last event before the stream that its caller may see, and \`resumed\` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
 
-If the ledger has no event with the id in \`Last-Event-ID\`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then \`stream.reset\` comes first, with the data \`{lastEventId}\`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.`;
+If the ledger has no event with the id in \`Last-Event-ID\`, or none that the caller may see, it usually went back to an earlier state: a backup was restored, or a failover lost the last commits. Then \`stream.reset\` comes first, with the data \`{lastEventId}\`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.`;
 
 const response = {
   200: {
@@ -141,7 +142,8 @@ async function stream(
     if (request.method === 'HEAD') reply.raw.end();
     else {
       const isAllowed = () => isStillAllowed(request, ledger);
-      await streams.follow(reply.raw, { slug: slugOrAll, start, isAllowed });
+      const { audience } = request;
+      await streams.follow(reply.raw, { slug: slugOrAll, audience, start, isAllowed });
     }
   } catch (error) {
     // The response can no longer change; the client resumes from the last id it has.
@@ -168,21 +170,22 @@ function headersOf(reply: FastifyReply): OutgoingHttpHeaders {
  */
 async function startOf(
   request: FastifyRequest,
-  { pool, feed }: EventDeps,
+  { pool, feed, streams }: EventDeps,
   queried: string | undefined,
 ): Promise<StreamStart> {
   const header = request.headers['last-event-id'];
   const sent = typeof header === 'string' && header !== '' ? header : queried;
+  const { audience } = request;
   const { resets } = feed;
   if (sent === undefined) {
-    return { last: await newestOf(pool, feed), isResumed: false, lostId: null, resets };
+    return { ...(await streams.newest(audience)), isResumed: false, lostId: null, resets };
   }
-  const last = await findEvent(pool, idOf(sent, header === sent));
-  if (last) return { last, isResumed: true, lostId: null, resets };
+  const found = await findEvent(pool, idOf(sent, header === sent), audience);
+  if (found) return { ...found, isResumed: true, lostId: null, resets };
   await feed.refresh(); // so that this instance sees, too, that the ledger went back
   const after = feed.resets;
-  const newest = await newestOf(pool, feed);
-  return { last: newest, isResumed: false, lostId: sent, resets: after };
+  const newest = await streams.newest(audience);
+  return { ...newest, isResumed: false, lostId: sent, resets: after };
 }
 
 /** @throws Problem `unknown-event` */
@@ -200,19 +203,24 @@ function idOf(sent: string, isHeader: boolean): EventRef {
   });
 }
 
-/** The event that an id names; null if the ledger has no such event. */
-async function findEvent(pool: pg.Pool, { position, digest }: EventRef): Promise<EventRef | null> {
+/**
+ * The event that an id names; null if the ledger has no such event, or none that the audience may see, whatever the digest: the
+ * answer would prove a guess at what the event says. An id without a digest proves nothing.
+ */
+async function findEvent(
+  pool: pg.Pool,
+  { position, digest }: EventRef,
+  audience: Audience,
+): Promise<Pick<StreamStart, 'last' | 'shown'> | null> {
+  if (position === 0) return { last: START, shown: START };
   const read = async () => {
-    const event = await readEventRef(pool, position);
-    return event?.digest.startsWith(digest) ? event : null;
+    const shown = await readNewestShown(pool, { after: position - 1, upTo: position }, audience);
+    if (shown) return shown.digest.startsWith(digest) ? { last: shown, shown } : null;
+    const last = digest === '' ? await readEventRef(pool, position) : null;
+    return last && { last, shown: { position, digest } };
   };
   const event = await read();
   if (event) return event;
   await sequenceEvents(pool); // for an event that has no position yet
   return read();
-}
-
-/** The newest event. */
-async function newestOf(pool: pg.Pool, { isCurrent, last }: ChangeFeed): Promise<EventRef> {
-  return isCurrent && last ? last : newestEvent(pool);
 }

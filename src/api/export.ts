@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { z } from 'zod';
+import { type Audience, audienceName } from '../domain/desks.ts';
 import { eventIdOf } from '../domain/events.ts';
-import { EXPORT_TYPES, exportBatches } from '../ledger/export.ts';
+import { exportBatches, exportTypes } from '../ledger/export.ts';
 import { newestEvent } from '../postgres/outbox.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { digestNow, sendLongBody } from '../http/long-responses.ts';
@@ -11,7 +12,6 @@ import { type Api, problemResponses } from '../http/routing.ts';
 export type ExportDeps = {
   pool: pg.Pool;
   now: () => Date;
-  requireKeyForReads: boolean;
 };
 
 /** The version of the format. A later release adds types and members under the same one. */
@@ -29,17 +29,21 @@ const EXAMPLE = [
   .map((line) => `${JSON.stringify(line)}\n`)
   .join('');
 
-const DESCRIPTION = `Everything public in one response, as newline-delimited JSON: one object a line, each with a \`type\`.
+const DESCRIPTION = `Everything that the caller may see in one response, as newline-delimited JSON: one object a line, each with a \`type\`.
 
 - The first line has the type \`export\`, with the version of the \`format\`, the \`types\` that follow, and the id of the newest event as \`position\`.
-- Then come the records: ${EXPORT_TYPES.map((type) => `\`${type}\``).join(', ')}. \`outlook\` in a record is a slug. A \`framework\` comes before the first version that has its hash. Observations have all their vintages.
+- Then come the records: ${exportTypes({ hasKey: true })
+  .map((type) => `\`${type}\``)
+  .join(
+    ', ',
+  )}. \`outlook\` in a record is a slug. A \`framework\` comes before the first version that has its hash. Observations have all their vintages. Views, and those that a version pooled, need a key.
 - The last line has the type \`end\`, with the number of \`records\`. If it is missing, the export is incomplete: ask again.
 
 The export has all that was committed when it began, and may have some of what was written while it was read. Whatever a record refers to is in it, before or after the record. To stay up to date, follow \`GET /v1/events\` with \`lastEventId\` set to \`position\`.
 
 Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.`;
 
-export function exportRoutes(api: Api, { pool, now, requireKeyForReads }: ExportDeps): void {
+export function exportRoutes(api: Api, { pool, now }: ExportDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/export',
@@ -64,12 +68,13 @@ export function exportRoutes(api: Api, { pool, now, requireKeyForReads }: Export
       },
     },
     handler: async (request, reply) => {
-      const digest = await digestNow(pool, `export ${FORMAT}`);
+      const { audience } = request;
+      const digest = await digestNow(pool, `export ${FORMAT} ${audienceName(audience)}`);
       const startedAt = now();
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       const name = `outlook-ledger-${startedAt.toISOString().slice(0, 10)}.ndjson`;
       return sendLongBody(request, reply, {
-        parts: exportLines(pool, startedAt),
+        parts: exportLines(pool, startedAt, audience),
         headers: {
           'content-type': CONTENT_TYPES[NDJSON_TYPE],
           'content-disposition': `attachment; filename="${name}"`,
@@ -80,12 +85,22 @@ export function exportRoutes(api: Api, { pool, now, requireKeyForReads }: Export
   });
 }
 
-async function* exportLines(pool: pg.Pool, startedAt: Date): AsyncGenerator<string, void> {
+async function* exportLines(
+  pool: pg.Pool,
+  startedAt: Date,
+  audience: Audience,
+): AsyncGenerator<string, void> {
   const position = eventIdOf(await newestEvent(pool));
-  const head = { type: 'export', format: FORMAT, position, startedAt, types: EXPORT_TYPES };
+  const head = {
+    type: 'export',
+    format: FORMAT,
+    position,
+    startedAt,
+    types: exportTypes(audience),
+  };
   yield line(head);
   let records = 0;
-  for await (const batch of exportBatches(pool)) {
+  for await (const batch of exportBatches(pool, audience)) {
     records += batch.length;
     yield batch.map(line).join('');
   }

@@ -12,6 +12,7 @@ import {
   withoutControls,
   SCENARIO_TITLES,
 } from '../charts/text.ts';
+import type { Audience } from '../domain/desks.ts';
 import { listOutlooks } from '../ledger/outlook-list.ts';
 import { type AnnouncedResolution, newestResolutions } from '../ledger/resolutions.ts';
 import type { VersionEntry } from '../ledger/version-entries.ts';
@@ -86,7 +87,7 @@ function allRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
     },
     handler: (request, reply) =>
       sendFeed(ledger, format, { request, reply, tags: WHOLE_LEDGER }, async () => {
-        const entries = await newestEntries(ledger);
+        const entries = await newestEntries(ledger, request.audience);
         return { title: 'Outlook Ledger', page: '/', path, entries };
       }),
   });
@@ -148,7 +149,10 @@ function sendFeed(
   });
 }
 
-async function newestEntries({ pool, now, versions }: FeedDeps): Promise<Entry[]> {
+async function newestEntries(
+  { pool, now, versions }: FeedDeps,
+  audience: Audience,
+): Promise<Entry[]> {
   const query = {
     instrument: null,
     status: null,
@@ -161,9 +165,15 @@ async function newestEntries({ pool, now, versions }: FeedDeps): Promise<Entry[]
     sort: '-publishedAt' as const,
     asOf: null,
   };
-  const { summaries } = await listOutlooks(pool, query, { after: null, limit: ITEMS, now: now() });
+  const { summaries } = await listOutlooks(pool, query, {
+    after: null,
+    limit: ITEMS,
+    now: now(),
+    audience,
+  });
   const entries = (await newestResolutions(pool, null, ITEMS)).map(resolutionEntry);
-  for await (const newest of versions.newest(summaries.map(({ slug: name }) => name))) {
+  const slugs = summaries.map(({ slug: name }) => name);
+  for await (const newest of versions.newest(slugs, audience)) {
     const { framework, ...version } = newest;
     entries.push(versionEntry({ ...version, title: framework.read().title }));
   }

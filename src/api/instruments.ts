@@ -14,9 +14,7 @@ import { readJsonBodies } from '../http/json-body.ts';
 import { symbol } from '../http/fields.ts';
 import { instrument, instrumentPatch, newInstrument } from './schemas/instruments.ts';
 
-export type InstrumentDeps = WriteDeps & {
-  requireKeyForReads: boolean;
-};
+export type InstrumentDeps = WriteDeps;
 
 const TAG = 'Instruments';
 
@@ -93,7 +91,7 @@ function createRoute(api: Api, ledger: InstrumentDeps): void {
   });
 }
 
-function listRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void {
+function listRoute(api: Api, { pool }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments',
@@ -114,13 +112,13 @@ function listRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void
         positionOf: ({ symbol }) => symbol,
         represent: (found) => found,
       });
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return sendList(request, reply, pool, reads, instrument);
     },
   });
 }
 
-function oneRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void {
+function oneRoute(api: Api, { pool }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments/:symbol',
@@ -135,7 +133,7 @@ function oneRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void 
     },
     handler: async (request, reply) => {
       const found = await readInstrument(pool, request.params.symbol);
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return reply.send(found);
     },
   });

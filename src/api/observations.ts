@@ -26,10 +26,7 @@ import {
 import { importQuery, maxJumpOf, recorded } from './schemas/series-files.ts';
 import { invalidRequest, MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
 
-export type ObservationDeps = WriteDeps &
-  AnnounceDeps & {
-    requireKeyForReads: boolean;
-  };
+export type ObservationDeps = WriteDeps & AnnounceDeps;
 
 const TAG = 'Series';
 const params = z.strictObject({ key: slug });
@@ -202,7 +199,7 @@ const vintagePosition = z.codec(
   },
 );
 
-function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps): void {
+function listRoute(api: Api, { pool, now }: ObservationDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series/:key/observations',
@@ -234,7 +231,7 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps)
         },
         DEFAULT_OBSERVATIONS,
       );
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return sendList(request, reply, pool, reads, observation);
     },
   });

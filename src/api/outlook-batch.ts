@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Audience } from '../domain/desks.ts';
 import type { VersionReader } from '../ledger/versions.ts';
 import { digestOf } from '../http/conditional-requests.ts';
 import { slug } from '../http/fields.ts';
@@ -17,7 +18,9 @@ const MOST_MIB = 4;
 const outlookBatch = z
   .object({
     items: z.array(outlook),
-    missing: z.array(slug).meta({ description: 'The requested slugs that do not exist.' }),
+    missing: z.array(slug).meta({
+      description: 'The requested slugs that do not exist, or that the caller may not see.',
+    }),
   })
   .meta({ id: 'OutlookBatch', description: 'Several complete outlooks, in the requested order.' });
 
@@ -37,7 +40,7 @@ export function outlookBatchRoutes(api: Api, { versions, cache }: OutlookBatchDe
     handler: (request, reply) => {
       const { slugs } = request.query;
       return cache.answer(request, reply, { tags: slugs, isLarge: true }, async () => {
-        const bySlug = await renderNewest(versions, slugs);
+        const bySlug = await renderNewest(versions, slugs, request.audience);
         const items = slugs.flatMap((name) => bySlug.get(name) ?? []);
         const missing = slugs.filter((name) => !bySlug.has(name));
         return {
@@ -56,11 +59,12 @@ export function outlookBatchRoutes(api: Api, { versions, cache }: OutlookBatchDe
 async function renderNewest(
   versions: VersionReader,
   slugs: readonly string[],
+  audience: Audience,
 ): Promise<Map<string, RenderedOutlook>> {
   const rendered = new Map<string, RenderedOutlook>();
   let bytes = 0;
-  for await (const version of versions.newest(slugs)) {
-    const one = renderOutlook(version);
+  for await (const version of versions.newest(slugs, audience)) {
+    const one = renderOutlook(version, audience);
     bytes += one.bytes.length;
     if (bytes > MOST_MIB * 2 ** 20 && rendered.size > 0)
       throw tooLarge(version.slug, rendered.size);

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { OutlookSummary } from '../ledger/outlook-list.ts';
 import type { VersionEntry } from '../ledger/version-entries.ts';
 import type { BriefResolution, OutlookVersion, Resolution } from '../domain/outlook.ts';
+import type { Audience } from '../domain/desks.ts';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { byScenario, deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
 import { type Direction, directionsOf, type Scenario } from '../domain/scenarios.ts';
@@ -10,10 +11,13 @@ import type { outlook, outlookSummary, versionEntry } from './schemas/outlooks.t
 
 type Json<Schema extends z.ZodType> = z.output<Schema>;
 
+/** Whether the views that a version pooled show. */
+type Reader = Pick<Audience, 'hasKey'>;
+
 /** One version of an outlook as the API returns it: the object whose JSON {@link renderOutlook} gives. */
-export function representOutlook(version: OutlookVersion): Json<typeof outlook> {
+export function representOutlook(version: OutlookVersion, reader: Reader): Json<typeof outlook> {
   const framework = version.framework.read();
-  const head = representHead(version, titleAndDirectionsOf(framework));
+  const head = representHead(version, titleAndDirectionsOf(framework), reader);
   return {
     ...head,
     scenarios: byScenario((name) => {
@@ -30,9 +34,9 @@ export function representOutlook(version: OutlookVersion): Json<typeof outlook> 
  * its versions; only the rest is rendered for each version. The digest is made of the parts' digests, so that the shared
  * part is not digested again.
  */
-export function renderOutlook(version: OutlookVersion): RenderedOutlook {
+export function renderOutlook(version: OutlookVersion, reader: Reader): RenderedOutlook {
   const { titleAndDirections, pieces, digest, conditionsOf } = renderFramework(version.framework);
-  const head = representHead(version, titleAndDirections);
+  const head = representHead(version, titleAndDirections, reader);
   const conditions = conditionsOf(version.conditionStates);
   const { bear, base, bull } = head.probabilities;
   const [beforeBear, beforeBase, beforeBull, beforeConditions, tail] = pieces;
@@ -50,6 +54,12 @@ export function renderOutlook(version: OutlookVersion): RenderedOutlook {
     tail,
   ]);
   return { bytes, digest: digestOf(headText + conditions.digest + digest) };
+}
+
+/** The digests of a version for readers with a key and without one; they differ if it is a consensus. */
+export function digestsOf(version: OutlookVersion): string[] {
+  const readers = version.consensus ? [{ hasKey: true }, { hasKey: false }] : [{ hasKey: true }];
+  return readers.map((reader) => renderOutlook(version, reader).digest);
 }
 
 export type RenderedOutlook = { bytes: Buffer; digest: string };
@@ -117,7 +127,11 @@ function titleAndDirectionsOf({ title, scenarios }: Framework): TitleAndDirectio
   return { title, directions: byScenario((name) => scenarios[name].direction) };
 }
 
-function representHead(version: OutlookVersion, { title, directions }: TitleAndDirections): Head {
+function representHead(
+  version: OutlookVersion,
+  { title, directions }: TitleAndDirections,
+  { hasKey }: Reader,
+): Head {
   const { slug, instrument, horizon, status, author, rationale, framework } = version;
   const { hash, previousHash, probabilities } = version;
   return {
@@ -139,7 +153,7 @@ function representHead(version: OutlookVersion, { title, directions }: TitleAndD
     answers: [...version.answers],
     consensus: version.consensus && {
       ...version.consensus,
-      views: [...version.consensus.views],
+      views: hasKey ? [...version.consensus.views] : [],
     },
     approvedBy: [...version.approvedBy],
     resolution: version.resolution && representResolved(version.resolution),

@@ -1,5 +1,6 @@
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
+import type { Audience } from '../domain/desks.ts';
 import { z } from 'zod';
 import { listOutlooks } from '../ledger/outlook-list.ts';
 import type { ListPosition } from '../ledger/outlook-list-page.ts';
@@ -43,7 +44,7 @@ export function outlookListRoutes(api: Api, ledger: OutlookListDeps): void {
     },
     handler: (request, reply) => {
       const { pool, cache } = ledger;
-      const reads = outlookListReads(ledger, request.query);
+      const reads = outlookListReads(ledger, request.query, request.audience);
       return answerList(request, reply, { pool, cache, tags: WHOLE_LEDGER }, reads, outlookSummary);
     },
   });
@@ -64,6 +65,7 @@ const OUTLOOKS_AT_ONCE = 100;
 export function outlookListReads(
   { pool, now }: Pick<OutlookListDeps, 'pool' | 'now'>,
   sent: z.output<typeof listQuery>,
+  audience: Audience,
 ): OutlookListReads {
   const { limit = DEFAULT_LIMIT, cursor } = sent;
   const query = listQueryOf(sent);
@@ -71,7 +73,7 @@ export function outlookListReads(
   requirePast('asOf', query.asOf ?? undefined, startedAt);
   const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
   const read = async (from: ListPosition | null, count: number) => {
-    const page = { after: from, limit: count, now: startedAt };
+    const page = { after: from, limit: count, now: startedAt, audience };
     const { summaries, next } = await listOutlooks(pool, query, page);
     return { items: summaries.map(representSummary), next };
   };

@@ -135,7 +135,8 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
           throw await missingVersionError(pool, name, { version: minVersion });
         }
         const type = wantedType(request, format);
-        const options = { isPast: asOf !== undefined, type, format };
+        const { hasKey } = request.audience;
+        const options = { isPast: asOf !== undefined, hasKey, type, format };
         return versionDraft(ledger, found, 'revalidate', options);
       });
     },

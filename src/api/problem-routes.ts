@@ -32,7 +32,7 @@ function listRoute(api: Api): void {
       response: { 200: z.object({ items: z.array(problemType) }), ...problemResponses(422) },
     },
     handler: async (_request, reply) => {
-      setFreshness(reply, 'revalidate', false);
+      setFreshness(reply, 'revalidate');
       return reply.send({ items: CODES.map(represent) });
     },
   });
@@ -55,7 +55,7 @@ function oneRoute(api: Api): void {
     handler: async (request, reply) => {
       const code = CODES.find((known) => known === request.params.code);
       if (!code) throw new Problem('not-found', 'There is no such kind of problem.');
-      setFreshness(reply, 'revalidate', false);
+      setFreshness(reply, 'revalidate');
       return reply.send(represent(code));
     },
   });

@@ -20,7 +20,7 @@ import { validatorCompiler } from '../http/validation.ts';
 import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
 import { isPlain, type Prepare, type RevisionRequest } from '../ledger/revisions.ts';
 import type { Session } from '../postgres/pool.ts';
-import type { CurrentDigests } from './current-digests.ts';
+import type { CurrentDigests, Digests } from './current-digests.ts';
 import { frameworkOf, revisionOf } from './carry-out.ts';
 import { type ProposeDeps, runOrPropose } from './propose.ts';
 import { frameworkPatch } from './schemas/frameworks.ts';
@@ -125,10 +125,10 @@ async function openGroup(
     decide: ({ slug: name, actor, ifMatch, revision }) => {
       const found = group.current(name, actor.desks);
       if (!found) return null;
-      if (ifMatch !== undefined) requireMatch(ifMatch, digestOf(current, name));
+      if (ifMatch !== undefined) requireMatch(ifMatch, digestsIn(current, name));
       const revised = renderPublished(group.revise(found, actor.analyst, revision));
-      current.set(name, revised.draft.digest);
-      digests.note(found, revised.draft.digest);
+      current.set(name, [revised.draft.digest]);
+      digests.note(found, [revised.draft.digest]);
       return revised;
     },
     append: group.append,
@@ -184,13 +184,13 @@ export async function requireMatchOf(
   const ifMatch = ifMatchOf(request);
   if (ifMatch === undefined) return;
   const found = await digests.of(session, [current]);
-  requireMatch(ifMatch, digestOf(found, current.row.slug));
+  requireMatch(ifMatch, digestsIn(found, current.row.slug));
 }
 
-function digestOf(digests: ReadonlyMap<string, string>, name: string): string {
-  const digest = digests.get(name);
-  if (digest === undefined) throw new Error(`the digest of "${name}" is missing`);
-  return digest;
+function digestsIn(digests: Digests, name: string): readonly string[] {
+  const found = digests.get(name);
+  if (found === undefined) throw new Error(`the digest of "${name}" is missing`);
+  return found;
 }
 
 /** Appends the version that `prepare` makes from the current outlook, or proposes it, and sends the response. */

@@ -9,9 +9,7 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { newSeries, series } from './schemas/series.ts';
 
-export type SeriesDeps = WriteDeps & {
-  requireKeyForReads: boolean;
-};
+export type SeriesDeps = WriteDeps;
 
 const TAG = 'Series';
 
@@ -55,7 +53,7 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
   });
 }
 
-function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
+function listRoute(api: Api, { pool }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series',
@@ -76,17 +74,18 @@ function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
       const reads = keysetReads(request.query, {
         cursorScope: desk === null ? 'series' : ['series', desk],
         position: slug,
-        fetch: (after, limit) => listSeries(pool, { after, limit, desk }),
+        fetch: (after, limit) =>
+          listSeries(pool, { after, limit, desk, audience: request.audience }),
         positionOf: ({ key }) => key,
         represent: (found) => found,
       });
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return sendList(request, reply, pool, reads, series);
     },
   });
 }
 
-function oneRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
+function oneRoute(api: Api, { pool }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series/:key',
@@ -101,7 +100,7 @@ function oneRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
     },
     handler: async (request, reply) => {
       const found = await readSeries(pool, request.params.key);
-      setFreshness(reply, 'revalidate', requireKeyForReads);
+      setFreshness(reply, 'revalidate');
       return reply.send(found);
     },
   });

@@ -7,6 +7,7 @@ import { readAnalyst } from '../ledger/analysts.ts';
 import { readTrackRecord, type RecordOfForecaster } from '../ledger/track-records.ts';
 import { byScore, type Scored } from '../domain/scoring.ts';
 import type { LeadTime, MeanScore } from '../domain/track-record.ts';
+import { keyNeeded } from '../http/problems.ts';
 import { requirePast } from '../http/require-past.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -28,7 +29,7 @@ export type TrackRecordDeps = {
 
 const TAG = 'Track records';
 const DESCRIPTION =
-  'Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards.';
+  'Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards. Without a key, it covers the outlooks that were public from their first version; a key adds the internal outlooks of its desks. A disclosure changes no record.';
 
 export function trackRecordRoutes(api: Api, ledger: TrackRecordDeps): void {
   allRoute(api, ledger);
@@ -94,15 +95,19 @@ function analystRoute(api: Api, ledger: TrackRecordDeps): void {
       operationId: 'getAnalystTrackRecord',
       tags: [TAG],
       summary: 'Read the track record of an analyst',
-      description: `${DESCRIPTION} A version counts for its author, over the time that it was current.`,
+      description: `${DESCRIPTION} A version counts for its author, over the time that it was current. \`source=view\` needs a key.`,
       params: z.strictObject({ id: z.uuid().toLowerCase() }),
       querystring: analystRecordQuery,
       response: { 200: trackRecord, ...problemResponses(404, 422) },
     },
-    handler: (request, reply) =>
-      answerRecord(request, reply, ledger, request.query, () =>
+    handler: (request, reply) => {
+      if (request.query.source === 'view' && !request.audience.hasKey) {
+        throw keyNeeded(['source']);
+      }
+      return answerRecord(request, reply, ledger, request.query, () =>
         readAnalyst(ledger.pool, request.params.id),
-      ),
+      );
+    },
   });
 }
 
@@ -137,6 +142,7 @@ function answerRecord(
       to: to ?? null,
       minCoverage: minCoverage ?? null,
       asOf: asOf ?? null,
+      audience: request.audience,
     };
     const found = await readTrackRecord(pool, scope, recordReference(reference));
     const body = JSON.stringify(represent(analyst, scope, reference, found));

@@ -30,9 +30,9 @@ type VersionDraft = ResponseDraft & { body: Buffer; digest: string };
 export function draftOf(
   version: OutlookVersion,
   freshness: Freshness,
-  { isPast }: { isPast: boolean },
+  { isPast, hasKey }: { isPast: boolean; hasKey: boolean },
 ): VersionDraft {
-  const { bytes: body, digest } = renderOutlook(version);
+  const { bytes: body, digest } = renderOutlook(version, { hasKey });
   return { body, digest, freshness, link: versionLinks(version), linkMayChange: isPast };
 }
 
@@ -57,6 +57,14 @@ export const versionFormat = z.enum(['json', 'md']).optional().meta({
   description: 'Overrides the Accept header, for use in links.',
 });
 
+/** How a version is read: as a past one, with a key, and in which media type. */
+type VersionRead = {
+  isPast: boolean;
+  hasKey: boolean;
+  type: MediaType;
+  format: string | undefined;
+};
+
 /**
  * A version in the media type that a request prefers. The article of the current version lists the newest evidence, and what
  * history alone says.
@@ -65,17 +73,17 @@ export async function versionDraft(
   { pool, publicUrl }: Pick<VersionResponseDeps, 'pool' | 'publicUrl'>,
   version: OutlookVersion,
   freshness: Freshness,
-  { isPast, type, format }: { isPast: boolean; type: MediaType; format: string | undefined },
+  { isPast, hasKey, type, format }: VersionRead,
 ): Promise<ResponseDraft> {
   const hasAlternatives = format === undefined;
   if (type !== MARKDOWN_TYPE)
-    return { ...draftOf(version, freshness, { isPast }), hasAlternatives };
+    return { ...draftOf(version, freshness, { isPast, hasKey }), hasAlternatives };
   const { slug: name, version: number, resolution } = version;
   const newest = isPast ? [] : await listEvidence(pool, name, { before: null, limit: EVIDENCE });
   const history = isPast ? null : await readHistory(pool, version, null);
   // The chart of a numbered version does not know the outcome.
   const pictured = resolution ? `asOf=${resolution.resolvedAt.toISOString()}` : `version=${number}`;
-  const body = outlookMarkdown(representOutlook(version), {
+  const body = outlookMarkdown(representOutlook(version, { hasKey }), {
     history,
     image: `${publicUrl}/v1/outlooks/${name}/chart.svg?${pictured}&format=png&scale=2`,
     evidence: newest.map(representEvidence),
@@ -108,11 +116,20 @@ function versionLinks({ slug, version, latestVersion }: OutlookVersion): string 
 }
 
 /** A version that was just published, rendered once for its author, for retries and for the cache. */
-export type PublishedVersion = { slug: string; version: number; draft: VersionDraft };
+export type PublishedVersion = {
+  slug: string;
+  version: number;
+  draft: VersionDraft;
+  /** What readers without a key get; null if they may not see the outlook. */
+  keyless: VersionDraft | null;
+};
 
 export function renderPublished(published: OutlookVersion): PublishedVersion {
-  const { slug, version } = published;
-  return { slug, version, draft: draftOf(published, 'revalidate', { isPast: false }) };
+  const { slug, version, consensus, visibility } = published;
+  const render = (hasKey: boolean) => draftOf(published, 'revalidate', { isPast: false, hasKey });
+  const draft = render(true);
+  if (visibility === 'internal') return { slug, version, draft, keyless: null };
+  return { slug, version, draft, keyless: consensus ? render(false) : draft };
 }
 
 /** The response to the author of a version that was just published. */
@@ -137,8 +154,12 @@ export function publishedSubject({ slug, version }: PublishedVersion): AuditSubj
  */
 export function announcer({ cache, feed }: { cache: ResponseCache; feed: ChangeFeed }) {
   const { generation } = cache;
-  return ({ slug, version, draft }: PublishedVersion): void => {
-    cache.store(slug, version, { ...draft, hasAlternatives: true }, generation);
+  return ({ slug, version, draft, keyless }: PublishedVersion): void => {
+    const current = {
+      keyed: { ...draft, hasAlternatives: true },
+      keyless: keyless && { ...keyless, hasAlternatives: true },
+    };
+    cache.store(slug, version, current, generation);
     feed.announce();
   };
 }

@@ -76,7 +76,8 @@ function oneRoute(api: Api, ledger: VersionDeps): void {
         const found = await versions.read(name, { version });
         const isFinal = version < found.latestVersion;
         const { format } = request.query;
-        const options = { isPast: true, type: wantedType(request, format), format };
+        const { hasKey } = request.audience;
+        const options = { isPast: true, hasKey, type: wantedType(request, format), format };
         return { ...(await versionDraft(ledger, found, 'immutable', options)), isFinal };
       });
     },

@@ -46,16 +46,17 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views',
-    config: { access: 'read', serves: LIST_TYPES },
+    config: { access: 'key', serves: LIST_TYPES },
     schema: {
       operationId: 'listViews',
       tags: [TAG],
       summary: 'List the views of an outlook',
       description:
-        'One view per analyst, at its newest version. Withdrawn views are left out; the history of each shows them.',
+        'One view per analyst, at its newest version. Views that were withdrawn, and those of analysts who are deactivated, are left out; the history of each shows them. Views are for those with a key; without one, see the consensus.',
+      security: [{ key: [] }],
       params: slugParams,
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(view), ...problemResponses(404, 422) },
+      response: { 200: pageContent(view), ...problemResponses(401, 404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
@@ -198,15 +199,16 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views/:analyst',
-    config: { access: 'read', serves: LIST_TYPES },
+    config: { access: 'key', serves: LIST_TYPES },
     schema: {
       operationId: 'getView',
       tags: [TAG],
       summary: "List the versions of an analyst's view",
       description: "All versions of an analyst's view, newest first, with its withdrawals.",
+      security: [{ key: [] }],
       params: z.strictObject({ slug, analyst: analystId }),
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(view), ...problemResponses(404, 422) },
+      response: { 200: pageContent(view), ...problemResponses(401, 404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, analyst } = request.params;

@@ -5,6 +5,9 @@ import {
   fractionsOf,
   inBasisPoints,
   type Probabilities,
+  SCENARIO_NAMES,
+  type ScenarioName,
+  WHOLE,
 } from './probabilities.ts';
 import { distanceOf } from './scoring.ts';
 
@@ -119,4 +122,61 @@ export function consensusOf(
     }),
     distances: held.map((view) => distanceOf(view, exact)),
   };
+}
+
+/** From how many views on their pool is shown without a key. Of fewer, one tells its holder what the other holds. */
+export const FEWEST_PUBLIC_VIEWS = 3;
+
+/**
+ * What anyone may know of the views of an outlook: sums over all of them, in whole percents. The least and the greatest
+ * view are left out, because each of them is one analyst's. A standard deviation is not: three views have many triples
+ * with the same mean and deviation.
+ */
+export type PublicPool = {
+  /** How many views there are. */
+  n: number;
+  /** The linear pool with equal weights, in whole percents that sum to 100, by the largest remainder. */
+  percents: ByScenario<number>;
+  /** The standard deviation around that pool, in whole percents. */
+  deviations: ByScenario<number>;
+};
+
+/** @returns null for fewer than {@link FEWEST_PUBLIC_VIEWS} views */
+export function publicPoolOf(views: readonly Probabilities[]): PublicPool | null {
+  const n = views.length;
+  if (n < FEWEST_PUBLIC_VIEWS) return null;
+  const sum = (name: ScenarioName, of: (points: number) => number) =>
+    views.reduce((total, view) => total + of(view[name]), 0);
+  // Whole numbers, so that no noise of doubles decides how a half is rounded.
+  const sums = byScenario((name) => sum(name, (points) => points));
+  const percents = byScenario((name) => Math.floor(sums[name] / (n * PERCENT)));
+  const left = 100 - percents.bear - percents.base - percents.bull;
+  const remainder = (name: ScenarioName) => sums[name] % (n * PERCENT);
+  const byRemainder = [...SCENARIO_NAMES].sort((a, b) => remainder(b) - remainder(a));
+  for (const name of byRemainder.slice(0, left)) percents[name] += 1;
+  const deviations = byScenario((name) => {
+    const squares = n * sum(name, (points) => points ** 2) - sums[name] ** 2;
+    return Math.round(Math.sqrt(squares) / (n * PERCENT));
+  });
+  return { n, percents, deviations };
+}
+
+/** Basis points in a percent. */
+const PERCENT = WHOLE / 100;
+
+/**
+ * How long after midnight the pool of the day before is shown, in milliseconds. A view that was recorded just before
+ * midnight, by whichever instance, is committed by then, so the pool of a day never changes during the day.
+ */
+const SETTLING = 300_000;
+
+/** The midnight (UTC) as of which the views are pooled for those without a key. */
+export function publicPoolTime(now: Date): Date {
+  const settled = now.getTime() - SETTLING;
+  return new Date(settled - (settled % DAY));
+}
+
+/** When the next pool is shown to those without a key. */
+export function nextPublicPool(now: Date): Date {
+  return new Date(daysAfter(publicPoolTime(now), 1).getTime() + SETTLING);
 }

@@ -14,6 +14,9 @@ export type Audience = {
 /** The audience of a read without a key. */
 export const PUBLIC_AUDIENCE: Audience = { hasKey: false, desks: [] };
 
+/** The audience of keys of all desks, and of admins. */
+export const FULL_AUDIENCE: Audience = { hasKey: true, desks: 'all' };
+
 /** A name that tells an audience from all others that may be shown something else; empty for {@link PUBLIC_AUDIENCE}. */
 export function audienceName({ hasKey, desks }: Audience): string {
   if (!hasKey) return '';

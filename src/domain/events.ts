@@ -1,3 +1,5 @@
+import { actsFor, type Audience } from './desks.ts';
+
 export const EVENT_KINDS = [
   'outlook.created',
   'outlook.version.published',
@@ -18,6 +20,30 @@ export const EVENT_KINDS = [
 ] as const;
 /** The kinds of events. Later releases add some. */
 export type EventKind = (typeof EVENT_KINDS)[number];
+
+/** The kinds of events that say what an analyst thinks. Without a key they show to nobody. */
+const VIEW_KINDS: ReadonlySet<EventKind> = new Set(['view.published', 'view.withdrawn']);
+
+/** Whether an audience may see an event of a kind. Whose outlooks it may see is another question. */
+export function showsKind({ hasKey }: Audience, kind: EventKind): boolean {
+  return hasKey || !VIEW_KINDS.has(kind);
+}
+
+/**
+ * Whether an audience may see an event of an outlook.
+ * @param event `internalTo` is the desk that alone may see its outlook; null for a public one
+ */
+export function showsEvent(
+  audience: Audience,
+  { kind, internalTo }: { kind: EventKind; internalTo: number | null },
+): boolean {
+  return showsKind(audience, kind) && (internalTo === null || actsFor(audience.desks, internalTo));
+}
+
+/** The kinds that {@link showsEvent} hides from an audience, whatever their outlooks. */
+export function hiddenKinds({ hasKey }: Audience): EventKind[] {
+  return hasKey ? [] : [...VIEW_KINDS];
+}
 
 /**
  * The kinds of events about keys, names, series and whatever else belongs to no outlook. They have places and leaves in
@@ -68,9 +94,9 @@ export const START: EventRef = { position: 0, digest: '' };
 /** How many characters of a digest an id has. */
 const ID_DIGITS = 8;
 
-/** The id of an event in streams: `138-5f0c91ab`, or `0` for the start. */
+/** The id of an event in streams: `138-5f0c91ab`, `138` without a digest, or `0` for the start. */
 export function eventIdOf({ position, digest }: EventRef): string {
-  return position === 0 ? '0' : `${position}-${digest.slice(0, ID_DIGITS)}`;
+  return digest === '' ? `${position}` : `${position}-${digest.slice(0, ID_DIGITS)}`;
 }
 
 /**

@@ -2,30 +2,38 @@ import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from './problems.ts';
 
-/** How clients may cache a response. If reads need a key, shared caches may store nothing. */
+/** How clients may cache a response: a keyed one is revalidated always, and shared caches may not store it. */
 export type Freshness = 'revalidate' | 'immutable';
 
-const CACHE_CONTROL: Record<Freshness, { shared: string; keyed: string }> = {
-  revalidate: { shared: 'public, no-cache', keyed: 'private, no-cache' },
-  immutable: {
-    shared: 'public, max-age=31536000, immutable',
-    keyed: 'private, max-age=31536000, immutable',
-  },
-};
+/**
+ * Who gets a response: everyone the same one; callers without a key, as those with one may get another; or callers with
+ * a key.
+ */
+export type Readers = 'everyone' | 'keyless' | 'keyed';
 
-export function cacheControlOf(freshness: Freshness, requireKeyForReads: boolean): string {
-  return CACHE_CONTROL[freshness][requireKeyForReads ? 'keyed' : 'shared'];
+export function readersOf({ audience, routeOptions: { config } }: FastifyRequest): Readers {
+  if (audience.hasKey) return 'keyed';
+  return config.access === 'read' ? 'keyless' : 'everyone';
 }
 
-export function setFreshness(
-  reply: FastifyReply,
-  freshness: Freshness,
-  requireKeyForReads: boolean,
-): void {
-  reply.header('cache-control', cacheControlOf(freshness, requireKeyForReads));
-  if (!requireKeyForReads) return;
+export function cacheControlOf(freshness: Freshness, readers: Readers): string {
+  if (readers === 'keyed') return 'private, no-cache';
+  return freshness === 'immutable' ? 'public, max-age=31536000, immutable' : 'public, no-cache';
+}
+
+/** The request headers on which a response depends by its readers; a page's `Origin`, which CORS adds, is not among them. */
+export const VARY_OF_READERS: Record<Readers, readonly string[]> = {
+  everyone: [],
+  keyless: ['Authorization', 'Cookie'],
+  keyed: ['Authorization', 'Cookie'],
+};
+
+export function setFreshness(reply: FastifyReply, freshness: Freshness): void {
+  const readers = readersOf(reply.request);
+  reply.header('cache-control', cacheControlOf(freshness, readers));
   const byCors = reply.getHeader('vary') ?? [];
-  reply.header('vary', [byCors, 'Authorization'].flat().join(', '));
+  const vary = [byCors, ...VARY_OF_READERS[readers]].flat();
+  if (vary.length > 0) reply.header('vary', vary.join(', '));
 }
 
 /** For responses that no cache may store: they are secret or out of date at once. */
@@ -79,12 +87,15 @@ export function ifMatchOf({ headers }: FastifyRequest): string | undefined {
  * Refuses a write to a state that its author has not read. The ETag of a compressed body counts, too, as its reader has
  * read the same.
  * @param ifMatch the header
+ * @param currentDigests the digest for each kind of readers, those with a key first
  * @throws Problem `precondition-failed` if the header does not name the current ETag, `weak-etag` if it does with W/
  */
-export function requireMatch(ifMatch: string, currentDigest: string): void {
-  const etag = `"${currentDigest}"`;
+export function requireMatch(ifMatch: string, currentDigests: readonly string[]): void {
+  const etags = currentDigests.map((digest) => `"${digest}"`);
   const sent = ifMatch.replaceAll(/("[\w-]{27})-(?:br|gzip)"/g, '$1"');
-  if (!matchHolds(sent, etag)) throw preconditionFailed(sent, etag);
+  if (etags.some((etag) => matchHolds(sent, etag))) return;
+  const weakened = etags.find((etag) => entityTags(sent).some((tag) => strong(tag) === etag));
+  throw preconditionFailed(sent, weakened ?? etags[0] ?? null);
 }
 
 /** Tells a state that has changed from an ETag that a proxy has weakened, so that it no longer says whether it has. */

@@ -6,7 +6,7 @@ import { csvHeader, csvOf, csvRows } from './csv.ts';
 import { addVary, digestNow, isKnown, sendLongBody, sendNotModified } from './long-responses.ts';
 import { CONTENT_TYPES, CSV_TYPE, JSON_TYPE, wantedType } from './negotiation.ts';
 import { DEFAULT_LIMIT, keysetBatches, type KeysetList, keysetPage, pageOf } from './paging.ts';
-import { type CacheTags, resourceOf } from './response-cache/cache-entry.ts';
+import { cacheKey, type CacheTags, resourceOf } from './response-cache/cache-entry.ts';
 import type { ResponseDraft } from './response-cache/encoded-body.ts';
 import type { ResponseCache } from './response-cache/response-cache.ts';
 
@@ -89,12 +89,12 @@ export async function answerAsCsv(
   { pool, cache, tags }: CachedListDeps,
   parts: () => AsyncGenerator<string, void>,
 ): Promise<FastifyReply> {
-  const content = `csv ${resourceOf(request)}`;
+  const content = contentOf(request);
   // Only a long response has a weak ETag: who sends one back need not wait until its first part is read.
   if (request.headers['if-none-match']?.includes('W/')) {
     const digest = await digestNow(pool, content);
     if (isKnown(request, digest)) {
-      setLongHeaders(request, reply, cache);
+      setLongHeaders(request, reply);
       return sendNotModified(request, reply, digest);
     }
   }
@@ -110,12 +110,16 @@ export async function answerAsCsv(
   }
   // Before the first part is read, so that what changes meanwhile changes the digest.
   const digest = await digestNow(pool, content);
-  setLongHeaders(request, reply, cache);
+  setLongHeaders(request, reply);
   return sendLongBody(request, reply, { parts: parts(), headers: csvHeaders(request), digest });
 }
 
-function setLongHeaders(request: FastifyRequest, reply: FastifyReply, cache: ResponseCache): void {
-  setFreshness(reply, 'revalidate', cache.requiresKey);
+/** Names what a list as CSV shows, for its weak ETag: that of one audience is not known to another. */
+const contentOf = (request: FastifyRequest): string =>
+  `csv ${cacheKey(request.audience, resourceOf(request))}`;
+
+function setLongHeaders(request: FastifyRequest, reply: FastifyReply): void {
+  setFreshness(reply, 'revalidate');
   if (hasAlternatives(request)) addVary(reply, 'Accept');
 }
 
@@ -131,7 +135,7 @@ export async function sendList<Item extends object>(
   item: z.ZodObject,
 ): Promise<FastifyReply> {
   if (!asksForAll(request)) return sendDraft(reply, pageDraft(request, await reads.page(), item));
-  const digest = pool && (await digestNow(pool, `csv ${resourceOf(request)}`));
+  const digest = pool && (await digestNow(pool, contentOf(request)));
   const parts = csvParts(reads, item);
   const { text, isWhole } = await startOf(parts);
   if (isWhole) return sendDraft(reply, csvDraft(request, text));

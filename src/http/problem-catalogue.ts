@@ -1,8 +1,10 @@
+import { DISCLOSURE_PROBLEMS } from './disclosure-problems.ts';
 import { RECEIPT_PROBLEMS } from './receipt-problems.ts';
 
 /** Each kind of problem: its status, its title, what it means and how to fix the request. */
 export const PROBLEMS = {
   ...RECEIPT_PROBLEMS,
+  ...DISCLOSURE_PROBLEMS,
   'malformed-request': {
     status: 400,
     title: 'The request cannot be parsed',
@@ -200,6 +202,13 @@ export const PROBLEMS = {
     meaning:
       'A consensus pools the views that analysts hold, and this outlook has none: nobody recorded one, all are withdrawn, or all are older than `maxAge`.',
     mend: 'Record a view with PUT /v1/outlooks/{slug}/views/me. If views are too old for `maxAge`, choose a greater one or leave it out.',
+  },
+  'too-few-views': {
+    status: 404,
+    title: 'Too few analysts hold a view',
+    meaning:
+      'Without a key, the consensus is shown from three views on: of fewer, it would tell who holds which view. It pools the views that were held at the last midnight (UTC).',
+    mend: 'Send a key, or come back once more analysts hold a view.',
   },
   'no-weights': {
     status: 409,

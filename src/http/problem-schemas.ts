@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
 import { slug, timestamp } from './fields.ts';
 import { horizonReturn } from './closes-schema.ts';
+import { disclosure } from './disclosure-schema.ts';
 
 const fieldError = z
   .object({
@@ -52,6 +53,9 @@ export const problemDocument = z
     closes: horizonReturn
       .optional()
       .meta({ description: 'Only for `outcome-contradicted`: the return computed from closes.' }),
+    disclosure: disclosure.optional().meta({
+      description: 'Only for `disclosure-changed` and `series-internal`: what would open now.',
+    }),
   })
   .meta({
     id: 'Problem',

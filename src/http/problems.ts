@@ -47,6 +47,13 @@ export function unauthorized(detail: string): Problem {
   });
 }
 
+/** A request without a key, some of whose parameters need one. */
+export function keyNeeded(parameters: readonly string[]): Problem {
+  return unauthorized(
+    `These parameters need a key: ${parameters.join(', ')}. Send one as Authorization: Bearer olk_…, or leave them out.`,
+  );
+}
+
 /** The path of a request, without its query. */
 export function pathOf({ url }: FastifyRequest): string {
   return url.split('?', 1)[0] ?? '';

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { meterWork } from '../postgres/work-meter.ts';
 import { addressOf, type Client, type ClientKind, Clients } from './clients.ts';
+import { sendsCredentials } from './credentials.ts';
 import { FairQueue } from './fair-queue.ts';
 import { Problem } from './problems.ts';
 import { isStream, LONGEST_WAIT, RequestWork, type SharedState } from './request-work.ts';
@@ -32,6 +33,8 @@ type Limits = {
   /** How many requests are handled at once. */
   requestsAtOnce: number;
   requireKeyForReads: boolean;
+  /** The identity provider whose tokens are accepted; null if there is none. */
+  oidc: object | null;
 };
 
 /** The window of the rates, in milliseconds. */
@@ -104,10 +107,12 @@ export class RequestLimiter {
 
   /** Limits the requests whose work is metered. */
   limit(app: FastifyInstance): void {
+    const { requireKeyForReads, oidc } = this.#limits;
+    const reads = { requireKeyForReads, acceptsTokens: oidc !== null };
     app.addHook('onRequest', async (request, reply) => {
       if (request.work === null) return;
       this.#count(request, reply);
-      if (!needsKey(request, this.#limits)) await request.work.takeTurn();
+      if (!needsKey(request, reads)) await request.work.takeTurn();
     });
     this.#limitWorkAtOnce(app);
   }
@@ -190,13 +195,14 @@ export function limitFields({ limits: { policies, states } }: FastifyRequest): s
   return ['ratelimit-policy', policies.join(', '), 'ratelimit', states.join(', ')];
 }
 
-/** Whether a request has to be authenticated before it may be answered. */
+/** Whether a request has to be authenticated before it may be answered: reads that need no key are if they send one. */
 export function needsKey(
-  { routeOptions: { config } }: FastifyRequest,
-  { requireKeyForReads }: { requireKeyForReads: boolean },
+  { headers, routeOptions: { config } }: FastifyRequest,
+  reads: { requireKeyForReads: boolean; acceptsTokens: boolean },
 ): boolean {
   const { access = 'public' } = config;
-  return access !== 'public' && (access !== 'read' || requireKeyForReads);
+  if (access !== 'read') return access !== 'public';
+  return reads.requireKeyForReads || sendsCredentials(headers.authorization, reads);
 }
 
 const isPreflight = ({ method, headers }: FastifyRequest) =>

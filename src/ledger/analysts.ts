@@ -1,6 +1,8 @@
 import type { Analyst } from '../access/analysts.ts';
+import type { Audience } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
+import { visibleDesks, visibleTo } from './visibility.ts';
 import { VIEW_COLUMNS, type View, viewOf, type ViewRow } from './views.ts';
 
 /** @throws DomainError `analyst-not-found` */
@@ -14,21 +16,23 @@ export async function readAnalyst(session: Session, id: string): Promise<Analyst
 }
 
 /**
- * The analysts who have published a version or a view, by name: those after the name `after`, at most `limit`. Others, such
- * as systems that send observations, have a key but forecast nothing.
+ * The analysts who have published a version or, for an audience with a key, a view of an outlook that it may see, by name:
+ * those after the name `after`, at most `limit`. Others, such as systems that send observations, have a key but forecast
+ * nothing.
  */
 export async function listAnalysts(
   session: Session,
-  { after, limit }: { after: string | null; limit: number },
+  { after, limit, audience }: { after: string | null; limit: number; audience: Audience },
 ): Promise<Analyst[]> {
   const { rows } = await session.query<Analyst>({
     name: 'list-analysts',
-    // In the order of analysts_by_name; forecasters_of_analyst says at once whether there is a forecast.
+    // In the order of analysts_by_name; forecasters_of_analyst finds the forecasts of each.
     text: `select a.id, a.name from analysts a
       where a.name collate "C" > coalesce($1, '') and exists (
-        select from forecasters f where f.analyst_id = a.id)
+        select from forecasters f join outlooks o on o.id = f.outlook_id
+         where f.analyst_id = a.id and ${visibleTo('o', '$3')})
       order by a.name collate "C" limit $2`,
-    values: [after, limit],
+    values: [after, limit, visibleDesks(audience)],
   });
   return rows;
 }
@@ -37,13 +41,13 @@ export async function listAnalysts(
 export type ViewOfOutlook = View & { slug: string; title: string; outlookId: number };
 
 /**
- * The views of an analyst, each at its newest version, with withdrawn ones, of the newest outlooks first: those of outlooks
- * before the one with the id `before`, at most `limit`.
+ * The views of an analyst of outlooks that an audience may see, each at its newest version, with withdrawn ones, of the newest
+ * outlooks first: those of outlooks before the one with the id `before`, at most `limit`.
  */
 export async function listViewsOf(
   session: Session,
   analystId: string,
-  { before, limit }: { before: number | null; limit: number },
+  { before, limit, audience }: { before: number | null; limit: number; audience: Audience },
 ): Promise<ViewOfOutlook[]> {
   const { rows } = await session.query<
     ViewRow & Pick<ViewOfOutlook, 'slug' | 'title' | 'outlookId'>
@@ -58,8 +62,9 @@ export async function listViewsOf(
          select * from views v where v.outlook_id = f.outlook_id and v.analyst_id = f.analyst_id
           order by v.version desc limit 1) w
       where f.analyst_id = $1 and f.source = 'view' and f.outlook_id < coalesce($2, 9223372036854775807)
+        and ${visibleTo('o', '$4')}
       order by f.outlook_id desc limit $3`,
-    values: [analystId, before, limit],
+    values: [analystId, before, limit, visibleDesks(audience)],
   });
   return rows.map(({ slug, title, outlookId, ...row }) => ({
     ...viewOf(row),

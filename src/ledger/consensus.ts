@@ -2,8 +2,11 @@ import {
   daysAfter,
   type Consensus,
   consensusOf,
+  FEWEST_PUBLIC_VIEWS,
   normalised,
   type PoolWeights,
+  type PublicPool,
+  publicPoolOf,
   recencyWeights,
   skillWeights,
 } from '../domain/consensus.ts';
@@ -62,6 +65,24 @@ export async function readConsensus(
     views: views.map((view, index) => ({ ...view, weight: shares[index] ?? 0 })),
     until: asOf === null && maxAge !== null ? daysAfter(oldestOf(views), maxAge) : null,
   };
+}
+
+/**
+ * What anyone may know of the views of an outlook: the pool of those held at a time.
+ * @throws DomainError `too-few-views`
+ */
+export async function readPublicPool(
+  session: Session,
+  slug: string,
+  asOf: Date,
+): Promise<PublicPool> {
+  const views = await listViews(session, slug, { asOf, after: null, limit: null });
+  const pooled = publicPoolOf(views.map(({ probabilities }) => probabilities));
+  if (pooled) return pooled;
+  throw new DomainError(
+    'too-few-views',
+    `Fewer than ${FEWEST_PUBLIC_VIEWS} analysts held a view of "${slug}" at ${asOf.toISOString()}. Without a key, the consensus is shown from ${FEWEST_PUBLIC_VIEWS} views on.`,
+  );
 }
 
 function noViews(slug: string, maxAge: number | null, asOf: Date | null): DomainError {

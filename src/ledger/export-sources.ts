@@ -1,3 +1,5 @@
+import type { Audience } from '../domain/desks.ts';
+
 /** A kind of record of the export: where its rows come from, and in which order they are read. */
 export type ExportSource = {
   type: string;
@@ -6,6 +8,10 @@ export type ExportSource = {
   from: string;
   /** The columns that order the rows, with their types and a value before all others. */
   key: readonly (readonly [column: string, type: string, first: string])[];
+  /** The outlook or series that decides who may see a row, as the alias of its table; undefined if everyone may. */
+  subject?: 'o' | 's' | 'x';
+  /** Whether it shows to those with a key only. */
+  needsKey?: true;
   /** How many rows are read at once. */
   atOnce: number;
   /** The framework that a row refers to, as SQL. */
@@ -40,14 +46,23 @@ export const OUTLOOKS: ExportSource = {
     'horizonEndedAt', ${at('x.horizon_ended_at')},
     'continues', (select c.slug from outlooks c where c.id = x.continues_id), 'continuedBy', x.continued_by`,
   from: `outlooks x join instruments i on i.id = x.instrument_id`,
+  subject: 'x',
   key: [['x.id', ...BIGINT]],
   atOnce: 100,
 };
 
 const OF_OUTLOOK = ['x.outlook_id', ...BIGINT] as const;
 
-/** The versions, whose frameworks are read beside them. */
-export const VERSIONS: ExportSource = {
+const POOLED_VIEWS = `${list(`json_build_object('analyst', ${author('h')}, 'version', p.view_version,
+         'weight', p.weight) order by h.id`)}
+         from version_views p join analysts h on h.id = p.analyst_id
+        where p.outlook_id = x.outlook_id and p.version = x.version)`;
+
+/**
+ * The versions, whose frameworks are read beside them.
+ * @param hasKey whether the views show that they pooled
+ */
+export const versionsFor = ({ hasKey }: Pick<Audience, 'hasKey'>): ExportSource => ({
   type: 'version',
   members: `'outlook', o.slug, 'version', x.version, 'kind', x.kind, 'publishedAt', ${at('x.recorded_at')},
     'author', ${author('a')}, 'rationale', x.rationale, 'probabilities', ${fractions('x')},
@@ -60,15 +75,13 @@ export const VERSIONS: ExportSource = {
       where w.outlook_id = x.outlook_id and w.version = x.version),
     'consensus', case when x.consensus_method is not null then json_build_object('method', x.consensus_method,
       'weights', x.consensus_weights, 'maxAge', x.consensus_max_age,
-      'views', ${list(`json_build_object('analyst', ${author('h')}, 'version', p.view_version,
-         'weight', p.weight) order by h.id`)}
-         from version_views p join analysts h on h.id = p.analyst_id
-        where p.outlook_id = x.outlook_id and p.version = x.version)) end`,
+      'views', ${hasKey ? POOLED_VIEWS : `'[]'::json`}) end`,
   from: `outlook_versions x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.author_id`,
+  subject: 'o',
   key: [OF_OUTLOOK, ['x.version', ...INTEGER]],
   atOnce: 100,
   frameworkId: 'x.framework_id',
-};
+});
 
 /** What else belongs to an outlook. A record may refer to one that is read after it, so that it is there by then. */
 export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
@@ -77,6 +90,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
     members: `'outlook', o.slug, 'resolution', x.number, 'outcome', x.outcome, 'closes', ${closes('x')},
       'recordedAt', ${at('x.recorded_at')}`,
     from: `resolution_contradictions x join outlooks o on o.id = x.outlook_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.number', ...INTEGER], ['x.recorded_at', 'timestamptz', '-infinity']],
     atOnce: 500,
   },
@@ -91,6 +105,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
          from resolution_evidence e where e.outlook_id = x.outlook_id and e.number = x.number),
       'resolvedBy', ${author('a')}, 'resolvedAt', ${at('x.recorded_at')}, 'supersededAt', ${at('x.superseded_at')}`,
     from: `resolutions x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.author_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.number', ...INTEGER]],
     atOnce: 100,
   },
@@ -103,6 +118,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
         'evidence', ${list('e.evidence_id order by e.position')}
            from condition_evidence e where e.change_id = x.id)) end`,
     from: `condition_changes x join outlooks o on o.id = x.outlook_id left join analysts a on a.id = x.author_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.id', ...BIGINT]],
     atOnce: 100,
     version: 'x.version',
@@ -112,6 +128,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
     members: `'outlook', o.slug, 'version', x.version, 'label', x.label, 'depth', x.depth, 'day', x.day,
       'recordedAt', ${at('x.recorded_at')}`,
     from: `drawdown_changes x join outlooks o on o.id = x.outlook_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.id', ...BIGINT]],
     atOnce: 500,
     version: 'x.version',
@@ -121,6 +138,8 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
     members: `'outlook', o.slug, 'analyst', ${author('a')}, 'version', x.version, 'kind', x.kind,
       'probabilities', ${fractions('x')}, 'rationale', x.rationale, 'recordedAt', ${at('x.recorded_at')}`,
     from: `views x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.analyst_id`,
+    subject: 'o',
+    needsKey: true,
     key: [
       OF_OUTLOOK,
       ['x.analyst_id', 'uuid', '00000000-0000-0000-0000-000000000000'],
@@ -143,6 +162,7 @@ export const PARTS_OF_OUTLOOKS: readonly ExportSource[] = [
          from evidence_claims c where c.evidence_id = x.id),
       'corrects', x.corrects, 'addedBy', ${author('a')}, 'addedAt', ${at('x.recorded_at')}`,
     from: `evidence x join outlooks o on o.id = x.outlook_id join analysts a on a.id = x.author_id`,
+    subject: 'o',
     key: [OF_OUTLOOK, ['x.number', ...INTEGER]],
     atOnce: 5, // each may have a megabyte
   },
@@ -162,6 +182,7 @@ export const REFERENCES: readonly ExportSource[] = [
     members: `'series', s.key, 'date', x.date, 'value', x.value, 'provenance', x.provenance, 'note', x.note,
       'recordedAt', ${at('x.recorded_at')}, 'supersededAt', ${at('x.superseded_at')}`,
     from: `observations x join series s on s.id = x.series_id`,
+    subject: 's',
     key: [
       ['x.series_id', ...BIGINT],
       ['x.date', 'date', '-infinity'],
@@ -174,6 +195,7 @@ export const REFERENCES: readonly ExportSource[] = [
     members: `'key', x.key, 'name', x.name, 'unit', x.unit, 'frequency', x.frequency, 'dated', x.dated,
       'source', x.source`,
     from: `series x`,
+    subject: 'x',
     key: [['x.id', ...BIGINT]],
     atOnce: 500,
   },

@@ -1,3 +1,4 @@
+import type { Audience } from '../domain/desks.ts';
 import type { Framework } from '../domain/framework.ts';
 import type { Session } from '../postgres/pool.ts';
 import {
@@ -5,48 +6,58 @@ import {
   OUTLOOKS,
   PARTS_OF_OUTLOOKS,
   REFERENCES,
-  VERSIONS,
+  versionsFor,
 } from './export-sources.ts';
 import { readFrameworksById } from './frameworks.ts';
+import { onlyVisibleTo } from './visibility.ts';
 
 /** A record of the export. Its type says what it is. */
 export type ExportRecord = { type: string } & Record<string, unknown>;
 
-/** The types of records, in the order in which they first appear. */
-export const EXPORT_TYPES: readonly string[] = [
-  OUTLOOKS.type,
-  'framework',
-  ...[VERSIONS, ...PARTS_OF_OUTLOOKS, ...REFERENCES].map(({ type }) => type),
-];
+/** The types of records that an audience may see, in the order in which they first appear. */
+export function exportTypes(audience: Pick<Audience, 'hasKey'>): string[] {
+  const sources = [versionsFor(audience), ...partsFor(audience), ...REFERENCES];
+  return [OUTLOOKS.type, 'framework', ...sources.map(({ type }) => type)];
+}
+
+const partsFor = ({ hasKey }: Pick<Audience, 'hasKey'>) =>
+  PARTS_OF_OUTLOOKS.filter(({ needsKey = false }) => hasKey || !needsKey);
 
 /**
- * Reads everything public, a batch at a time, each with a query of its own. It has whatever was committed before it
- * began, and may have some of what was committed since; whatever a record refers to is there, before or after it.
+ * Reads everything that an audience may see, a batch at a time, each with a query of its own. It has whatever was committed
+ * before it began, and may have some of what was committed since; whatever a record refers to is there, before or after it.
  */
-export async function* exportBatches(session: Session): AsyncGenerator<ExportRecord[], void> {
-  for await (const outlooks of rowsOf(session, OUTLOOKS, null)) {
+export async function* exportBatches(
+  session: Session,
+  audience: Audience,
+): AsyncGenerator<ExportRecord[], void> {
+  const reader = { session, audience };
+  for await (const outlooks of rowsOf(reader, OUTLOOKS, null)) {
     const published = outlooks.filter(({ record }) => latestOf(record) > 0);
     yield published.map(({ record }) => record);
-    if (published.length > 0) yield* partsOf(session, published);
+    if (published.length > 0) yield* partsOf(reader, published);
   }
-  for (const source of REFERENCES) yield* recordsOf(session, source);
+  for (const source of REFERENCES) yield* recordsOf(reader, source);
 }
 
 const latestOf = (outlook: ExportRecord): number => Number(outlook['latestVersion']);
 
+/** What an audience reads, by a session. */
+type Reader = { session: Session; audience: Audience };
+
 /** The versions and other parts of outlooks with ascending ids. */
 async function* partsOf(
-  session: Session,
+  reader: Reader,
   outlooks: readonly Row[],
 ): AsyncGenerator<ExportRecord[], void> {
   const latest = new Map(outlooks.map(({ key: [id], record }) => [Number(id), latestOf(record)]));
   const ids = [...latest.keys()];
   const range = { from: Number(ids[0]), to: Number(ids.at(-1)) };
-  yield* versionsOf(session, latest, range);
+  yield* versionsOf(reader, latest, range);
   // An outlook or a version of the range may have been committed since.
   const isOf = ({ key: [id], version }: Row) => (version ?? 0) <= (latest.get(Number(id)) ?? -1);
-  for (const source of PARTS_OF_OUTLOOKS) {
-    for await (const rows of rowsOf(session, source, range)) {
+  for (const source of partsFor(reader.audience)) {
+    for await (const rows of rowsOf(reader, source, range)) {
       yield rows.filter(isOf).map(({ record }) => record);
     }
   }
@@ -57,17 +68,17 @@ async function* partsOf(
  * @param latest the newest version of each outlook that its record names, by the outlook's id
  */
 async function* versionsOf(
-  session: Session,
+  reader: Reader,
   latest: ReadonlyMap<number, number>,
   range: Range,
 ): AsyncGenerator<ExportRecord[], void> {
   let framework: number | null = null;
-  for await (const rows of rowsOf(session, VERSIONS, range)) {
+  for await (const rows of rowsOf(reader, versionsFor(reader.audience), range)) {
     for (const { key, record, frameworkId } of rows) {
       if (Number(key[1]) > (latest.get(Number(key[0])) ?? 0)) continue;
       // The frameworks of outlooks differ.
       if (frameworkId !== null && frameworkId !== framework) {
-        yield [await frameworkRecord(session, record, frameworkId)];
+        yield [await frameworkRecord(reader.session, record, frameworkId)];
       }
       framework = frameworkId;
       yield [record];
@@ -88,10 +99,10 @@ async function frameworkRecord(
 }
 
 async function* recordsOf(
-  session: Session,
+  reader: Reader,
   source: ExportSource,
 ): AsyncGenerator<ExportRecord[], void> {
-  for await (const rows of rowsOf(session, source, null)) yield rows.map(({ record }) => record);
+  for await (const rows of rowsOf(reader, source, null)) yield rows.map(({ record }) => record);
 }
 
 type Row = {
@@ -109,22 +120,26 @@ type Range = { from: number; to: number };
  * @param range of outlooks, by the first column of the key; null for all rows
  */
 async function* rowsOf(
-  session: Session,
-  { type, members, from, key, atOnce, frameworkId = 'null', version = 'null' }: ExportSource,
+  { session, audience }: Reader,
+  { type, members, from, subject, key, atOnce, ...columns }: ExportSource,
   range: Range | null,
 ): AsyncGenerator<Row[], void> {
-  const columns = key.map(([column]) => column).join(', ');
+  const { frameworkId = 'null', version = 'null' } = columns;
+  const order = key.map(([column]) => column).join(', ');
   const place = key.map(([, sqlType], index) => `$${index + 1}::${sqlType}`).join(', ');
   const [[first] = ['']] = key;
   const bound = range === null ? '' : `and ${first} <= ${range.to}`;
+  const values: unknown[] = [];
+  const bind = (value: unknown): string => `$${key.length + values.push(value)}`;
+  const isVisible = (subject && onlyVisibleTo(audience, subject, bind)) ?? 'true';
   const text = `
     select array[${key.map(([column]) => `${column}::text`).join(', ')}] as key,
       json_build_object('type', '${type}', ${members}) as record, ${frameworkId} as "frameworkId", ${version} as version
-      from ${from} where (${columns}) > (${place}) ${bound} order by ${columns} limit ${atOnce}`;
+      from ${from} where (${order}) > (${place}) ${bound} and ${isVisible} order by ${order} limit ${atOnce}`;
   let after = key.map(([, , least]) => least);
   if (range !== null) after = [String(range.from), ...after.slice(1)];
   for (;;) {
-    const { rows } = await session.query<Row>(text, after);
+    const { rows } = await session.query<Row>(text, [...after, ...values]);
     if (rows.length > 0) yield rows;
     const last = rows.at(-1);
     if (last === undefined || rows.length < atOnce) return;

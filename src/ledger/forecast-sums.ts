@@ -1,4 +1,5 @@
 import type { CountedSums } from '../domain/calibration.ts';
+import { type Audience, PUBLIC_AUDIENCE } from '../domain/desks.ts';
 import {
   byScenario,
   type Fractions,
@@ -14,6 +15,7 @@ import {
   skillOfAnalyst,
 } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
+import { countsFor } from './visibility.ts';
 
 /** Whose forecasts of which outlooks; the horizon ends in [from, to). A filter that is null lets all pass. */
 export type RecordScope = {
@@ -28,6 +30,8 @@ export type RecordScope = {
   minCoverage: number | null;
   /** Leaves out what was recorded later; null leaves out nothing. */
   asOf: Date | null;
+  /** For whom the record is; see {@link countsFor}. */
+  audience: Audience;
 };
 
 /** The forecast that skill is measured against: the same for all outlooks, or the climatology of each. */
@@ -115,7 +119,7 @@ const COLUMN: Record<ScoreName, string> = {
 
 /** A filter that is not set is left out of the text, so that Postgres picks the index for those that are. */
 function filtersOf(
-  { analystId, source, instrument, from, to, minCoverage, asOf }: RecordScope,
+  { analystId, source, instrument, from, to, minCoverage, asOf, audience }: RecordScope,
   sent: Sent,
 ): string {
   const filters = [
@@ -128,6 +132,7 @@ function filtersOf(
     // Shares that make up a whole horizon may sum to a little less.
     minCoverage !== null && `${SHARE} >= ${sent(minCoverage)}::float8 - 1e-9`,
     isCurrent(asOf, sent),
+    countsFor(audience, 'f.outlook_id', sent) ?? false,
   ];
   return filters.filter((filter) => filter !== false).join(' and ');
 }
@@ -212,6 +217,7 @@ const LEAD_BUCKETS = `
  * The skill of analysts by id, by the Brier score against climatology or, where there is none, uniform thirds. Versions and
  * views of an outlook count once. An outcome that an analyst stated without closes, or against them, does not count for
  * that analyst, unless the closes of the whole horizon imply it by now: so nobody leaves out losers by stating them early. Analysts with less than one whole horizon are left out.
+ * Only outlooks that were public from the start count, whoever asks, so that the weights of a published consensus say nothing of others.
  * @param asOf leaves out what was recorded later; null leaves out nothing
  */
 export async function readSkills(
@@ -220,7 +226,8 @@ export async function readSkills(
   asOf: Date | null,
 ): Promise<Map<string, Skill>> {
   const values: unknown[] = [analystIds, asOf?.toISOString() ?? 'infinity'];
-  const current = isCurrent(asOf, (value) => `$${values.push(value)}`);
+  const sent: Sent = (value) => `$${values.push(value)}`;
+  const isScored = `${isCurrent(asOf, sent)} and ${countsFor(PUBLIC_AUDIENCE, 'f.outlook_id', sent)}`;
   const { rows } = await session.query<{ analystId: string; clusters: ClusterSum[] }>(
     `select analyst_id as "analystId", json_agg(sums) as clusters
        from (
@@ -230,7 +237,7 @@ export async function readSkills(
                ${BRIER} as brier, coalesce(f.climatology_brier, ${SHARE} * 2 / 3) as reference
              from forecast_sums f join resolutions r on r.outlook_id = f.outlook_id and r.number = f.number
                join instruments i on i.id = f.instrument_id
-             where f.analyst_id = any($1) and f.source = 'combined' and ${current}
+             where f.analyst_id = any($1) and f.source = 'combined' and ${isScored}
                and (f.by_closes or r.author_id <> f.analyst_id
                  or outcome_by_closes(f.outlook_id, r.band_low, r.band_high, $2) = r.outcome)`)}) as scored
           group by analyst_id, cluster) as by_cluster

@@ -1,7 +1,8 @@
-import { FIRST_DESK } from '../domain/desks.ts';
+import { type Audience, FIRST_DESK } from '../domain/desks.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { parseSearch } from '../domain/search.ts';
+import { onlyVisibleTo } from './visibility.ts';
 
 export const LIST_SORTS = ['-publishedAt', 'publishedAt', 'slug', 'relevance'] as const;
 export type ListSort = (typeof LIST_SORTS)[number];
@@ -39,8 +40,11 @@ export type ListQuery = {
 /** The author of a query: an analyst, and the outlooks that have any version by them; null if these are many. */
 export type Author = { id: string; outlooks: readonly number[] | null };
 
-/** A query whose author was looked up. */
-export type ResolvedQuery = Omit<ListQuery, 'author'> & { author?: Author | undefined };
+/** A query whose author was looked up, and for whom it is. */
+export type ResolvedQuery = Omit<ListQuery, 'author'> & {
+  author?: Author | undefined;
+  audience: Audience;
+};
 
 /** Adds a value to a statement and returns its parameter, such as `$1`. */
 export type Bind = (value: unknown) => string;
@@ -63,14 +67,14 @@ export function searchedWords(search: string, bind: Bind, weights = ''): string 
 
 /** Whether a query has any filter. */
 export function isFiltered(query: ResolvedQuery): boolean {
-  const { sort: _, asOf: __, ...filters } = query;
+  const { sort: _, asOf: __, audience: ___, ...filters } = query;
   return Object.values(filters).some((filter) => filter !== null && filter !== undefined);
 }
 
 /**
  * The filters of a query, as SQL conditions. One that is not set is null and left out of the text, so that the planner sees
- * which index finds few among many. outlooks_newest_of_instrument, outlooks_newest_of_status and
- * outlooks_newest_of_desk find outlooks in order.
+ * which index finds few among many. outlooks_newest_public and outlooks_public_by_slug find the public ones in order.
+ * outlooks_newest_of_instrument, outlooks_newest_of_status and outlooks_newest_of_desk find outlooks in order.
  * outlooks_review_due, outlooks_awaiting_resolution and outlooks_contradicted each serve a filter with exactly their
  * condition. outlooks_by_bear, _base and _bull, outlooks_by_horizon_end and resolutions_by_outcome find outlooks to be
  * sorted. frameworks_search finds frameworks by their words; their ids lead to the outlooks.
@@ -84,6 +88,7 @@ export function filters(
   const { awaitingResolution, contradicted, author, outcome } = query;
   const { horizonEndsAfter, horizonEndsBefore, desk } = query;
   return [
+    onlyVisibleTo(query.audience, 'o', bind),
     instrument === null
       ? null
       : `o.instrument_id = (select id from instruments where symbol = ${bind(instrument)})`,

@@ -1,3 +1,4 @@
+import type { Audience } from '../domain/desks.ts';
 import type { BriefResolution, OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import { deskOf } from '../access/desks.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
@@ -30,6 +31,7 @@ import {
 } from './ranked-outlooks.ts';
 import { resolutionBy, resolutionOf, type ResolutionRow } from './resolved-by.ts';
 import { joinVersion, reasonsAsOf, statusAsOf } from './versions.ts';
+import { visibleDesks, visibleTo } from './visibility.ts';
 
 /** An outlook as lists show it. */
 export type OutlookSummary = Omit<
@@ -57,7 +59,7 @@ export type OutlookSummary = Omit<
 const SIZES = [21, 51, 101] as const;
 
 /**
- * The matching outlooks, at most `limit` (up to 100), each with its newest version or, with `asOf`, its newest version
+ * The matching outlooks that an audience may see, at most `limit` (up to 100), each with its newest version or, with `asOf`, its newest version
  * at that time. Outlooks that had no version yet are left out.
  *
  * Later pages show the ledger of the first page: an outlook revised since keeps its place, so none is skipped or shown
@@ -66,11 +68,16 @@ const SIZES = [21, 51, 101] as const;
 export async function listOutlooks(
   session: Session,
   { author, ...filters }: ListQuery,
-  { after, limit, now }: { after: ListPosition | null; limit: number; now: Date },
+  {
+    after,
+    limit,
+    now,
+    audience,
+  }: { after: ListPosition | null; limit: number; now: Date; audience: Audience },
 ): Promise<{ summaries: OutlookSummary[]; next: ListPosition | null }> {
   const found = author === undefined ? undefined : await findAuthor(session, author);
   if (found === null) return { summaries: [], next: null };
-  const query = { ...filters, author: found };
+  const query = { ...filters, author: found, audience };
   const page = { after, startedAt: after?.startedAt ?? now };
   // One row more than the page tells whether another page follows.
   const size = limit + 1;
@@ -113,7 +120,9 @@ async function readRows(
   const text = summariesOf(placed, { asOf, isRanked, order: orderBy(query.sort, 'placed.') });
   // Planning takes three times as long as running. A named statement is planned once a connection.
   const isCommon = !isFiltered(query);
-  const name = `list-${query.sort}-${size}-${after !== null}-${query.asOf !== null}`;
+  const desks = visibleDesks(query.audience);
+  const sees = desks === null ? 'all' : desks.length === 0 ? 'public' : 'some';
+  const name = `list-${query.sort}-${size}-${after !== null}-${query.asOf !== null}-${sees}`;
   const { rows } = await session.query<SummaryRow>({ ...(isCommon && { name }), text, values });
   return rows;
 }
@@ -155,24 +164,25 @@ function summariesOf(
 }
 
 /**
- * The outlooks of which an analyst has published a version, each at its current version, the newest outlooks first: those
- * before the outlook with the id `before`, at most `limit`. An outlook keeps its place, whoever revises it.
+ * The outlooks that an audience may see and of which an analyst has published a version, each at its current version, the
+ * newest outlooks first: those before the outlook with the id `before`, at most `limit`. An outlook keeps its place, whoever revises it.
  */
 export async function listOutlooksOf(
   session: Session,
   analystId: string,
-  { before, limit }: { before: number | null; limit: number },
+  { before, limit, audience }: { before: number | null; limit: number; audience: Audience },
 ): Promise<(OutlookSummary & { id: number })[]> {
   // forecasters_of_analyst has them in order.
   const placed = `
     select f.outlook_id as id, o.latest_version as version, 0 as rank
       from forecasters f join outlooks o on o.id = f.outlook_id
      where f.analyst_id = $1 and f.source = 'version' and f.outlook_id < coalesce($2, 9223372036854775807)
+       and ${visibleTo('o', '$4')}
      order by f.outlook_id desc limit $3`;
   const { rows } = await session.query<SummaryRow>({
     name: 'list-outlooks-of-analyst',
     text: summariesOf(placed, { asOf: null, isRanked: false, order: 'o.id desc' }),
-    values: [analystId, before, limit],
+    values: [analystId, before, limit, visibleDesks(audience)],
   });
   return rows.map((row) => ({ ...summaryOf(row), id: row.id }));
 }

@@ -1,8 +1,9 @@
 import { deskOf, deskOfNew } from '../access/desks.ts';
-import type { Desk, Desks, Visibility } from '../domain/desks.ts';
+import type { Audience, Desk, Desks, Visibility } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
+import { visibleDesks, visibleTo } from './visibility.ts';
 
 /** A time series, in FRED's words. */
 export type Series = {
@@ -57,24 +58,33 @@ export async function createSeries(
   ]);
 }
 
+/** The error for a key that no series has. */
+export function seriesNotFound(key: string): DomainError {
+  return new DomainError('series-not-found', `There is no series "${key}".`);
+}
+
 /** @throws DomainError `series-not-found` */
 export async function readSeries(session: Session, key: string): Promise<Series> {
   const { rows } = await session.query<Series>(`${READ} where s.key = $1`, [key]);
   const [found] = rows;
-  if (!found) throw new DomainError('series-not-found', `There is no series "${key}".`);
+  if (!found) throw seriesNotFound(key);
   return found;
 }
 
-/** Series, of all desks or of one, in the order of their keys, those after `after`; at most `limit`. */
+/**
+ * The series that an audience may see, of all desks or of one, in the order of their keys, those after `after`; at most
+ * `limit`.
+ */
 export async function listSeries(
   session: Session,
-  { after, limit, desk }: { after: string | null; limit: number; desk: string | null },
+  page: { after: string | null; limit: number; desk: string | null; audience: Audience },
 ): Promise<Series[]> {
+  const { after, limit, desk, audience } = page;
   const { rows } = await session.query<Series>(
     `${READ} where ($1::text is null or s.key collate "C" > $1)
-        and ($3::text is null or d.slug = $3)
+        and ($3::text is null or d.slug = $3) and ${visibleTo('s', '$4')}
       order by s.key collate "C" limit $2`,
-    [after, limit, desk],
+    [after, limit, desk, visibleDesks(audience)],
   );
   return rows;
 }

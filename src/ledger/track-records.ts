@@ -3,6 +3,7 @@ import { type TrackRecord, trackRecordOf } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
 import { readForecastSums, type RecordReference, type RecordScope } from './forecast-sums.ts';
 import { STATUS_BY } from './resolved-by.ts';
+import { countsFor } from './visibility.ts';
 
 export type RecordOfForecaster = TrackRecord & { counts: Record<OutlookStatus, number> };
 
@@ -25,7 +26,7 @@ export async function readTrackRecord(
 
 async function countOutlooks(
   session: Session,
-  { analystId, source, instrument, from, to, asOf }: RecordScope,
+  { analystId, source, instrument, from, to, asOf, audience }: RecordScope,
 ): Promise<Record<OutlookStatus, number>> {
   const values: unknown[] = [];
   const sent = (value: unknown): string => `$${values.push(value)}`;
@@ -48,6 +49,7 @@ async function countOutlooks(
       `o.instrument_id = (select id from instruments where symbol = ${sent(instrument)})`,
     from !== null && `o.horizon_to >= ${sent(from)}`,
     to !== null && `o.horizon_to < ${sent(to)}`,
+    countsFor(audience, 'o.id', sent) ?? false,
   ].filter((filter) => filter !== false);
   const where = filters.length > 0 ? `where ${filters.join(' and ')}` : '';
   const { rows } = await session.query<{ status: OutlookStatus; count: number }>(

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { deskOf } from '../access/desks.ts';
 import type { ConditionState } from '../domain/condition-rules.ts';
+import type { Audience } from '../domain/desks.ts';
 import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
 import {
@@ -17,6 +18,7 @@ import { missingVersionError, type VersionSelector } from './missing-version.ts'
 import { batchCalls } from '../postgres/batching.ts';
 import { resolutionBy, resolutionOf, type ResolutionRow, STATUS_BY } from './resolved-by.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
+import { visibleDesks, visibleTo } from './visibility.ts';
 
 const COLUMNS = `
     o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to, o.latest_version,
@@ -112,7 +114,7 @@ const READ_VERSIONS = {
       case when requested.version is null and o.status <> 'open' then
         ${resolutionBy('r.superseded_at is null', ['reason'])} end as resolution
     from unnest($1::text[], $2::int[]) with ordinality as requested (slug, version, place)
-    join outlooks o on o.slug = requested.slug
+    join outlooks o on o.slug = requested.slug and ${visibleTo('o', '$3')}
     ${joinVersion('coalesce(requested.version, o.latest_version)')} ${JOIN_PEOPLE}`,
 };
 // One step down outlook_versions_as_of, however many versions there are.
@@ -161,9 +163,18 @@ type Numbered = { slug: string; version: number | null };
 
 type PlacedRow = VersionRow & { place: number };
 
-/** The versions that exist, each with its place in `requested`, counted from 1. */
-async function readRows(session: Session, requested: readonly Numbered[]): Promise<PlacedRow[]> {
-  const values = [requested.map(({ slug }) => slug), requested.map(({ version }) => version)];
+/**
+ * The versions that exist, each with its place in `requested`, counted from 1.
+ * @param audience who may see them; null if that was checked
+ */
+async function readRows(
+  session: Session,
+  requested: readonly Numbered[],
+  audience: Audience | null,
+): Promise<PlacedRow[]> {
+  const slugs = requested.map(({ slug }) => slug);
+  const numbers = requested.map(({ version }) => version);
+  const values = [slugs, numbers, audience && visibleDesks(audience)];
   const { rows } = await session.query<PlacedRow>({ ...READ_VERSIONS, values });
   return rows;
 }
@@ -174,7 +185,7 @@ async function readNumbered(
   cache: FrameworkCache,
   requested: readonly Numbered[],
 ): Promise<(OutlookVersion | undefined)[]> {
-  const rows = await readRows(session, requested);
+  const rows = await readRows(session, requested, null);
   const stored = await readFrameworks(session, cache, rows);
   const read: (OutlookVersion | undefined)[] = requested.map(() => undefined);
   for (const row of rows) {
@@ -219,7 +230,7 @@ export type VersionReader = {
   /** As {@link readVersion}, in a transaction. */
   readIn: (session: Session, slug: string, selector: VersionSelector) => Promise<OutlookVersion>;
   /** As {@link newestVersions}. */
-  newest: (slugs: readonly string[]) => AsyncIterable<OutlookVersion>;
+  newest: (slugs: readonly string[], audience: Audience) => AsyncIterable<OutlookVersion>;
 };
 
 export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionReader {
@@ -237,7 +248,7 @@ export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionRead
       return found;
     },
     readIn: (session, slug, selector) => readVersion(session, cache, slug, selector),
-    newest: (slugs) => newestVersions(pool, cache, slugs),
+    newest: (slugs, audience) => newestVersions(pool, cache, slugs, audience),
   };
 }
 
@@ -256,17 +267,19 @@ export async function readNewest(
 const FRAMEWORKS_AT_ONCE = 5;
 
 /**
- * The newest versions of outlooks, all as of the same time, in the order of `slugs`; without outlooks that do not exist. The
- * frameworks are read a few at a time.
+ * The newest versions of outlooks, all as of the same time, in the order of `slugs`; without outlooks that do not exist or
+ * that the audience may not see. The frameworks are read a few at a time.
  */
 async function* newestVersions(
   session: Session,
   cache: FrameworkCache,
   slugs: readonly string[],
+  audience: Audience,
 ): AsyncGenerator<OutlookVersion, void> {
   const found = await readRows(
     session,
     slugs.map((slug) => ({ slug, version: null })),
+    audience,
   );
   const rows = found.toSorted((a, b) => a.place - b.place);
   while (rows.length > 0) {

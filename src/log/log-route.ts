@@ -38,7 +38,7 @@ export function logRoute(api: Api, deps: LogDeps): void {
     },
     handler: async (_request, reply) => {
       const [state, rowsFirstDigestedAt] = [await readState(deps), await readDigestedAt()];
-      setFreshness(reply, 'revalidate', false);
+      setFreshness(reply, 'revalidate');
       return reply.send({ ...state, rowsFirstDigestedAt } satisfies LogJson);
     },
   });

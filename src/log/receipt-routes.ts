@@ -9,8 +9,6 @@ import { type ReceiptDeps, readReceipt } from './receipts.ts';
 import type { ReceiptSubject } from './receipt-subjects.ts';
 import { receipt } from './receipt-schemas.ts';
 
-type RouteDeps = ReceiptDeps & { requireKeyForReads: boolean };
-
 const TAG = 'Transparency log';
 const RESPONSES = { 200: receipt, ...problemResponses(404, 409, 410, 422, 503) };
 
@@ -21,7 +19,7 @@ const NEWEST_VIEW = z.strictObject({
 });
 
 /** Serves receipts, each to whoever may read its subject. */
-export function receiptRoutes(api: Api, log: RouteDeps): void {
+export function receiptRoutes(api: Api, log: ReceiptDeps): void {
   versionRoute(api, log);
   resolutionRoute(api, log);
   evidenceRoute(api, log);
@@ -29,7 +27,7 @@ export function receiptRoutes(api: Api, log: RouteDeps): void {
   ownViewRoute(api, log);
 }
 
-function versionRoute(api: Api, log: RouteDeps): void {
+function versionRoute(api: Api, log: ReceiptDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions/:version/receipt',
@@ -39,7 +37,7 @@ function versionRoute(api: Api, log: RouteDeps): void {
       tags: [TAG],
       summary: 'Get the receipt of a version',
       description:
-        'Proves a version without this service, also years later: what was published, by whom, when, and that a signed checkpoint of the transparency log covers it. With cosignatures of witnesses it proves since when it has been on record. The receipt of a version that published a framework has its rows as well. A receipt that you saved stays valid; a later one may have more cosignatures.',
+        'Proves a version without this service, also years later: what was published, by whom, when, and that a signed checkpoint of the transparency log covers it. With cosignatures of witnesses it proves since when it has been on record. The receipt of a version that published a framework has its rows as well; that of a consensus, with a key, the views that it pooled. A receipt that you saved stays valid; a later one may have more cosignatures.',
       params: z.strictObject({ slug, version: queryVersion }),
       response: RESPONSES,
     },
@@ -50,7 +48,7 @@ function versionRoute(api: Api, log: RouteDeps): void {
   });
 }
 
-function resolutionRoute(api: Api, log: RouteDeps): void {
+function resolutionRoute(api: Api, log: ReceiptDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/resolution/receipt',
@@ -78,7 +76,7 @@ function resolutionRoute(api: Api, log: RouteDeps): void {
   });
 }
 
-function evidenceRoute(api: Api, log: RouteDeps): void {
+function evidenceRoute(api: Api, log: ReceiptDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/evidence/:id/receipt',
@@ -98,20 +96,21 @@ function evidenceRoute(api: Api, log: RouteDeps): void {
   });
 }
 
-function viewRoute(api: Api, log: RouteDeps): void {
+function viewRoute(api: Api, log: ReceiptDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views/:analyst/receipt',
-    config: { access: 'read' },
+    config: { access: 'key' },
     schema: {
       operationId: 'getViewReceipt',
       tags: [TAG],
       summary: "Get the receipt of an analyst's view",
       description:
         "Proves a version of an analyst's view, or its withdrawal. See the receipt of a version.",
+      security: [{ key: [] }],
       params: z.strictObject({ slug, analyst: z.uuid().toLowerCase() }),
       querystring: NEWEST_VIEW,
-      response: RESPONSES,
+      response: { ...RESPONSES, ...problemResponses(401) },
     },
     handler: async ({ params, query }, reply) => {
       const { version = null } = query;
@@ -122,7 +121,7 @@ function viewRoute(api: Api, log: RouteDeps): void {
   });
 }
 
-function ownViewRoute(api: Api, log: RouteDeps): void {
+function ownViewRoute(api: Api, log: ReceiptDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views/me/receipt',
@@ -153,14 +152,12 @@ const viewName = (analyst: string, version: number): string => `view-${analyst}-
 /** Sends a receipt as a file. A later one may have a newer checkpoint, so caches ask again. */
 async function sendReceipt(
   reply: FastifyReply,
-  log: RouteDeps,
+  log: ReceiptDeps,
   subject: ReceiptSubject,
   nameOf: (number: number) => string,
 ): Promise<FastifyReply> {
-  const found = await readReceipt(log, subject);
-  if (!reply.hasHeader('cache-control')) {
-    setFreshness(reply, 'revalidate', log.requireKeyForReads);
-  }
+  const found = await readReceipt(log, subject, reply.request.audience);
+  if (!reply.hasHeader('cache-control')) setFreshness(reply, 'revalidate');
   const name = `${subject.slug}-${nameOf(found.number)}.receipt.json`;
   return reply
     .header('content-disposition', `attachment; filename="${name}"`)

@@ -1,3 +1,4 @@
+import type { Audience } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { missingVersionError } from '../ledger/missing-version.ts';
@@ -141,19 +142,22 @@ async function missingError(session: Session, subject: ReceiptSubject): Promise<
   return new DomainError('resolution-not-found', `"${slug}" has no such resolution.`);
 }
 
-/** The rows of a subject, in the order of its tables. */
+/** The rows of a subject that an audience may see, in the order of its tables. */
 export async function readRowTexts(
   session: Session,
   kind: ReceiptSubject['kind'],
   { parameters }: SubjectRecord,
+  { hasKey }: Pick<Audience, 'hasKey'>,
 ): Promise<RowText[]> {
-  const selects = KINDS[kind].tables.map(
+  // The views that a version pooled are for those with a key.
+  const tables = KINDS[kind].tables.filter(([relation]) => hasKey || relation !== 'version_views');
+  const selects = tables.map(
     ([relation, where], place) => `
       select ${place} as place, '${relation}' as relation, row_key(t) as key, row_text(t) as text
         from ${relation} t where ${where}`,
   );
   const { rows } = await session.query<RowText>({
-    name: `read-${kind}-rows`,
+    name: `read-${kind}-rows-${hasKey}`,
     text: `select relation, key, text from (${selects.join(' union all ')}) rows order by place, key`,
     values: parameters,
   });

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { Audience } from '../domain/desks.ts';
 import { hashedFramework } from '../domain/framework.ts';
 import { canonicalJson, hashedVersion, hashText } from '../domain/hash-chain.ts';
 import type { VersionReader } from '../ledger/versions.ts';
@@ -47,11 +48,12 @@ export type ReceiptDeps = {
 export function readReceipt(
   { pool, versions, witnesses }: ReceiptDeps,
   subject: ReceiptSubject,
+  audience: Pick<Audience, 'hasKey'>,
 ): Promise<{ receipt: Receipt; number: number }> {
   const read = async (session: pg.PoolClient) => {
     const found = await findSubject(session, subject);
     const opening = await requireOpening(session, found);
-    const rows = await readRowTexts(session, subject.kind, found);
+    const rows = await readRowTexts(session, subject.kind, found, audience);
     const { proved, others } = await proveRows(session, opening, rows);
     const later = await laterOpenings(session, others);
     // One signature serves all entries.

@@ -129,7 +129,6 @@ function draftOf(body: Buffer, { level }: Tile): ResponseDraft {
     type: BINARY_TYPE,
     freshness: 'immutable',
     isFinal: true,
-    isPublic: true,
     isIncompressible: level !== 'entries',
   };
 }

@@ -204,9 +204,11 @@ export function LastChange({ outlook }: { outlook: Outlook }): VNode {
       )}
       {consensus && (
         <p>
-          Version {version} pools {consensus.views.length} views ({consensus.method}, weights:{' '}
-          {consensus.weights}
-          {consensus.maxAge !== null && `, at most ${consensus.maxAge} days old`}):{' '}
+          Version {version} pools{' '}
+          {consensus.views.length > 0 ? `${consensus.views.length} views` : 'views of analysts'} (
+          {consensus.method}, weights: {consensus.weights}
+          {consensus.maxAge !== null && `, at most ${consensus.maxAge} days old`})
+          {consensus.views.length > 0 && ': '}
           {consensus.views.map(({ analyst, weight }, index) => (
             <>
               {index > 0 && ', '}

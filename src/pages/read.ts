@@ -5,6 +5,7 @@ import { readConditions } from '../ledger/conditions.ts';
 import { listEvidence } from '../ledger/evidence.ts';
 import { readScorable } from '../ledger/scores.ts';
 import { listVersions } from '../ledger/version-list.ts';
+import type { Audience } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { UNIFORM } from '../domain/scoring.ts';
@@ -41,13 +42,14 @@ export async function readOutlookPage(
   ledger: PageReadDeps,
   name: string,
   asked: Omit<z.output<typeof outlookPageQuery>, 'asOf'> & { asOf: Date | undefined },
+  audience: Audience,
 ): Promise<Omit<OutlookPageData, 'day' | 'isOver'>> {
   const { pool, versions } = ledger;
   const { version, asOf, against, olderThan } = asked;
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
   const found = await versions.read(name, which);
-  const { digest } = renderOutlook(found);
-  const outlook = representOutlook(found);
+  const { digest } = renderOutlook(found, audience);
+  const outlook = representOutlook(found, audience);
   const isCurrent = which === 'newest';
   const moment = isCurrent ? undefined : (asOf ?? found.publishedAt);
   const [entries, conditions, drawdown, history, evidence, scores, diff] = await Promise.all([

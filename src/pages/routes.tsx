@@ -71,7 +71,7 @@ function listRoute(api: Api, ledger: PageDeps, place: Place): void {
     config: { access: 'read', serves: [HTML_TYPE] },
     schema: { hide: true, querystring: listPageQuery },
     handler: (request, reply) => {
-      const reads = outlookListReads(ledger, request.query);
+      const reads = outlookListReads(ledger, request.query, request.audience);
       return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
         const { items, nextCursor } = await reads.page();
         const { q, status, reviewDue } = request.query;
@@ -106,7 +106,8 @@ function outlookRoute(api: Api, ledger: PageDeps, place: Place): void {
       requirePast('asOf', asOf, now);
       const tags = [name, ANY_SERIES];
       return ledger.cache.answer(request, reply, { tags }, async () => {
-        const page = await readOutlookPage(ledger, name, { ...request.query, asOf });
+        const { audience, query } = request;
+        const page = await readOutlookPage(ledger, name, { ...query, asOf }, audience);
         const data = {
           ...page,
           day: asOf ? asOf.toISOString().slice(0, 10) : null,

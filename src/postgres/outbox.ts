@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type EventKind, type EventRef, START } from '../domain/events.ts';
+import type { Audience } from '../domain/desks.ts';
+import { type EventKind, type EventRef, hiddenKinds, START } from '../domain/events.ts';
 import { Busy, type Session } from './pool.ts';
 
 /** A stored event, with its position in the order that all followers share. */
@@ -9,6 +10,8 @@ export type LedgerEvent = EventRef & {
   version: number;
   data: unknown;
   recordedAt: Date;
+  /** The desk that alone may see its outlook, as of the read; null if the outlook is public. */
+  internalTo: number | null;
 };
 
 /**
@@ -31,7 +34,7 @@ type EventRow = Pick<LedgerEvent, 'position' | 'kind' | 'version' | 'data'> & {
 
 const COLUMNS = `e.position, e.kind, e.outlook_id as "outlookId", e.version, e.data,
     (extract(epoch from e.recorded_at) * 1000)::bigint as "recordedAt"`;
-const READ = `select ${COLUMNS}, o.slug from events e join outlooks o on o.id = e.outlook_id`;
+const READ = `select ${COLUMNS}, o.slug, o.internal_to as "internalTo" from events e join outlooks o on o.id = e.outlook_id`;
 const READ_FROM = {
   name: 'read-events',
   text: `${READ} where e.position >= $1 order by e.position limit $2`,
@@ -46,6 +49,13 @@ const READ_ONE = {
   name: 'read-event',
   text: `select ${COLUMNS} from events e where e.position = $1`,
 };
+const READ_NEWEST_SHOWN = {
+  name: 'read-newest-shown-event',
+  text: `select ${COLUMNS} from events e join outlooks o on o.id = e.outlook_id
+    where e.position > $1 and e.position <= $2 and e.kind <> all($3::text[])
+      and (o.internal_to is null or $4::int[] is null or o.internal_to = any($4::int[]))
+    order by e.position desc limit 1`,
+};
 
 /** The events from a position on, in order, of all outlooks or of one; at most `limit`. */
 export async function readEvents(
@@ -57,11 +67,11 @@ export async function readEvents(
     slug === null
       ? { ...READ_FROM, values: [from, limit] }
       : { ...READ_OF_OUTLOOK_FROM, values: [from, limit, slug] };
-  const { rows } = await session.query<EventRow & { slug: string }>(query);
+  const { rows } = await session.query<EventRow & Pick<LedgerEvent, 'slug' | 'internalTo'>>(query);
   return rows.map((row) => {
-    const { position, kind, slug, version, data } = row;
+    const { position, kind, slug, version, data, internalTo } = row;
     const recordedAt = new Date(row.recordedAt);
-    return { position, digest: digestOf(row), kind, slug, version, data, recordedAt };
+    return { position, digest: digestOf(row), kind, slug, version, data, recordedAt, internalTo };
   });
 }
 
@@ -76,6 +86,21 @@ export async function readEventRef(session: Session, position: number): Promise<
   if (position === 0) return START;
   const { rows } = await session.query<EventRow>({ ...READ_ONE, values: [position] });
   return rows[0] ? { position, digest: digestOf(rows[0]) } : null;
+}
+
+/**
+ * Refers to the newest event that an audience may see, of those after one position and up to another; null if there is none.
+ * Nobody else may get the digest of an event: it proves a guess at what the event says.
+ */
+export async function readNewestShown(
+  session: Session,
+  { after, upTo }: { after: number; upTo: number },
+  audience: Audience,
+): Promise<EventRef | null> {
+  const desks = audience.desks === 'all' ? null : audience.desks;
+  const values = [after, upTo, hiddenKinds(audience), desks];
+  const { rows } = await session.query<EventRow>({ ...READ_NEWEST_SHOWN, values });
+  return rows[0] ? { position: rows[0].position, digest: digestOf(rows[0]) } : null;
 }
 
 /**

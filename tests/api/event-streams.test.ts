@@ -6,6 +6,8 @@ import vm from 'node:vm';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
 import { EventStreams } from '../../src/api/event-streams.ts';
+import { PUBLIC_AUDIENCE } from '../../src/domain/desks.ts';
+import { START } from '../../src/domain/events.ts';
 import type { ChangeFeed } from '../../src/postgres/change-feed.ts';
 import type { Follower } from '../../src/postgres/follower.ts';
 import { type LedgerEvent, newestEvent } from '../../src/postgres/outbox.ts';
@@ -23,6 +25,7 @@ const eventAt = (position: number): LedgerEvent => ({
   version: 1,
   data: { kind: 'created', probabilities: { bear: 0.3, base: 0.45, bull: 0.25 }, deltas: null },
   recordedAt: new Date('2026-11-20T16:00:00.000Z'),
+  internalTo: null,
 });
 
 /** What a stream that resumes after an event begins with. */
@@ -45,8 +48,10 @@ test('a stream that starts while the ledger goes back ends at once', async () =>
   });
   await streams.follow(response as unknown as ServerResponse, {
     slug: null,
+    audience: PUBLIC_AUDIENCE,
     start: {
       last: { position: 9, digest: 'a'.repeat(64) },
+      shown: { position: 9, digest: 'a'.repeat(64) },
       isResumed: true,
       lostId: null,
       resets: 0,
@@ -82,8 +87,10 @@ test('a stream ends, instead of going on with the events of a ledger that went b
       response.writableEnded = false;
       await streams.follow(response as unknown as ServerResponse, {
         slug,
+        audience: PUBLIC_AUDIENCE,
         start: {
           last: { position: 1, digest: 'a'.repeat(64) },
+          shown: { position: 1, digest: 'a'.repeat(64) },
           isResumed: true,
           lostId: null,
           resets: 0,
@@ -136,7 +143,8 @@ test('a client that stops reading is cut off, also after a garbage collection', 
   };
   const stream = streams.follow(response as unknown as ServerResponse, {
     slug: null,
-    start: { last: { position: 0, digest: '' }, isResumed: true, lostId: null, resets: 0 },
+    audience: PUBLIC_AUDIENCE,
+    start: { last: START, shown: START, isResumed: true, lostId: null, resets: 0 },
     isAllowed: async () => true,
   });
   const outcome = stream.catch((error: unknown) => error);

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EventStreams } from '../../src/api/event-streams.ts';
+import { PUBLIC_AUDIENCE } from '../../src/domain/desks.ts';
 import { parseEventId, START } from '../../src/domain/events.ts';
 import { holdOutlooks } from '../support/held-outlooks.ts';
 import { changeState as changeStateOf } from '../support/plain-sql.ts';
@@ -720,7 +721,8 @@ describe('clients that do not read', () => {
       const last = parseEventId(String(request.headers['last-event-id'] ?? 0)) ?? START;
       const following = streams.follow(response, {
         slug: null,
-        start: { last, isResumed: true, lostId: null, resets: 0 },
+        audience: PUBLIC_AUDIENCE,
+        start: { last, shown: last, isResumed: true, lostId: null, resets: 0 },
         isAllowed: async () => true,
       });
       following.catch(() => (cutOff += 1));

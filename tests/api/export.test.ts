@@ -1,5 +1,6 @@
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PUBLIC_AUDIENCE } from '../../src/domain/desks.ts';
 import { hashFramework } from '../../src/domain/framework.ts';
 import { hashDocument } from '../../src/domain/hash-chain.ts';
 import { exportBatches, type ExportRecord } from '../../src/ledger/export.ts';
@@ -260,7 +261,7 @@ test('a record refers to nothing that was written after what it would be in', as
     await fillLedger(busy);
     const seen: ExportRecord[] = [];
     const isNew = (type: string) => seen.every((one) => one.type !== type);
-    for await (const batch of exportBatches(busy.pool)) {
+    for await (const batch of exportBatches(busy.pool, PUBLIC_AUDIENCE)) {
       if (batch.some(({ type }) => type === 'version') && isNew('version'))
         await reviseSample(busy);
       const isReference = batch.some(({ type }) => type === 'observation' || type === 'series');

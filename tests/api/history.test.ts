@@ -230,7 +230,7 @@ describe('the format', () => {
       expect([time, answer.statusCode]).toEqual([time, 200]);
       expect(answer.headers).toMatchObject({
         'content-type': type,
-        vary: 'Accept, Accept-Encoding, Origin',
+        vary: 'Accept, Accept-Encoding, Authorization, Cookie, Origin',
       });
       expect(answer.body.startsWith(type === CSV_TYPE ? HEADER : '{')).toBe(true);
       await fill(query);
@@ -257,7 +257,7 @@ describe('the format', () => {
     const answer = await read(`to=${at(5000)}`);
     expect(answer.headers).toMatchObject({
       'content-type': JSON_TYPE,
-      vary: 'Accept, Accept-Encoding, Origin',
+      vary: 'Accept, Accept-Encoding, Authorization, Cookie, Origin',
     });
   });
 
@@ -275,7 +275,7 @@ describe('the format', () => {
       expect([time, answer.statusCode]).toEqual([time, 200]);
       expect(answer.headers).toMatchObject({
         'content-type': type,
-        vary: 'Accept-Encoding, Origin',
+        vary: 'Accept-Encoding, Authorization, Cookie, Origin',
       });
       expect(answer.body.startsWith(type === CSV_TYPE ? HEADER : '{')).toBe(true);
       await fill(query);
@@ -323,7 +323,7 @@ describe('the format', () => {
         expect(answer.headers).toMatchObject({
           etag: own,
           'cache-control': 'public, no-cache',
-          vary: query ? 'Accept-Encoding, Origin' : 'Accept, Accept-Encoding, Origin',
+          vary: query ? 'Accept-Encoding, Authorization, Cookie, Origin' : 'Accept, Accept-Encoding, Authorization, Cookie, Origin',
         });
       }
     }

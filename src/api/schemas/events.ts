@@ -206,7 +206,8 @@ export const STREAM_DATA = {
     .object({
       position: z.int().min(0).meta({
         format: 'int64',
-        description: 'The position of the last event before the stream. 0 if there is none.',
+        description:
+          'The position of the last event before the stream that its caller may see. 0 if there is none.',
       }),
       resumed: z.boolean().meta({
         description: 'Whether the stream continues after the id that the client sent.',

@@ -196,12 +196,14 @@ const publishedConsensus = z
     maxAge: z.int().nullable().meta({
       description: 'Views older than this many days were left out. Null if age did not matter.',
     }),
-    views: z.array(
-      z.object({ analyst: author, version: z.int().min(1), weight }).meta({
-        id: 'PooledView',
-        description: 'A version of a view, and its weight in the pool.',
-      }),
-    ),
+    views: z
+      .array(
+        z.object({ analyst: author, version: z.int().min(1), weight }).meta({
+          id: 'PooledView',
+          description: 'A version of a view, and its weight in the pool.',
+        }),
+      )
+      .meta({ description: 'The views. Empty without a key.' }),
   })
   .meta({ id: 'PublishedConsensus', description: 'The views that a version pooled, and how.' });
 

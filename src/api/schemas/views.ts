@@ -77,14 +77,33 @@ export const newConsensus = z
     description: "How to pool the analysts' views into a new version.",
   });
 
+const WITH_KEY = 'Only with a key.';
+
 const fractions = z.object({ bear: z.number(), base: z.number(), bull: z.number() });
 const spread = z
   .object({
-    min: z.number(),
-    max: z.number(),
-    standardDeviation: z.number().meta({ description: 'The weighted standard deviation.' }),
+    min: z.number().optional().meta({ description: `The least of the views. ${WITH_KEY}` }),
+    max: z.number().optional().meta({ description: `The greatest of the views. ${WITH_KEY}` }),
+    standardDeviation: z.number().meta({
+      description: 'The weighted standard deviation; without a key, in whole percents.',
+    }),
   })
   .meta({ id: 'Spread', description: 'How far the views differ in one probability.' });
+
+const weighedView = z
+  .object({
+    ...viewShape,
+    rationale: z.string(),
+    weight: z
+      .number()
+      .min(0)
+      .max(1)
+      .meta({ description: 'The weight of the view. All weights sum to 1.' }),
+    distance: z.number().min(0).max(1).meta({
+      description: 'The total variation distance between the view and the pool.',
+    }),
+  })
+  .meta({ id: 'WeighedView', description: 'A view and its weight in a consensus.' });
 
 export const consensus = z
   .object({
@@ -94,30 +113,19 @@ export const consensus = z
     maxAge: z.int().nullable().meta({
       description: 'Views older than this many days are left out. Null if age does not matter.',
     }),
-    asOf: timestamp.nullable(),
+    asOf: timestamp.nullable().meta({
+      description:
+        'The time as of which the views are pooled; null for now. Without a key, the last midnight (UTC).',
+    }),
+    n: z.int().min(1).meta({ description: 'The number of views; without a key, at least three.' }),
     probabilities: probabilities.meta({
       description:
-        'The pooled probabilities, rounded to basis points by the largest remainder so that they sum to exactly 1.',
+        'The pooled probabilities, rounded to basis points by the largest remainder so that they sum to exactly 1. Without a key, rounded to whole percents.',
     }),
-    exact: fractions.meta({ description: 'The pooled probabilities before rounding.' }),
+    exact: fractions
+      .optional()
+      .meta({ description: `The pooled probabilities before rounding. ${WITH_KEY}` }),
     spread: z.object({ bear: spread, base: spread, bull: spread }),
-    views: z
-      .array(
-        z
-          .object({
-            ...viewShape,
-            rationale: z.string(),
-            weight: z
-              .number()
-              .min(0)
-              .max(1)
-              .meta({ description: 'The weight of the view. All weights sum to 1.' }),
-            distance: z.number().min(0).max(1).meta({
-              description: 'The total variation distance between the view and the pool.',
-            }),
-          })
-          .meta({ id: 'WeighedView', description: 'A view and its weight in a consensus.' }),
-      )
-      .min(1),
+    views: z.array(weighedView).min(1).optional().meta({ description: WITH_KEY }),
   })
   .meta({ id: 'Consensus', description: "The pooled probabilities of an outlook's views." });

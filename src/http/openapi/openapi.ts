@@ -118,7 +118,7 @@ export function documentRoute(api: Api): void {
     schema: { hide: true },
     handler: async (_request, reply) => {
       document ??= JSON.stringify(api.swagger());
-      setFreshness(reply, 'revalidate', false);
+      setFreshness(reply, 'revalidate');
       return reply.type('application/json; charset=utf-8').send(document);
     },
   });

@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import { type Audience, audienceName } from '../../domain/desks.ts';
 import { ONLY_JSON, preferredType } from '../negotiation.ts';
 import type { CachedResponse } from './encoded-body.ts';
 
@@ -42,13 +43,19 @@ export function resourceOf(request: FastifyRequest): string {
 }
 
 /**
- * The key of a read, which needs nothing but its resource and the Accept header: the resource alone for the media type that
- * the route lists first, else the media type that the client prefers and the resource. Null if the client accepts none of
- * them. The response to a URL that names a format has that format, whatever its key.
+ * The key of a read, which needs nothing but its audience, its resource and the Accept header: the resource alone for a read
+ * without a key and the media type that the route lists first. Another media type that the client prefers comes before the
+ * resource, and before both the name of an audience with a key. Null if the client accepts no media type of the route. The
+ * response to a URL that names a format has that format, whatever its key.
  */
 export function cacheKeyOf(request: FastifyRequest, resource: string): string | null {
   const { serves = ONLY_JSON } = request.routeOptions.config;
   const type = preferredType(request, serves);
   if (type === 'none') return null;
-  return type === serves[0] ? resource : `${type} ${resource}`;
+  return cacheKey(request.audience, type === serves[0] ? resource : `${type} ${resource}`);
+}
+
+/** The key of what an audience gets for a resource; those of a read without a key are shared by no other. */
+export function cacheKey(audience: Audience, resource: string): string {
+  return audience.hasKey ? `(${audienceName(audience)}) ${resource}` : resource;
 }

@@ -1,6 +1,12 @@
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
-import { cacheControlOf, digestOf, type Freshness } from '../conditional-requests.ts';
+import {
+  cacheControlOf,
+  digestOf,
+  type Freshness,
+  type Readers,
+  VARY_OF_READERS,
+} from '../conditional-requests.ts';
 import {
   CODINGS,
   type Coding,
@@ -32,8 +38,6 @@ export type ResponseDraft = {
   headers?: Readonly<Record<string, string>>;
   /** How long it may be cached, in milliseconds, if events do not report everything that makes it stale. */
   maxAge?: number;
-  /** Whether everyone may read it, even where reads need a key. */
-  isPublic?: boolean;
   /** Whether compression would save nothing, as with hashes; of a PNG, true unless given. */
   isIncompressible?: boolean;
   /** Whether the cache leaves it out, because hardly anyone will ask for it again. */
@@ -69,13 +73,14 @@ export type CachedResponse = {
 export const WORTH_COMPRESSING = 1_024;
 
 /** Encodes a draft into the bytes and header fields that are sent. */
-export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedResponse {
+export function encodeDraft(draft: ResponseDraft, readers: Readers): CachedResponse {
   const { body, freshness, type = JSON_TYPE, link, linkMayChange, headers = {} } = draft;
-  const isKeyed = requiresKey && !draft.isPublic;
   const vary = [
     ...(draft.hasAlternatives ? ['Accept'] : []),
     'Accept-Encoding',
-    isKeyed ? 'Authorization' : 'Origin',
+    ...VARY_OF_READERS[readers],
+    // To keyed responses, the CORS plugin adds it.
+    ...(readers === 'keyed' ? [] : ['Origin']),
   ];
   const linkFields = link === undefined ? [] : ['link', link];
   const everyResponse: Record<string, string> = { ...RESPONSE_HEADERS.every };
@@ -87,7 +92,7 @@ export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedR
   contentFields.push(...Object.entries(everyResponse).flat());
   const fields = [
     'cache-control',
-    cacheControlOf(freshness, isKeyed),
+    cacheControlOf(freshness, readers),
     'vary',
     vary.join(', '),
     ...(linkMayChange ? linkFields : []),

@@ -3,6 +3,8 @@ import { LRUCache } from 'lru-cache';
 import type { ChangeFeed } from '../../postgres/change-feed.ts';
 import type { LedgerEvent } from '../../postgres/outbox.ts';
 import { isUnavailable, failAfter } from '../errors.ts';
+import { FULL_AUDIENCE, PUBLIC_AUDIENCE } from '../../domain/desks.ts';
+import { type Readers, readersOf } from '../conditional-requests.ts';
 import { acceptedCoding } from '../negotiation.ts';
 import { limitFields } from '../rate-limits.ts';
 import { faultOfHeaders } from '../request-headers.ts';
@@ -10,6 +12,7 @@ import { BodiesInFlight } from './bodies-in-flight.ts';
 import { CacheEntries, copyOf } from './cache-entries.ts';
 import {
   ANY_SERIES,
+  cacheKey,
   cacheKeyOf,
   type CacheTags,
   hasExpired,
@@ -32,6 +35,9 @@ declare module 'fastify' {
     isCached: boolean;
   }
 }
+
+/** Where a response is cached, what makes it stale, and who gets it. */
+type Target = { key: string; tags: CacheTags; readers: Readers };
 
 type Fill = { tags: CacheTags; isOvertaken: boolean; response: Promise<CachedResponse> };
 
@@ -105,13 +111,31 @@ export class ResponseCache {
     return { count: this.#entries?.count ?? 0, bytes: this.#entries?.size ?? 0 };
   }
 
-  /** Answers cached reads before anything else looks at the request. */
-  serve(app: FastifyInstance): void {
+  /**
+   * Answers cached reads without a key before anything else looks at the request.
+   * @param sendsKey whether a request sends a key or token, which is checked first
+   */
+  serve(app: FastifyInstance, sendsKey: (authorization: string) => boolean): void {
     app.decorateRequest('isCached', false);
-    app.addHook('onRequest', (request, reply, done) => {
-      if (!this.#sendCached(request, reply)) done();
-    });
     app.addHook('preClose', async () => void (this.#isClosing = true));
+    if (this.requiresKey) return;
+    app.addHook('onRequest', (request, reply, done) => {
+      const { authorization } = request.raw.headers;
+      const isKeyless = authorization === undefined || !sendsKey(authorization);
+      if (!isKeyless || !this.#sendCached(request, reply)) done();
+    });
+  }
+
+  /** Answers cached reads with a key, once it was checked; all cached reads where reads need a key. */
+  serveKeyed(app: FastifyInstance): void {
+    app.addHook('onRequest', (request, reply, done) => {
+      if (!this.#hasHooks(request) || !this.#sendCached(request, reply)) done();
+    });
+  }
+
+  /** Whether the hooks that set headers look at a request before the cache does. */
+  #hasHooks({ audience }: FastifyRequest): boolean {
+    return this.requiresKey || audience.hasKey;
   }
 
   #sendCached(request: FastifyRequest, reply: FastifyReply): boolean {
@@ -128,7 +152,7 @@ export class ResponseCache {
     if (this.#inFlight.admit(request, reply, body.bytes)) return false;
     request.isCached = true;
     this.#served += 1;
-    sendBody(request, reply, body, this.requiresKey);
+    sendBody(request, reply, body, { withHooks: this.#hasHooks(request) });
     return true;
   }
 
@@ -145,37 +169,41 @@ export class ResponseCache {
   ): Promise<void> {
     const render = isLarge ? () => this.#turns.take(draft) : draft;
     const resource = resourceOf(request);
-    const key = cacheKeyOf(request, resource) ?? resource;
+    const key = cacheKeyOf(request, resource) ?? cacheKey(request.audience, resource);
+    const readers = readersOf(request);
     const entry = this.#entries?.get(key);
     const cached = entry?.response;
     const isCurrent = entry !== undefined && this.#isFollowing && !hasExpired(entry);
-    const fresh = isCurrent ? entry.response : await this.#refresh(key, tags, render, cached);
+    const fresh = isCurrent
+      ? entry.response
+      : await this.#refresh({ key, tags, readers }, render, cached);
     const response = fresh ?? (cached as CachedResponse);
     const body = await bodyOf(response, acceptedCoding(request), () => this.#resize(key, response));
     const refusal = this.#inFlight.admit(request, reply, body.bytes);
     if (refusal) throw refusal;
     if (this.#entries?.peek(key)) this.#entries.noteUrl(request.raw.url ?? '', resource);
     if (this.#isClosing) reply.raw.shouldKeepAlive = false;
-    sendBody(request, reply, body, this.requiresKey, [
+    const withHooks = this.#hasHooks(request);
+    sendBody(request, reply, body, { withHooks }, [
       ...(fresh ? [] : this.#staleFields()),
-      ...(isCurrent || this.requiresKey ? [] : limitFields(request)),
+      ...(isCurrent || withHooks ? [] : limitFields(request)),
     ]);
   }
 
   /** A new response from `render`; null if Postgres doesn't answer and `cached` may be sent instead. */
   async #refresh(
-    key: string,
-    tags: CacheTags,
+    target: Target,
     render: () => Promise<ResponseDraft>,
     cached: CachedResponse | undefined,
   ): Promise<CachedResponse | null> {
-    if (this.#isFollowing || !cached || !this.#servesStale) return this.#fill(key, tags, render);
+    if (this.#isFollowing || !cached || !this.#servesStale) return this.#fill(target, render);
     if (performance.now() < this.#postgresIsAwayUntil) return null;
     try {
-      return await Promise.race([this.#fill(key, tags, render), failAfter(STALE_AFTER)]);
+      return await Promise.race([this.#fill(target, render), failAfter(STALE_AFTER)]);
     } catch (error) {
       // It may have been dropped in the meantime, because a newer version became known.
-      if (!isUnavailable(error) || this.#entries?.peek(key)?.response !== cached) throw error;
+      if (!isUnavailable(error) || this.#entries?.peek(target.key)?.response !== cached)
+        throw error;
       this.#postgresIsAwayUntil = performance.now() + ASK_AGAIN_AFTER;
       return null;
     }
@@ -191,15 +219,25 @@ export class ResponseCache {
   /**
    * Stores a version that was just published here, before its author gets the response: from then on nothing older is
    * served.
+   * @param keyless what readers without a key get; null if they may not see the outlook
    * @param generation the cache's before the transaction that published it
    */
-  store(slug: string, version: number, current: ResponseDraft, generation: number): void {
+  store(
+    slug: string,
+    version: number,
+    { keyless, keyed }: { keyless: ResponseDraft | null; keyed: ResponseDraft },
+    generation: number,
+  ): void {
     const isNewest = generation === this.#generation && this.#isNewer(slug, version);
     // Even if it is not: the known one may be of a ledger that has gone back since.
     this.invalidate(slug);
     if (!isNewest || !this.#isFollowing) return;
-    const response = encodeDraft(current, this.requiresKey);
-    this.#entries?.add(`/v1/outlooks/${slug}`, { response, tags: [slug], expiresAt: undefined });
+    const resource = `/v1/outlooks/${slug}`;
+    const [key, response] =
+      keyless === null || this.requiresKey
+        ? [cacheKey(FULL_AUDIENCE, resource), encodeDraft(keyed, 'keyed')]
+        : [cacheKey(PUBLIC_AUDIENCE, resource), encodeDraft(keyless, 'keyless')];
+    this.#entries?.add(key, { response, tags: [slug], expiresAt: undefined });
   }
 
   /**
@@ -239,15 +277,14 @@ export class ResponseCache {
 
   /** Renders once for all requests that arrive in the meantime. The response is not cached if a change overtook it. */
   #fill(
-    key: string,
-    tags: CacheTags,
+    { key, tags, readers }: Target,
     render: () => Promise<ResponseDraft>,
   ): Promise<CachedResponse> {
-    if (!this.#isFollowing) return render().then((draft) => encodeDraft(draft, this.requiresKey));
+    if (!this.#isFollowing) return render().then((draft) => encodeDraft(draft, readers));
     const running = this.#fills.get(key);
     if (running) return running.response;
     const response = render().then((draft) => {
-      const encoded = encodeDraft(draft, this.requiresKey);
+      const encoded = encodeDraft(draft, readers);
       if (fill.isOvertaken || draft.skipsCache) return encoded;
       const expiresAt = draft.maxAge === undefined ? undefined : performance.now() + draft.maxAge;
       const entry = { response: encoded, tags: draft.isFinal ? [] : tags, expiresAt };

@@ -6,21 +6,21 @@ import type { EncodedBody } from './encoded-body.ts';
 
 /**
  * Sends a body from the cache, or 304 if the client has it already. It goes straight to the socket, because no hook has
- * anything to add to a public read. If reads need a key, the headers that hooks set are sent, too.
+ * anything to add to a read without a key. For one with a key, the headers that hooks set are sent, too.
  * @throws Problem `precondition-failed` if If-Match does not name the ETag of the body
  */
 export function sendBody(
   request: FastifyRequest,
   reply: FastifyReply,
   body: EncodedBody,
-  requiresKey: boolean,
+  { withHooks }: { withHooks: boolean },
   moreFields: readonly string[] = [],
 ): void {
   const { headers, method } = request.raw;
   requireExpectedETag(request, body.etag);
   const isNotModified = noneMatchHolds(headers['if-none-match'], body.etag);
   const ownFields = isNotModified ? body.notModifiedFields : body.fields;
-  const fields = requiresKey
+  const fields = withHooks
     ? withHookFields(reply.getHeaders(), ownFields.concat(moreFields))
     : ownFields.concat(requestFields(request), moreFields);
   reply.hijack();

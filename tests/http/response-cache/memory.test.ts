@@ -39,7 +39,7 @@ describe('the size of the cache counts', () => {
     const draft = { body: 'x', freshness: 'revalidate' as const };
     const sizeWith = (key: string, tags: string[]) => {
       const cache = new CacheEntries(64 * MEBIBYTE);
-      const response = encodeDraft(draft, false);
+      const response = encodeDraft(draft, 'keyless');
       cache.add(key, { response, tags, expiresAt: undefined });
       expect(cache.count).toBe(1);
       return cache.size;

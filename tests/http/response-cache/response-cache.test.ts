@@ -149,7 +149,8 @@ test('what was published under a ledger that went back is not cached, and hides 
   const options = { maxBytes: 1_000_000, servesStale: true, requireKeyForReads: false, feed };
   const cache = new ResponseCache(options);
   follower.onCurrent?.();
-  const draft = { body: '{}', freshness: 'revalidate' } as const;
+  const body = { body: '{}', freshness: 'revalidate' } as const;
+  const draft = { keyless: body, keyed: body };
   const { generation } = cache;
   cache.store('a', 8, draft, generation);
   expect(cache.size.count).toBe(1);
@@ -253,7 +254,7 @@ describe('content codings', () => {
   test('a short response is not compressed', async () => {
     const answer = await get(`${URL}/probabilities`, { 'accept-encoding': 'br' });
     expect(answer.headers['content-encoding']).toBeUndefined();
-    expect(answer.headers.vary).toBe('Accept, Accept-Encoding, Origin');
+    expect(answer.headers.vary).toBe('Accept, Accept-Encoding, Authorization, Cookie, Origin');
   });
 
   test.each(['br', 'gzip'] as const)(
