@@ -162,7 +162,7 @@ describe('only the desk of an outlook', () => {
     );
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([201, 403, 201, 201, 403, 201]);
     const versions = answers.flatMap((answer) => answer.json<{ version?: number }>().version ?? []);
-    expect(versions.toSorted()).toEqual([2, 3, 4, 5]);
+    expect(versions.toSorted((a, b) => a - b)).toEqual([2, 3, 4, 5]);
   });
 
   test('which gets its first response again with the same Idempotency-Key', async () => {
