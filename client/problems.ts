@@ -2,8 +2,11 @@ import type { HorizonReturn, OpenCondition, Problem } from './api.ts';
 
 /** The kinds of problems. `GET /problems/{code}` says what each means and how to fix the request. Releases add some. */
 export const PROBLEM_CODES = [
+  'already-approved',
   'already-public',
   'already-resolved',
+  'analyst-deactivated',
+  'author-only',
   'body-too-large',
   'closes-named',
   'condition-unanswered',
@@ -33,8 +36,15 @@ export const PROBLEM_CODES = [
   'outcome-contradicted',
   'outlook-closed',
   'overloaded',
+  'own-forecast',
+  'own-proposal',
+  'policy-unsatisfiable',
   'precondition-failed',
   'probability-sum',
+  'proposal-changed',
+  'proposal-full',
+  'proposal-settled',
+  'proposal-state',
   'range-not-satisfiable',
   'rate-limited',
   'read-only',
@@ -47,6 +57,7 @@ export const PROBLEM_CODES = [
   'storage-full',
   'symbol-taken',
   'too-few-views',
+  'too-many-proposals',
   'too-many-streams',
   'unauthorized',
   'unavailable',
@@ -61,6 +72,7 @@ export type ProblemCode = (typeof PROBLEM_CODES)[number];
 type ExtraMembers = {
   'probability-sum': { sum: number; excess: number };
   'condition-unanswered': { conditions: OpenCondition[] };
+  'proposal-changed': { draft: number; changes: string[] };
   'outcome-contradicted': { closes: HorizonReturn };
 };
 

@@ -37,6 +37,8 @@ import { eventRoutes } from './api/events.ts';
 import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
+import { inboxEventRoutes } from './api/inbox-events.ts';
+import { inboxRoutes } from './api/inbox.ts';
 import { instrumentRoutes } from './api/instruments.ts';
 import { decodeBodies } from './http/content-codings.ts';
 import { readJsonBodies } from './http/json-body.ts';
@@ -50,7 +52,10 @@ import { type BackupAge, measure } from './http/metrics.ts';
 import { outlookBatchRoutes } from './api/outlook-batch.ts';
 import { outlookListRoutes } from './api/outlook-list.ts';
 import { outlookRoutes } from './api/outlooks.ts';
+import { policyRoutes } from './api/policies.ts';
 import { problemRoutes } from './api/problem-routes.ts';
+import { ProposalScheduler } from './api/proposal-scheduler.ts';
+import { proposalRoutes } from './api/proposals.ts';
 import { ResponseCache } from './http/response-cache/response-cache.ts';
 import { SegmentedLru } from './http/response-cache/segmented-lru.ts';
 import { resolutionRoutes } from './api/resolutions.ts';
@@ -140,6 +145,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => JSON.stringify);
   decorateRequests(app);
+  app.decorateRequest('sentBody', null);
   readJsonBodies(app, 'application/json');
   handleErrors(app);
   logRequests(app);
@@ -148,6 +154,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   refuseTunnels(app);
   if (options.isTraced) traceRequests(app);
   const services = servicesOf(app, options, dropped);
+  new ProposalScheduler(app, services);
   const { cache, streams } = services;
   const limiter = new RequestLimiter(config);
   const { backups = null } = options;
@@ -221,7 +228,14 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     witnesses,
     witnessFaults: cosigning.faults,
     signingState: () => signingState(pool, signer),
-    webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
+    webhooks: new WebhookDispatcher(app, {
+      pool,
+      feed,
+      now,
+      addressPolicy,
+      publicUrl: config.publicUrl,
+      version,
+    }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
@@ -231,6 +245,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     hasAdminTokens: oidc !== null && Object.values(oidc.roles).includes('admin'),
     tokens: oidc && { issuer: oidc.issuer, verify: tokenVerifier(oidc) },
     findIdentity: identityFinder(pool),
+    countsIdentities: oidc !== null,
     findDesks: deskFinder(pool),
     keyDays: config.keyDays,
     refusalTrail: new RefusalTrail(app, pool, now),
@@ -260,7 +275,7 @@ async function mountRoutes(
   chartRoutes(api, services);
   evidenceRoutes(api, services);
   viewRoutes(api, services);
-  analystRoutes(api, services);
+  await analystRoutes(api, services);
   consensusRoutes(api, services);
   conditionRoutes(api, services);
   drawdownRoutes(api, services);
@@ -270,9 +285,13 @@ async function mountRoutes(
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);
+  inboxRoutes(api, services);
+  inboxEventRoutes(api, services);
   eventRoutes(api, services);
   feedRoutes(api, services);
   await deskRoutes(api, services);
+  policyRoutes(api, services);
+  proposalRoutes(api, services);
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
   disclosureRoutes(api, services);

@@ -28,11 +28,35 @@ const REVISION = [
   'wrong-desk',
 ] as const;
 
+/** What a proposal can be refused with when it is submitted: what its request would be refused with. */
+const PUBLICATION = [
+  'slug-taken',
+  'probability-sum',
+  ...REVISION,
+  'already-resolved',
+  'reason-required',
+  'outcome-contradicted',
+  'own-forecast',
+  'no-views',
+  'no-weights',
+  'no-pool',
+] as const;
+
+const REVIEW = ['proposal-changed', 'proposal-settled', 'proposal-state', 'proposal-full'] as const;
+
 const RECEIPT = ['no-signed-log', 'record-altered', 'opening-erased', 'receipt-not-ready'] as const;
 
 /** The problems of single operations besides those above. */
 const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
   createOutlook: ['slug-taken', 'probability-sum', 'wrong-desk'],
+  setDeskPolicy: ['policy-unsatisfiable'],
+  openProposal: ['wrong-desk', 'too-many-proposals', ...PUBLICATION],
+  editProposal: ['author-only', 'proposal-settled', 'proposal-full'],
+  discardProposal: ['author-only', 'proposal-settled'],
+  submitProposal: ['author-only', 'proposal-settled', 'proposal-state', ...PUBLICATION],
+  approveProposal: ['own-proposal', 'already-approved', ...REVIEW],
+  returnProposal: ['own-proposal', ...REVIEW],
+  commentProposal: ['proposal-settled', 'proposal-full'],
   addDesk: ['desk-taken'],
   renameDesk: ['desk-taken'],
   createInstrument: ['symbol-taken'],
@@ -45,7 +69,8 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
   getOutlookDisclosure: ['already-public', 'wrong-desk'],
   discloseSeries: ['already-public', 'disclosure-changed', 'wrong-desk'],
   getSeriesDisclosure: ['already-public', 'wrong-desk'],
-  issueKey: ['name-taken'],
+  changeAnalyst: ['name-taken', 'last-admin-key'],
+  issueKey: ['name-taken', 'analyst-deactivated'],
   revokeKey: ['last-admin-key'],
   reviseOutlook: ['probability-sum', ...REVISION],
   reviseFramework: ['probability-sum', ...REVISION],
@@ -59,6 +84,7 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
   resolveOutlook: [
     'already-resolved',
     'wrong-desk',
+    'own-forecast',
     'outlook-closed',
     'reason-required',
     'outcome-contradicted',
@@ -97,6 +123,26 @@ const DETAILS: Partial<Record<ProblemCode, Details>> = {
   'not-found': { detail: 'Nothing exists at this URL.' },
   'not-acceptable': { detail: 'This URL is available as application/json or text/csv.' },
   'slug-taken': { detail: 'Another outlook has the slug russell-2000-downside.' },
+  'own-proposal': { detail: 'You are the author of this proposal, so another analyst has to approve it.' },
+  'author-only': { detail: 'Ana Rivera is the author of this proposal, and only its author edits it.' },
+  'own-forecast': { detail: 'You forecast "russell-2000-downside", so another analyst has to resolve it.' },
+  'policy-unsatisfiable': {
+    detail: '1 analyst acts for the desk "rates", so nobody could approve what one of them proposes. Nothing was changed.',
+    errors: [
+      {
+        pointer: '/approvals/revision',
+        detail: 'must be at most 0: 1 analyst acts for the desk "rates", and an author can\'t approve',
+      },
+    ],
+  },
+  'already-approved': { detail: 'You approved draft 2 at 2026-11-20T16:31:00.000Z.' },
+  'proposal-changed': {
+    detail: 'Draft 2 is the newest one, not draft 1.',
+    draft: 2,
+    changes: ['/body/probabilities/bear', '/body/probabilities/base'],
+  },
+  'proposal-state': { detail: 'The proposal is a draft: its author has to submit it first.' },
+  'proposal-settled': { detail: 'The proposal is published.' },
   'desk-taken': {
     detail: 'The desk "rates" exists already.',
     errors: [{ pointer: '/slug', detail: 'is taken; use that desk or choose another slug' }],
