@@ -26,6 +26,15 @@ export async function sequenceEvents(session: Session): Promise<number> {
   return rows[0]?.last ?? 0;
 }
 
+/** The last place in the log, which events about no outlook have, too; 0 if there is none. */
+export async function lastLogPosition(session: Session): Promise<number> {
+  const { rows } = await session.query<{ last: number }>({
+    name: 'last-log-position',
+    text: 'select coalesce(max(coalesce(log_position, position)), 0) as last from events',
+  });
+  return rows[0]?.last ?? 0;
+}
+
 type EventRow = Pick<LedgerEvent, 'position' | 'kind' | 'version' | 'data'> & {
   outlookId: number;
   /** In milliseconds since 1970, because the text of a time depends on the settings of the session. */
