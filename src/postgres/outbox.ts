@@ -127,10 +127,11 @@ export async function hasEvent(session: Session, { position, digest }: EventRef)
   return (await readEventRef(session, position))?.digest === digest;
 }
 
-// An erasure of a name changes events and whatever shows the name. Each has an id of its own.
-const ERASURES = '(select coalesce(max(id), 0) from erasures)';
+// An erasure of a name changes events and whatever shows the name. A change of an analyst changes what shows the name, or each
+// consensus. Each has an id of its own, so the sum of the last two ids is another one after either.
+const ERASURES = `((select coalesce(max(id), 0) from erasures) + (select coalesce(max(id), 0) from analyst_changes))`;
 
-/** Tells the erasures of names so far from those at another time. */
+/** Tells the erasures of names, and changes of analysts, so far from those at another time. */
 export async function lastErasure(session: Session): Promise<number> {
   const { rows } = await session.query<{ last: number }>(`select ${ERASURES} as last`);
   return rows[0]?.last ?? 0;
