@@ -269,7 +269,7 @@ async function mountRoutes(
   chartRoutes(api, services);
   evidenceRoutes(api, services);
   viewRoutes(api, services);
-  analystRoutes(api, services);
+  await analystRoutes(api, services);
   consensusRoutes(api, services);
   conditionRoutes(api, services);
   drawdownRoutes(api, services);

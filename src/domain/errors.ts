@@ -62,6 +62,7 @@ export type DomainErrorCode =
   | 'desk-refused'
   | 'no-closes'
   | 'analyst-not-found'
+  | 'analyst-deactivated'
   | 'view-not-found'
   | 'already-resolved'
   | 'resolution-not-found'

@@ -41,6 +41,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'desk-refused': 'invalid-request',
   'no-closes': 'no-closes',
   'analyst-not-found': 'not-found',
+  'analyst-deactivated': 'analyst-deactivated',
   'view-not-found': 'not-found',
   'already-resolved': 'already-resolved',
   'resolution-not-found': 'not-found',

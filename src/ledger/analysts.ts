@@ -1,3 +1,4 @@
+import type { AnalystState } from '../access/analyst-changes.ts';
 import type { Analyst } from '../access/analysts.ts';
 import type { Audience } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
@@ -23,12 +24,12 @@ export async function readAnalyst(session: Session, id: string): Promise<Analyst
 export async function listAnalysts(
   session: Session,
   { after, limit, audience }: { after: string | null; limit: number; audience: Audience },
-): Promise<Analyst[]> {
+): Promise<AnalystState[]> {
   const values: unknown[] = [after, limit];
   const isVisible = onlyVisibleTo(audience, 'o', (value) => `$${values.push(value)}`);
-  const { rows } = await session.query<Analyst>(
+  const { rows } = await session.query<AnalystState>(
     // In the order of analysts_by_name; forecasters_of_analyst finds the forecasts of each.
-    `select a.id, a.name from analysts a
+    `select a.id, a.name, a.deactivated_at is null as active from analysts a
       where a.name collate "C" > coalesce($1, '') and exists (
         select from forecasters f ${isVisible === null ? '' : 'join outlooks o on o.id = f.outlook_id'}
          where f.analyst_id = a.id and ${isVisible ?? 'true'})

@@ -185,6 +185,10 @@ export const REQUEST_EXAMPLES: Record<
       },
     },
   },
+  changeAnalyst: {
+    rename: { summary: 'Rename', value: { name: 'Ada Fenwick' } },
+    deactivate: { summary: 'Deactivate', value: { active: false } },
+  },
   patchInstrument: {
     closes: { summary: 'Name the series of the closes', value: { closes: 'rut-close' } },
   },
