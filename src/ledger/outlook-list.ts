@@ -45,6 +45,7 @@ export type OutlookSummary = Omit<
   | 'conditionStates'
   | 'evidence'
   | 'answers'
+  | 'approvedBy'
   | 'consensus'
   | 'resolution'
   | 'continues'
