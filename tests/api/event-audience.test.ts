@@ -35,6 +35,7 @@ const follow = async (key: string | null, lastEventId = '', path = '/v1/events')
   const headers = key === null ? {} : { authorization: `Bearer ${key}` };
   const client = await connect(origin + path, { lastEventId, headers });
   clients.push(client);
+  await expect.poll(() => client.openings.length).toBe(1);
   return client;
 };
 
