@@ -119,10 +119,12 @@ export async function hasEvent(session: Session, { position, digest }: EventRef)
 }
 
 // An erasure of a name changes events and whatever shows the name. A change of an analyst changes what shows the name, or each
-// consensus. Each has an id of its own, so the sum of the last two ids is another one after either.
-const ERASURES = `((select coalesce(max(id), 0) from erasures) + (select coalesce(max(id), 0) from analyst_changes))`;
+// consensus; another name of a desk, whatever shows that. Each has an id or a place of its own in the log, so the sum of the
+// last ones is another one after any of them.
+const ERASURES = `((select coalesce(max(id), 0) from erasures) + (select coalesce(max(id), 0) from analyst_changes)
+    + (select coalesce(max(log_position), 0) from events where kind = 'desk.changed'))`;
 
-/** Tells the erasures of names, and changes of analysts, so far from those at another time. */
+/** Tells the erasures of names, and changes of analysts and desks, so far from those at another time. */
 export async function lastErasure(session: Session): Promise<number> {
   const { rows } = await session.query<{ last: number }>(`select ${ERASURES} as last`);
   return rows[0]?.last ?? 0;
