@@ -1633,6 +1633,26 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "outlook.disclosed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An internal outlook became public
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookDisclosed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "evidence.added": {
         parameters: {
             query?: never;
@@ -2411,7 +2431,7 @@ export interface components {
             id: string;
             url: string;
             /** @description Null for all, including kinds that later releases add. */
-            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
+            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
             /** @description Null for all outlooks. */
             outlook: string | null;
             description: string | null;
@@ -2480,6 +2500,17 @@ export interface components {
             sideways: number;
             /** Format: double */
             higher: number;
+        };
+        /** @description An internal outlook that became public. */
+        DisclosureEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            disclosedAt: string;
         };
         /** @description How far an outlook's instrument is below its peak. */
         Drawdown: {
@@ -3571,6 +3602,20 @@ export interface components {
                 faqs: components["schemas"]["FaqsDiff"];
                 references: components["schemas"]["ReferencesDiff"];
             };
+        };
+        /** @description The delivery of `outlook.disclosed`. */
+        OutlookDisclosedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.disclosed";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["DisclosureEventData"];
         };
         /** @description The delivery of `outlook.horizon.ended`. */
         OutlookHorizonEndedEvent: {
@@ -5244,7 +5289,7 @@ export interface components {
             id: string;
             url: string;
             /** @description Null for all, including kinds that later releases add. */
-            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
+            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
             /** @description Null for all outlooks. */
             outlook: string | null;
             description: string | null;
@@ -5278,7 +5323,7 @@ export interface components {
              */
             event: number;
             /** @enum {string} */
-            kind: "outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn";
+            kind: "outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn";
             slug: string;
             /**
              * @description `due`: next attempt at `nextAttemptAt`. `behind`: waiting for an older event of the same outlook.
@@ -5315,7 +5360,7 @@ export interface components {
              * @description The kinds of events to deliver. Null for all, including kinds that later releases add.
              * @default null
              */
-            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
+            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
             /**
              * @description Deliver only events of this outlook. Null for all outlooks.
              * @default null
@@ -5332,7 +5377,7 @@ export interface components {
              */
             url?: string;
             /** @description The kinds of events to deliver. Null for all, including kinds that later releases add. */
-            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
+            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
             description?: string | null;
             /** @description `false` pauses deliveries and stores pending events. `true` resumes where deliveries stopped and retries failed ones immediately. */
             enabled?: boolean;
@@ -5715,6 +5760,7 @@ export type CreatedWebhook = components['schemas']['CreatedWebhook'];
 export type Decomposition = components['schemas']['Decomposition'];
 export type DiffSide = components['schemas']['DiffSide'];
 export type Directions = components['schemas']['Directions'];
+export type DisclosureEventData = components['schemas']['DisclosureEventData'];
 export type Drawdown = components['schemas']['Drawdown'];
 export type DrawdownChange = components['schemas']['DrawdownChange'];
 export type DrawdownEpisode = components['schemas']['DrawdownEpisode'];
@@ -5771,6 +5817,7 @@ export type Outlook = components['schemas']['Outlook'];
 export type OutlookBatch = components['schemas']['OutlookBatch'];
 export type OutlookCreatedEvent = components['schemas']['OutlookCreatedEvent'];
 export type OutlookDiff = components['schemas']['OutlookDiff'];
+export type OutlookDisclosedEvent = components['schemas']['OutlookDisclosedEvent'];
 export type OutlookHorizonEndedEvent = components['schemas']['OutlookHorizonEndedEvent'];
 export type OutlookInput = components['schemas']['OutlookInput'];
 export type OutlookReopenedEvent = components['schemas']['OutlookReopenedEvent'];
@@ -18771,6 +18818,58 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["OutlookReopenedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookDisclosed: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookDisclosedEvent"];
             };
         };
         responses: {

@@ -11,6 +11,31 @@ CREATE SEQUENCE writes_id_seq;
 
 -- Functions that triggers of several tables call --------------------------------------------------
 
+CREATE OR REPLACE FUNCTION public.announce_proposal()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  added jsonb := to_jsonb(NEW) - 'body';
+  act text := CASE WHEN TG_TABLE_NAME = 'proposal_steps' THEN added->>'kind' WHEN NEW.number = 1 THEN 'opened' ELSE 'edited' END;
+BEGIN
+  INSERT INTO events (kind, data, recorded_at)
+  SELECT 'proposal.' || act, jsonb_build_object('subject', '/v1/proposals/' || p.id, 'proposal', p.id, 'desk', d.slug,
+      'kind', p.kind, 'outlook', coalesce(o.slug, n.slug), 'title', proposal_title(p), 'state', p.state, 'draft', p.draft,
+      'publishAt', to_char(p.publish_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+      'version', added->'version', 'text', left(coalesce(added->>'text', added->>'note'), 1000),
+      'by', CASE WHEN a.id IS NOT NULL THEN jsonb_build_object('id', a.id, 'name', a.name) END), NEW.recorded_at
+    FROM proposals p
+    JOIN desks d ON d.id = p.desk_id
+    LEFT JOIN outlooks o ON o.id = p.outlook_id
+    LEFT JOIN outlook_versions v ON act = 'published' AND p.kind = 'outlook' AND v.proposal_id = p.id
+    LEFT JOIN outlooks n ON n.id = v.outlook_id
+    LEFT JOIN analysts a ON a.id = CASE TG_TABLE_NAME WHEN 'proposal_drafts' THEN p.author_id ELSE (added->>'analyst_id')::uuid END
+   WHERE p.id = NEW.proposal_id;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.index_author()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -19,6 +44,40 @@ CREATE OR REPLACE FUNCTION public.index_author()
 AS $function$
 BEGIN
   UPDATE frameworks SET search = '' WHERE id = (SELECT framework_id FROM outlooks WHERE id = NEW.outlook_id);
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.publish_proposal()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  added jsonb := to_jsonb(NEW);
+  is_version boolean := TG_TABLE_NAME = 'outlook_versions';
+  proposal proposals;
+  outlook outlooks;
+  late interval;
+BEGIN
+  SELECT * INTO proposal FROM proposals WHERE id = NEW.proposal_id FOR NO KEY UPDATE;
+  SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
+  IF proposal.state <> 'approved' OR proposal.author_id <> NEW.author_id OR proposal.desk_id <> coalesce(outlook.desk_id, 1)
+     OR proposal.outlook_id <> NEW.outlook_id
+     OR proposal.base_version <> (CASE WHEN is_version THEN (added->>'version')::integer - 1 ELSE outlook.latest_version END)
+     OR proposal.kind <> ALL (CASE WHEN NOT is_version THEN '{resolution}' WHEN added->>'kind' = 'created' THEN '{outlook}'
+       WHEN added->>'kind' = 'withdrawn' THEN '{withdrawal}' WHEN added->>'consensus_method' IS NOT NULL THEN '{consensus}'
+       WHEN added->>'kind' = 'framework' THEN '{framework}' ELSE '{revision,framework}' END::text[]) THEN
+    PERFORM refuse(TG_TABLE_NAME || '_unapproved', 'this is not what its proposal was approved for');
+  END IF;
+  IF NEW.recorded_at < proposal.publish_at THEN
+    PERFORM refuse('proposals_embargo', 'it is published at ' || proposal.publish_at || ' at the earliest');
+  END IF;
+  late := NEW.recorded_at - proposal.publish_at;
+  INSERT INTO proposal_steps (proposal_id, number, kind, draft, text, version, recorded_at)
+  VALUES (proposal.id, proposal.step + 1, 'published', proposal.draft,
+    CASE WHEN late > interval '1 minute' AND proposal.changed_at < proposal.publish_at
+      THEN 'Published ' || ceil(extract(epoch FROM late) / 60) || ' minutes after its time.' END,
+    CASE WHEN is_version THEN (added->>'version')::integer ELSE (added->>'number')::integer END, NEW.recorded_at);
   RETURN NULL;
 END $function$;
 
@@ -437,6 +496,74 @@ CREATE TRIGGER digest_delete AFTER DELETE ON desks FOR EACH ROW EXECUTE FUNCTION
 CREATE TRIGGER digest_update AFTER UPDATE ON desks FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_desks();
 CREATE TRIGGER guard_desk BEFORE UPDATE ON desks FOR EACH ROW EXECUTE FUNCTION guard_desk();
 
+-- desk_policies -----------------------------------------------------------------------------------
+
+CREATE TABLE desk_policies (
+  desk_id integer NOT NULL,
+  version integer NOT NULL,
+  outlook smallint NOT NULL,
+  revision smallint NOT NULL,
+  framework smallint NOT NULL,
+  resolution smallint NOT NULL,
+  withdrawal smallint NOT NULL,
+  consensus smallint NOT NULL,
+  author_may_resolve boolean NOT NULL,
+  author_id uuid,
+  recorded_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT desk_policies_desk_id_version_pk PRIMARY KEY (desk_id, version),
+  CONSTRAINT desk_policies_author_id_analysts_id_fk FOREIGN KEY (author_id) REFERENCES analysts(id),
+  CONSTRAINT desk_policies_desk_id_desks_id_fk FOREIGN KEY (desk_id) REFERENCES desks(id),
+  CONSTRAINT desk_policies_approvals CHECK (outlook >= 0 AND outlook <= 5 AND revision >= 0 AND revision <= 5 AND framework >= 0 AND framework <= 5 AND resolution >= 0 AND resolution <= 5 AND withdrawal >= 0 AND withdrawal <= 5 AND consensus >= 0 AND consensus <= 5),
+  CONSTRAINT desk_policies_from_1 CHECK (version >= 1),
+  CONSTRAINT desk_policies_recorded_at CHECK (isfinite(recorded_at))
+);
+
+CREATE OR REPLACE FUNCTION public.digest_desk_policies()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::desk_policies) AS key, row_text(ROW(written.*)::desk_policies) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('desk_policies', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_policy()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  newest desk_policies;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger policy ' || NEW.desk_id, 0));
+  newest := policy_of(NEW.desk_id);
+  IF NEW.version <> coalesce(newest.version, 0) + 1 THEN
+    PERFORM refuse('desk_policies_gapless', 'version ' || NEW.version || ' is not the next one');
+  END IF;
+  NEW.recorded_at := greatest(NEW.recorded_at, newest.recorded_at);
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON desk_policies FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON desk_policies FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON desk_policies FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON desk_policies REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_desk_policies();
+CREATE TRIGGER guard_policy BEFORE INSERT ON desk_policies FOR EACH ROW EXECUTE FUNCTION guard_policy();
+
 -- digest_progress ---------------------------------------------------------------------------------
 
 CREATE TABLE digest_progress (
@@ -510,7 +637,7 @@ BEGIN
   PERFORM erase_digests('condition_changes', changed);
   WITH written AS (
     UPDATE events e SET data = event_data_by(data, NEW.analyst_id, old_name, new_name)
-     WHERE (kind IN ('view.published', 'view.withdrawn') OR outlook_id = ANY (assessed))
+     WHERE (kind IN ('view.published', 'view.withdrawn') OR kind LIKE 'proposal.%' OR outlook_id = ANY (assessed))
        AND event_data_by(data, NEW.analyst_id, old_name, new_name) <> data
     RETURNING id
   )
@@ -2057,6 +2184,107 @@ CREATE TRIGGER append_only_update BEFORE UPDATE ON condition_comparisons FOR EAC
 CREATE TRIGGER digest AFTER INSERT ON condition_comparisons REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_condition_comparisons();
 CREATE TRIGGER framework_sealed BEFORE INSERT ON condition_comparisons FOR EACH ROW EXECUTE FUNCTION refuse_sealed_framework();
 
+-- proposals ---------------------------------------------------------------------------------------
+
+CREATE TABLE proposals (
+  id uuid DEFAULT gen_random_uuid() NOT NULL,
+  desk_id integer NOT NULL,
+  kind text NOT NULL,
+  outlook_id bigint,
+  author_id uuid NOT NULL,
+  created_at timestamp(3) with time zone NOT NULL,
+  state text DEFAULT 'draft'::text NOT NULL,
+  draft integer DEFAULT 0 NOT NULL,
+  step integer DEFAULT 0 NOT NULL,
+  base_version integer,
+  publish_at timestamp(3) with time zone,
+  changed_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT proposals_pkey PRIMARY KEY (id),
+  CONSTRAINT proposals_author_id_analysts_id_fk FOREIGN KEY (author_id) REFERENCES analysts(id),
+  CONSTRAINT proposals_desk_id_desks_id_fk FOREIGN KEY (desk_id) REFERENCES desks(id),
+  CONSTRAINT proposals_outlook_id_outlooks_id_fk FOREIGN KEY (outlook_id) REFERENCES outlooks(id),
+  CONSTRAINT proposals_kind CHECK (kind = ANY (ARRAY['outlook'::text, 'revision'::text, 'framework'::text, 'resolution'::text, 'withdrawal'::text, 'consensus'::text])),
+  CONSTRAINT proposals_outlook CHECK ((kind = 'outlook'::text) = (outlook_id IS NULL)),
+  CONSTRAINT proposals_state CHECK (state = ANY (ARRAY['draft'::text, 'submitted'::text, 'approved'::text, 'returned'::text, 'published'::text, 'discarded'::text])),
+  CONSTRAINT proposals_times CHECK (isfinite(created_at) AND isfinite(changed_at) AND isfinite(publish_at) IS NOT FALSE)
+);
+
+CREATE INDEX proposals_due ON proposals USING btree (publish_at) WHERE state = 'approved'::text;
+CREATE INDEX proposals_newest ON proposals USING btree (created_at, id);
+CREATE INDEX proposals_of_outlook ON proposals USING btree (outlook_id, created_at, id) WHERE outlook_id IS NOT NULL;
+CREATE INDEX proposals_unsettled ON proposals USING btree (desk_id, state) WHERE state <> ALL (ARRAY['published'::text, 'discarded'::text]);
+CREATE INDEX proposals_unsettled_of_author ON proposals USING btree (author_id, state) WHERE state <> ALL (ARRAY['published'::text, 'discarded'::text]);
+
+CREATE OR REPLACE FUNCTION public.digest_proposals()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::proposals) AS key, row_text(ROW(written.*)::proposals) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('proposals', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_new_proposal()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF NEW.state <> 'draft' OR NEW.draft <> 0 OR NEW.step <> 0 OR num_nonnulls(NEW.base_version, NEW.publish_at) > 0 THEN
+    PERFORM refuse('proposals_state', 'a proposal starts before its first draft');
+  END IF;
+  IF NEW.outlook_id IS NOT NULL AND NEW.desk_id <> (SELECT coalesce(desk_id, 1) FROM outlooks WHERE id = NEW.outlook_id) THEN
+    PERFORM refuse('proposals_desk', 'a proposal belongs to the desk of its outlook');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_proposal()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF pg_trigger_depth() = 1 OR (NEW.id, NEW.desk_id, NEW.kind, NEW.outlook_id, NEW.author_id, NEW.created_at)
+     IS DISTINCT FROM (OLD.id, OLD.desk_id, OLD.kind, OLD.outlook_id, OLD.author_id, OLD.created_at) THEN
+    PERFORM refuse('proposals_state', 'UPDATE is refused: only drafts and steps move a proposal');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.require_first_draft()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF NOT EXISTS (SELECT FROM proposal_drafts WHERE proposal_id = NEW.id AND number = 1) THEN
+    PERFORM refuse('proposals_first_draft', 'a proposal is committed together with its first draft');
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON proposals FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON proposals FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON proposals REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_proposals();
+CREATE TRIGGER guard_new_proposal BEFORE INSERT ON proposals FOR EACH ROW EXECUTE FUNCTION guard_new_proposal();
+CREATE TRIGGER guard_proposal BEFORE UPDATE ON proposals FOR EACH ROW EXECUTE FUNCTION guard_proposal();
+CREATE CONSTRAINT TRIGGER require_first_draft AFTER INSERT ON proposals DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION require_first_draft();
+
 -- outlook_versions --------------------------------------------------------------------------------
 
 CREATE TABLE outlook_versions (
@@ -2076,10 +2304,12 @@ CREATE TABLE outlook_versions (
   consensus_method text,
   consensus_weights text,
   consensus_max_age integer,
+  proposal_id uuid,
   CONSTRAINT outlook_versions_outlook_id_version_pk PRIMARY KEY (outlook_id, version),
   CONSTRAINT outlook_versions_author_id_analysts_id_fk FOREIGN KEY (author_id) REFERENCES analysts(id),
   CONSTRAINT outlook_versions_framework FOREIGN KEY (outlook_id, framework_id) REFERENCES frameworks(outlook_id, id),
   CONSTRAINT outlook_versions_outlook_id_outlooks_id_fk FOREIGN KEY (outlook_id) REFERENCES outlooks(id),
+  CONSTRAINT outlook_versions_proposal_id_proposals_id_fk FOREIGN KEY (proposal_id) REFERENCES proposals(id),
   CONSTRAINT outlook_versions_chained CHECK ((version = 1) = (previous_hash IS NULL)),
   CONSTRAINT outlook_versions_consensus CHECK ((num_nulls(consensus_method, consensus_weights) = ANY (ARRAY[0, 2])) AND ((consensus_method = ANY (ARRAY['linear'::text, 'logarithmic'::text])) AND (consensus_weights = ANY (ARRAY['equal'::text, 'recency'::text, 'skill'::text]))) IS NOT FALSE),
   CONSTRAINT outlook_versions_consensus_max_age CHECK (consensus_max_age IS NULL OR consensus_max_age >= 1 AND consensus_method IS NOT NULL),
@@ -2094,6 +2324,7 @@ CREATE TABLE outlook_versions (
 );
 
 CREATE INDEX outlook_versions_as_of ON outlook_versions USING btree (outlook_id, recorded_at, version, bear_bps, base_bps, bull_bps);
+CREATE UNIQUE INDEX outlook_versions_of_proposal ON outlook_versions USING btree (proposal_id) WHERE proposal_id IS NOT NULL;
 CREATE INDEX outlook_versions_withdrawn_by ON outlook_versions USING btree (author_id, outlook_id) WHERE kind = 'withdrawn'::text;
 
 CREATE OR REPLACE FUNCTION public.append_version()
@@ -2198,6 +2429,24 @@ BEGIN
   RETURN NULL;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.require_version_approval()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  needed integer;
+BEGIN
+  IF NOT EXISTS (SELECT FROM desk_policies) THEN
+    RETURN NULL;
+  END IF;
+  needed := approvals_needed(NEW, (SELECT coalesce(desk_id, 1) FROM outlooks WHERE id = NEW.outlook_id));
+  IF needed > 0 AND (NEW.proposal_id IS NULL OR cardinality(approvers_of(NEW.proposal_id)) < needed) THEN
+    PERFORM refuse('outlook_versions_unapproved', 'the policy of the desk asks for approval by ' || needed);
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.withdraw_outlook()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2218,6 +2467,8 @@ CREATE TRIGGER append_only_update BEFORE UPDATE ON outlook_versions FOR EACH ROW
 CREATE TRIGGER append_version BEFORE INSERT ON outlook_versions FOR EACH ROW EXECUTE FUNCTION append_version();
 CREATE TRIGGER digest AFTER INSERT ON outlook_versions REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_outlook_versions();
 CREATE TRIGGER index_author AFTER INSERT ON outlook_versions FOR EACH ROW WHEN (new.kind = 'withdrawn'::text) EXECUTE FUNCTION index_author();
+CREATE TRIGGER publish_proposal AFTER INSERT ON outlook_versions FOR EACH ROW WHEN (new.proposal_id IS NOT NULL) EXECUTE FUNCTION publish_proposal();
+CREATE CONSTRAINT TRIGGER require_approval AFTER INSERT ON outlook_versions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION require_version_approval();
 CREATE CONSTRAINT TRIGGER require_pooled_views AFTER INSERT ON outlook_versions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.consensus_method IS NOT NULL) EXECUTE FUNCTION require_pooled_views();
 CREATE TRIGGER withdraw_outlook AFTER INSERT ON outlook_versions FOR EACH ROW WHEN (new.kind = 'withdrawn'::text) EXECUTE FUNCTION withdraw_outlook();
 
@@ -2679,6 +2930,197 @@ CREATE TRIGGER guard_event BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION
 CREATE TRIGGER guard_new_event BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION guard_new_event();
 CREATE TRIGGER guard_positions AFTER UPDATE ON events REFERENCING NEW TABLE AS placed FOR EACH STATEMENT EXECUTE FUNCTION guard_positions();
 
+-- proposal_drafts ---------------------------------------------------------------------------------
+
+CREATE TABLE proposal_drafts (
+  proposal_id uuid NOT NULL,
+  number integer NOT NULL,
+  body json NOT NULL,
+  note text,
+  publish_at timestamp(3) with time zone,
+  warnings json DEFAULT '[]'::json NOT NULL,
+  recorded_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT proposal_drafts_proposal_id_number_pk PRIMARY KEY (proposal_id, number),
+  CONSTRAINT proposal_drafts_proposal_id_proposals_id_fk FOREIGN KEY (proposal_id) REFERENCES proposals(id),
+  CONSTRAINT proposal_drafts_body CHECK (json_typeof(body) = 'object'::text AND octet_length(body::text) <= 1200000),
+  CONSTRAINT proposal_drafts_note CHECK (note ~ '[^ \t\r\n]'::text AND length(note) <= 20000),
+  CONSTRAINT proposal_drafts_number CHECK (number >= 1 AND number <= 100),
+  CONSTRAINT proposal_drafts_times CHECK (isfinite(recorded_at) AND isfinite(publish_at) IS NOT FALSE)
+);
+
+CREATE OR REPLACE FUNCTION public.append_draft()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  proposal proposals;
+BEGIN
+  SELECT * INTO proposal FROM proposals WHERE id = NEW.proposal_id FOR NO KEY UPDATE;
+  IF proposal.state IN ('published', 'discarded') THEN
+    PERFORM refuse('proposal_drafts_settled', 'a proposal that is ' || proposal.state || ' takes no draft');
+  END IF;
+  IF NEW.number <> proposal.draft + 1 THEN
+    PERFORM refuse('proposal_drafts_gapless', 'draft ' || NEW.number || ' is not the next one');
+  END IF;
+  NEW.recorded_at := greatest(NEW.recorded_at, proposal.changed_at);
+  UPDATE proposals
+     SET draft = NEW.number, state = 'draft', base_version = NULL, publish_at = NEW.publish_at, changed_at = NEW.recorded_at
+   WHERE id = NEW.proposal_id;
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_proposal_drafts()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::proposal_drafts) AS key, row_text(ROW(written.*)::proposal_drafts) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('proposal_drafts', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE TRIGGER announce_proposal AFTER INSERT ON proposal_drafts FOR EACH ROW EXECUTE FUNCTION announce_proposal();
+CREATE TRIGGER append_draft BEFORE INSERT ON proposal_drafts FOR EACH ROW EXECUTE FUNCTION append_draft();
+CREATE TRIGGER append_only BEFORE DELETE ON proposal_drafts FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON proposal_drafts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON proposal_drafts FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER digest AFTER INSERT ON proposal_drafts REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_proposal_drafts();
+
+-- proposal_steps ----------------------------------------------------------------------------------
+
+CREATE TABLE proposal_steps (
+  proposal_id uuid NOT NULL,
+  number integer NOT NULL,
+  kind text NOT NULL,
+  draft integer NOT NULL,
+  analyst_id uuid,
+  text text,
+  base_version integer,
+  preview json,
+  version integer,
+  recorded_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT proposal_steps_proposal_id_number_pk PRIMARY KEY (proposal_id, number),
+  CONSTRAINT proposal_steps_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
+  CONSTRAINT proposal_steps_proposal_drafts FOREIGN KEY (proposal_id, draft) REFERENCES proposal_drafts(proposal_id, number),
+  CONSTRAINT proposal_steps_proposal_id_proposals_id_fk FOREIGN KEY (proposal_id) REFERENCES proposals(id),
+  CONSTRAINT proposal_steps_analyst CHECK (
+CASE kind
+    WHEN 'published'::text THEN analyst_id IS NULL
+    WHEN 'returned'::text THEN true
+    ELSE analyst_id IS NOT NULL
+END),
+  CONSTRAINT proposal_steps_base CHECK (kind = 'submitted'::text OR num_nonnulls(base_version, preview) = 0),
+  CONSTRAINT proposal_steps_kind CHECK (kind = ANY (ARRAY['submitted'::text, 'approved'::text, 'returned'::text, 'commented'::text, 'published'::text, 'discarded'::text])),
+  CONSTRAINT proposal_steps_number CHECK (number >= 1 AND number <= 1000),
+  CONSTRAINT proposal_steps_recorded_at CHECK (isfinite(recorded_at)),
+  CONSTRAINT proposal_steps_text CHECK (text ~ '[^ \t\r\n]'::text AND length(text) <= 20000),
+  CONSTRAINT proposal_steps_version CHECK ((kind = 'published'::text) = (version IS NOT NULL)),
+  CONSTRAINT proposal_steps_words CHECK ((kind <> ALL (ARRAY['returned'::text, 'commented'::text])) OR text IS NOT NULL)
+);
+
+CREATE OR REPLACE FUNCTION public.append_step()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  proposal proposals;
+  approvers uuid[];
+  follows text[] := CASE NEW.kind WHEN 'submitted' THEN '{draft,returned}' WHEN 'approved' THEN '{submitted,approved}'
+    WHEN 'returned' THEN '{submitted,approved}' WHEN 'published' THEN '{approved}' END;
+BEGIN
+  SELECT * INTO proposal FROM proposals WHERE id = NEW.proposal_id FOR NO KEY UPDATE;
+  IF proposal.state IN ('published', 'discarded') THEN
+    PERFORM refuse('proposal_steps_settled', 'nothing follows on a proposal that is ' || proposal.state);
+  END IF;
+  IF NEW.number <> proposal.step + 1 THEN
+    PERFORM refuse('proposal_steps_gapless', 'step ' || NEW.number || ' is not the next one');
+  END IF;
+  IF NEW.draft <> proposal.draft THEN
+    PERFORM refuse('proposal_steps_draft', 'draft ' || NEW.draft || ' is not the newest one');
+  END IF;
+  IF proposal.state <> ALL (follows) THEN
+    PERFORM refuse('proposal_steps_order', 'a proposal that is ' || proposal.state || ' can''t be ' || NEW.kind);
+  END IF;
+  IF NEW.kind IN ('submitted', 'discarded') AND NEW.analyst_id <> proposal.author_id THEN
+    PERFORM refuse('proposal_steps_author', 'only its author has a proposal ' || NEW.kind);
+  END IF;
+  IF NEW.kind IN ('approved', 'returned') AND NEW.analyst_id = proposal.author_id THEN
+    PERFORM refuse('proposal_steps_own', 'somebody else than its author has a proposal ' || NEW.kind);
+  END IF;
+  NEW.recorded_at := greatest(NEW.recorded_at, proposal.changed_at);
+  IF NEW.kind = 'approved' THEN
+    approvers := approvers_of(proposal.id);
+    IF NEW.analyst_id = ANY (approvers) THEN
+      PERFORM refuse('proposal_steps_twice', 'an analyst approves once');
+    END IF;
+    IF NOT acts_for(NEW.analyst_id, proposal.desk_id, NEW.recorded_at) THEN
+      PERFORM refuse('proposal_steps_desk', 'only who acts for the desk approves');
+    END IF;
+    IF cardinality(approvers) + 1 >= approvals_needed(proposal) THEN
+      proposal.state := 'approved';
+    END IF;
+  ELSIF NEW.kind = 'published' AND pg_trigger_depth() = 1 THEN
+    PERFORM refuse('proposal_steps_published', 'only what a proposal publishes has it published');
+  ELSIF NEW.kind <> 'commented' THEN
+    proposal.state := NEW.kind;
+  END IF;
+  IF NEW.kind = 'submitted' THEN
+    proposal.base_version := NEW.base_version;
+    IF (proposal.outlook_id IS NULL) <> (NEW.base_version IS NULL) THEN
+      PERFORM refuse('proposal_steps_base', 'a proposal is submitted for a version of its outlook');
+    END IF;
+  END IF;
+  UPDATE proposals
+     SET step = NEW.number, state = proposal.state, base_version = proposal.base_version, changed_at = NEW.recorded_at
+   WHERE id = NEW.proposal_id;
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_proposal_steps()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::proposal_steps) AS key, row_text(ROW(written.*)::proposal_steps) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('proposal_steps', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE TRIGGER announce_proposal AFTER INSERT ON proposal_steps FOR EACH ROW EXECUTE FUNCTION announce_proposal();
+CREATE TRIGGER append_only BEFORE DELETE ON proposal_steps FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON proposal_steps FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON proposal_steps FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_step BEFORE INSERT ON proposal_steps FOR EACH ROW EXECUTE FUNCTION append_step();
+CREATE TRIGGER digest AFTER INSERT ON proposal_steps REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_proposal_steps();
+
 -- resolutions -------------------------------------------------------------------------------------
 
 CREATE TABLE resolutions (
@@ -2698,9 +3140,11 @@ CREATE TABLE resolutions (
   superseded_at timestamp(3) with time zone,
   reopens boolean DEFAULT false NOT NULL,
   known_at timestamp(3) with time zone,
+  proposal_id uuid,
   CONSTRAINT resolutions_outlook_id_number_pk PRIMARY KEY (outlook_id, number),
   CONSTRAINT resolutions_author_id_analysts_id_fk FOREIGN KEY (author_id) REFERENCES analysts(id),
   CONSTRAINT resolutions_outlook_id_outlooks_id_fk FOREIGN KEY (outlook_id) REFERENCES outlooks(id),
+  CONSTRAINT resolutions_proposal_id_proposals_id_fk FOREIGN KEY (proposal_id) REFERENCES proposals(id),
   CONSTRAINT resolutions_band CHECK ((num_nulls(band_low, band_high) = ANY (ARRAY[0, 2])) AND (band_low < band_high) IS NOT FALSE),
   CONSTRAINT resolutions_closes CHECK ((num_nulls(start_date, start_value, end_date, end_value) = ANY (ARRAY[0, 4])) AND (start_date < end_date AND start_value > 0::double precision AND start_value < 'Infinity'::double precision AND end_value > '-Infinity'::double precision AND end_value < 'Infinity'::double precision) IS NOT FALSE),
   CONSTRAINT resolutions_from_1 CHECK (number >= 1),
@@ -2716,6 +3160,7 @@ CREATE TABLE resolutions (
 
 CREATE INDEX resolutions_by_outcome ON resolutions USING btree (outcome, outlook_id) WHERE superseded_at IS NULL;
 CREATE INDEX resolutions_newest ON resolutions USING btree (recorded_at, outlook_id, number);
+CREATE UNIQUE INDEX resolutions_of_proposal ON resolutions USING btree (proposal_id) WHERE proposal_id IS NOT NULL;
 CREATE UNIQUE INDEX resolutions_standing ON resolutions USING btree (outlook_id) WHERE superseded_at IS NULL;
 
 CREATE OR REPLACE FUNCTION public.append_resolution()
@@ -2838,12 +3283,32 @@ BEGIN
   RETURN NEW;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.require_resolution_approval()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  policy desk_policies := policy_of((SELECT coalesce(desk_id, 1) FROM outlooks WHERE id = NEW.outlook_id));
+BEGIN
+  IF policy.resolution > 0 AND (NEW.proposal_id IS NULL OR cardinality(approvers_of(NEW.proposal_id)) < policy.resolution) THEN
+    PERFORM refuse('resolutions_unapproved', 'the policy of the desk asks for approval by ' || policy.resolution);
+  END IF;
+  IF NOT policy.author_may_resolve AND EXISTS (
+      SELECT FROM forecasters f WHERE f.outlook_id = NEW.outlook_id AND f.analyst_id = NEW.author_id) THEN
+    PERFORM refuse('resolutions_own_forecast', 'the policy of the desk has somebody resolve it who did not forecast it');
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON resolutions FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON resolutions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_resolution BEFORE INSERT ON resolutions FOR EACH ROW EXECUTE FUNCTION append_resolution();
 CREATE TRIGGER apply_resolution AFTER INSERT ON resolutions FOR EACH ROW EXECUTE FUNCTION apply_resolution();
 CREATE TRIGGER digest AFTER INSERT ON resolutions REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_resolutions();
 CREATE TRIGGER guard_resolution BEFORE UPDATE ON resolutions FOR EACH ROW EXECUTE FUNCTION guard_resolution();
+CREATE TRIGGER publish_proposal AFTER INSERT ON resolutions FOR EACH ROW WHEN (new.proposal_id IS NOT NULL) EXECUTE FUNCTION publish_proposal();
+CREATE CONSTRAINT TRIGGER require_approval AFTER INSERT ON resolutions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION require_resolution_approval();
 
 -- forecast_sums -----------------------------------------------------------------------------------
 
@@ -3699,6 +4164,20 @@ END)
 
 -- Functions that no trigger calls -----------------------------------------------------------------
 
+CREATE OR REPLACE FUNCTION public.acts_for(analyst uuid, desk integer, at timestamp with time zone, counts_identities boolean DEFAULT true)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM api_keys k
+     WHERE k.analyst_id = analyst AND k.role IN ('analyst', 'admin') AND (k.desk_ids IS NULL OR desk = ANY (k.desk_ids))
+       AND (k.revoked_at IS NULL OR k.revoked_at > at) AND (k.expires_at IS NULL OR k.expires_at > at))
+    OR counts_identities AND EXISTS (SELECT FROM analyst_identities i WHERE i.analyst_id = analyst);
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.add_administrative_event(write bigint, entry audit_entries)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -3720,6 +4199,7 @@ BEGIN
         WHEN 'desks' THEN '/v1/desks/' || (SELECT desks.slug FROM desks WHERE desks.id = d.keys[1]::integer)
         WHEN 'disclosures' THEN '/v1/series/' || (SELECT s.key FROM disclosures JOIN series s ON s.id = series_id
           WHERE disclosures.id = d.keys[1]::bigint)
+        WHEN 'desk_policies' THEN '/v1/desks/' || (SELECT desks.slug FROM desks WHERE desks.id = split_part(d.keys[1], ',', 1)::integer) || '/policy'
         WHEN 'log_generations' THEN '/log/' || d.keys[1]
         ELSE d.relation END
     INTO event, subject
@@ -3739,6 +4219,7 @@ BEGIN
       (12, 'desks', 'insert', 'desk.added'),
       (13, 'desks', 'update', 'desk.changed'),
       (14, 'disclosures', 'insert', 'series.disclosed'),
+      (15, 'desk_policies', 'insert', 'policy.changed'),
       (100, NULL, NULL, 'write.recorded')
     ) AS kinds (rank, relation, operation, kind)
       ON coalesce(kinds.relation = d.relation, true) AND coalesce(kinds.operation = d.operation, true)
@@ -3769,6 +4250,64 @@ BEGIN
   END IF;
   PERFORM set_config('outlook_ledger.write', array_to_string(write, ':'), true);
   INSERT INTO row_digests VALUES (write[2]::bigint, write[3]::integer, relation, operation, keys, salt, hashes);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.approvals_needed(proposal proposals)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  policy desk_policies := policy_of(proposal.desk_id);
+  draft json;
+BEGIN
+  IF proposal.kind = 'framework' AND policy.revision > policy.framework THEN
+    draft := (SELECT body FROM proposal_drafts d WHERE d.proposal_id = proposal.id AND d.number = proposal.draft);
+    IF draft->'probabilities' IS NOT NULL OR draft->'acknowledges' IS NOT NULL THEN
+      RETURN policy.revision;
+    END IF;
+  END IF;
+  RETURN coalesce(CASE proposal.kind
+    WHEN 'outlook' THEN policy.outlook WHEN 'revision' THEN policy.revision WHEN 'framework' THEN policy.framework
+    WHEN 'resolution' THEN policy.resolution WHEN 'withdrawal' THEN policy.withdrawal ELSE policy.consensus END, 0);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.approvals_needed(version outlook_versions, desk integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  policy desk_policies := policy_of(desk);
+BEGIN
+  IF policy.version IS NULL THEN
+    RETURN 0;
+  END IF;
+  RETURN CASE
+    WHEN version.kind = 'created' THEN policy.outlook
+    WHEN version.kind = 'withdrawn' THEN policy.withdrawal
+    WHEN version.consensus_method IS NOT NULL THEN policy.consensus
+    WHEN version.kind <> 'framework' THEN policy.revision
+    WHEN EXISTS (SELECT FROM outlook_versions b WHERE b.outlook_id = version.outlook_id AND b.version = version.version - 1
+        AND (b.bear_bps, b.base_bps, b.bull_bps) <> (version.bear_bps, version.base_bps, version.bull_bps))
+      THEN greatest(policy.framework, policy.revision)
+    ELSE policy.framework END;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.approvers_of(proposal uuid)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  RETURN ARRAY(
+    SELECT s.analyst_id FROM proposal_steps s
+     WHERE s.proposal_id = proposal AND s.kind = 'approved' AND s.number > (
+       SELECT max(b.number) FROM proposal_steps b WHERE b.proposal_id = proposal AND b.kind IN ('submitted', 'returned'))
+     ORDER BY s.number);
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.awaiting_reason(horizon_to date)
@@ -4011,6 +4550,8 @@ DECLARE
   identities analyst_identities[] := ARRAY(SELECT i FROM analyst_identities i WHERE i.analyst_id = erasure.analyst_id);
   -- As the ledger stores them, cut off.
   credentials text[] := ARRAY(SELECT left(i.issuer || ' ' || i.subject, 1000) FROM unnest(identities) AS i);
+  -- As summaries name who approved.
+  approver text := '"' || old_name || '" (' || erasure.analyst_id || ')';
   changed text[];
   identity analyst_identities;
 BEGIN
@@ -4028,9 +4569,11 @@ BEGIN
   END LOOP;
   WITH written AS (
     UPDATE audit_entries
-       SET summary = CASE WHEN subject = ANY (key_paths) THEN replace(summary, '"' || old_name || '"', '"' || new_name || '"') ELSE summary END,
+       SET summary = CASE WHEN subject = ANY (key_paths) THEN replace(summary, '"' || old_name || '"', '"' || new_name || '"')
+             ELSE replace(summary, approver, '"' || new_name || '" (' || erasure.analyst_id || ')') END,
            credential = CASE WHEN credential = ANY (credentials) THEN 'erased' ELSE credential END
-     WHERE (subject = ANY (key_paths) AND position('"' || old_name || '"' IN summary) > 0) OR credential = ANY (credentials)
+     WHERE (subject = ANY (key_paths) AND position('"' || old_name || '"' IN summary) > 0)
+        OR position(approver IN summary) > 0 OR credential = ANY (credentials)
     RETURNING id
   )
   SELECT array_agg(id::text) INTO changed FROM written;
@@ -4133,6 +4676,9 @@ DECLARE
 BEGIN
   IF data->'analyst'->>'id' = analyst::text THEN
     data := jsonb_set(data, '{analyst,name}', to_jsonb(new_name));
+  END IF;
+  IF data->'by'->>'id' = analyst::text THEN
+    data := jsonb_set(data, '{by,name}', to_jsonb(new_name));
   END IF;
   IF jsonb_typeof(data->'reason') = 'string' THEN
     data := jsonb_set(data, '{reason}', to_jsonb(reason_by(data->>'reason', old_name, new_name)));
@@ -4599,6 +5145,34 @@ CREATE OR REPLACE FUNCTION public.period_end(date date, frequency text, dated te
  IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN (dated = 'end'::text) THEN date ELSE (((date + CASE frequency WHEN 'daily'::text THEN '1 day'::interval WHEN 'weekly'::text THEN '7 days'::interval WHEN 'biweekly'::text THEN '14 days'::interval WHEN 'monthly'::text THEN '1 mon'::interval WHEN 'quarterly'::text THEN '3 mons'::interval WHEN 'semiannual'::text THEN '6 mons'::interval WHEN 'annual'::text THEN '1 year'::interval ELSE NULL::interval END))::date - 1) END;
 
+CREATE OR REPLACE FUNCTION public.policy_of(desk integer)
+ RETURNS desk_policies
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  policy desk_policies;
+BEGIN
+  SELECT * INTO policy FROM desk_policies p WHERE p.desk_id = desk ORDER BY p.version DESC LIMIT 1;
+  RETURN policy;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.proposal_title(proposal proposals)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF proposal.outlook_id IS NOT NULL THEN
+    RETURN (SELECT f.title FROM outlooks o JOIN frameworks f ON f.id = o.framework_id WHERE o.id = proposal.outlook_id);
+  END IF;
+  RETURN (SELECT left(coalesce(nullif(btrim(regexp_replace(coalesce(d.body->>'title', d.body->>'slug', ''), '[[:cntrl:]\s]+', ' ', 'g')), ''),
+      'A new outlook'), 300)
+    FROM proposal_drafts d WHERE d.proposal_id = proposal.id AND d.number = proposal.draft);
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.random_salt()
  RETURNS bytea
  LANGUAGE sql
@@ -4793,6 +5367,12 @@ CREATE OR REPLACE FUNCTION public.row_key(r condition_evidence)
  STABLE
 AS $function$ SELECT concat_ws(',', (r).change_id, (r)."position") $function$;
 
+CREATE OR REPLACE FUNCTION public.row_key(r desk_policies)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).desk_id, (r).version) $function$;
+
 CREATE OR REPLACE FUNCTION public.row_key(r desks)
  RETURNS text
  LANGUAGE sql
@@ -4919,6 +5499,24 @@ CREATE OR REPLACE FUNCTION public.row_key(r outlooks)
  STABLE
 AS $function$ SELECT concat_ws(',', (r).id) $function$;
 
+CREATE OR REPLACE FUNCTION public.row_key(r proposal_drafts)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).proposal_id, (r).number) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r proposal_steps)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).proposal_id, (r).number) $function$;
+
+CREATE OR REPLACE FUNCTION public.row_key(r proposals)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
 CREATE OR REPLACE FUNCTION public.row_key(r resolution_contradictions)
  RETURNS text
  LANGUAGE sql
@@ -5027,6 +5625,12 @@ CREATE OR REPLACE FUNCTION public.row_text(r condition_evidence)
  STABLE
 AS $function$ SELECT '{"row":{' || concat_ws(',', '"change_id":"' || (r).change_id || '"', '"evidence_id":"' || (r).evidence_id || '"', '"outlook_id":"' || (r).outlook_id || '"', '"position":"' || (r)."position" || '"') || '},"table":"condition_evidence"}' $function$;
 
+CREATE OR REPLACE FUNCTION public.row_text(r desk_policies)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"author_may_resolve":"' || (r).author_may_resolve || '"', '"consensus":"' || (r).consensus || '"', '"desk_id":"' || (r).desk_id || '"', '"framework":"' || (r).framework || '"', '"outlook":"' || (r).outlook || '"', '"recorded_at":"' || (r).recorded_at || '"', '"resolution":"' || (r).resolution || '"', '"revision":"' || (r).revision || '"', '"version":"' || (r).version || '"', '"withdrawal":"' || (r).withdrawal || '"') || '},"table":"desk_policies"}' $function$;
+
 CREATE OR REPLACE FUNCTION public.row_text(r disclosures)
  RETURNS text
  LANGUAGE sql
@@ -5133,13 +5737,31 @@ CREATE OR REPLACE FUNCTION public.row_text(r outlook_versions)
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"base_bps":"' || (r).base_bps || '"', '"bear_bps":"' || (r).bear_bps || '"', '"bull_bps":"' || (r).bull_bps || '"', '"consensus_max_age":"' || (r).consensus_max_age || '"', '"consensus_method":' || to_json((r).consensus_method::text), '"consensus_weights":' || to_json((r).consensus_weights::text), '"framework_id":"' || (r).framework_id || '"', '"hash":' || to_json((r).hash::text), '"kind":' || to_json((r).kind::text), '"outlook_id":"' || (r).outlook_id || '"', '"previous_hash":' || to_json((r).previous_hash::text), '"rationale":' || to_json((r).rationale::text), '"recorded_at":"' || (r).recorded_at || '"', '"version":"' || (r).version || '"') || '},"table":"outlook_versions"}' $function$;
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"base_bps":"' || (r).base_bps || '"', '"bear_bps":"' || (r).bear_bps || '"', '"bull_bps":"' || (r).bull_bps || '"', '"consensus_max_age":"' || (r).consensus_max_age || '"', '"consensus_method":' || to_json((r).consensus_method::text), '"consensus_weights":' || to_json((r).consensus_weights::text), '"framework_id":"' || (r).framework_id || '"', '"hash":' || to_json((r).hash::text), '"kind":' || to_json((r).kind::text), '"outlook_id":"' || (r).outlook_id || '"', '"previous_hash":' || to_json((r).previous_hash::text), '"proposal_id":"' || (r).proposal_id || '"', '"rationale":' || to_json((r).rationale::text), '"recorded_at":"' || (r).recorded_at || '"', '"version":"' || (r).version || '"') || '},"table":"outlook_versions"}' $function$;
 
 CREATE OR REPLACE FUNCTION public.row_text(r outlooks)
  RETURNS text
  LANGUAGE sql
  STABLE
 AS $function$ SELECT '{"row":{' || concat_ws(',', '"continues_id":"' || (r).continues_id || '"', '"desk_id":"' || (r).desk_id || '"', '"horizon_from":"' || (r).horizon_from || '"', '"horizon_to":"' || (r).horizon_to || '"', '"id":"' || (r).id || '"', '"instrument_id":"' || (r).instrument_id || '"', '"is_internal":"' || (r).is_internal || '"', '"slug":' || to_json((r).slug::text)) || '},"table":"outlooks"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r proposal_drafts)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"body":' || to_json((r).body::text), '"note":' || to_json((r).note::text), '"number":"' || (r).number || '"', '"proposal_id":"' || (r).proposal_id || '"', '"publish_at":"' || (r).publish_at || '"', '"recorded_at":"' || (r).recorded_at || '"', '"warnings":' || to_json((r).warnings::text)) || '},"table":"proposal_drafts"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r proposal_steps)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"base_version":"' || (r).base_version || '"', '"draft":"' || (r).draft || '"', '"kind":' || to_json((r).kind::text), '"number":"' || (r).number || '"', '"preview":' || to_json((r).preview::text), '"proposal_id":"' || (r).proposal_id || '"', '"recorded_at":"' || (r).recorded_at || '"', '"text":' || to_json((r).text::text), '"version":"' || (r).version || '"') || '},"table":"proposal_steps"}' $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r proposals)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"created_at":"' || (r).created_at || '"', '"desk_id":"' || (r).desk_id || '"', '"id":"' || (r).id || '"', '"kind":' || to_json((r).kind::text), '"outlook_id":"' || (r).outlook_id || '"') || '},"table":"proposals"}' $function$;
 
 CREATE OR REPLACE FUNCTION public.row_text(r resolution_contradictions)
  RETURNS text
@@ -5157,7 +5779,7 @@ CREATE OR REPLACE FUNCTION public.row_text(r resolutions)
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"band_high":"' || (r).band_high || '"', '"band_low":"' || (r).band_low || '"', '"end_date":"' || (r).end_date || '"', '"end_value":"' || (r).end_value || '"', '"known_at":"' || (r).known_at || '"', '"number":"' || (r).number || '"', '"outcome":' || to_json((r).outcome::text), '"outlook_id":"' || (r).outlook_id || '"', '"realised_return":"' || (r).realised_return || '"', '"reason":' || to_json((r).reason::text), '"recorded_at":"' || (r).recorded_at || '"', '"reopens":"' || (r).reopens || '"', '"start_date":"' || (r).start_date || '"', '"start_value":"' || (r).start_value || '"') || '},"table":"resolutions"}' $function$;
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"author_id":"' || (r).author_id || '"', '"band_high":"' || (r).band_high || '"', '"band_low":"' || (r).band_low || '"', '"end_date":"' || (r).end_date || '"', '"end_value":"' || (r).end_value || '"', '"known_at":"' || (r).known_at || '"', '"number":"' || (r).number || '"', '"outcome":' || to_json((r).outcome::text), '"outlook_id":"' || (r).outlook_id || '"', '"proposal_id":"' || (r).proposal_id || '"', '"realised_return":"' || (r).realised_return || '"', '"reason":' || to_json((r).reason::text), '"recorded_at":"' || (r).recorded_at || '"', '"reopens":"' || (r).reopens || '"', '"start_date":"' || (r).start_date || '"', '"start_value":"' || (r).start_value || '"') || '},"table":"resolutions"}' $function$;
 
 CREATE OR REPLACE FUNCTION public.row_text(r scenarios)
  RETURNS text
