@@ -31,9 +31,9 @@ export async function listAnalysts(
     text: `select a.id, a.name, a.deactivated_at is null as active from analysts a
       where a.name collate "C" > coalesce($1, '') and exists (
         select from forecasters f join outlooks o on o.id = f.outlook_id
-         where f.analyst_id = a.id and ${visibleTo('o', '$3')})
+         where f.analyst_id = a.id and (f.source = 'version' or $4) and ${visibleTo('o', '$3')})
       order by a.name collate "C" limit $2`,
-    values: [after, limit, visibleDesks(audience)],
+    values: [after, limit, visibleDesks(audience), audience.hasKey],
   });
   return rows;
 }
