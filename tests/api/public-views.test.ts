@@ -92,7 +92,11 @@ describe('the pool that anyone may read', () => {
   });
 
   test('is as of a midnight, and the same for a whole day', () => {
-    const times = fc.date({ min: new Date('2020-01-01'), max: new Date('2100-01-01'), noInvalidDate: true });
+    const times = fc.date({
+      min: new Date('2020-01-01'),
+      max: new Date('2100-01-01'),
+      noInvalidDate: true,
+    });
     fc.assert(
       fc.property(
         times,
