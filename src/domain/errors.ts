@@ -37,6 +37,7 @@ export type DomainErrorCode =
   | 'name-refused'
   | 'name-taken'
   | 'webhook-not-found'
+  | 'webhook-refused'
   | 'unknown-outlook'
   | 'no-change'
   | 'reaffirmation-refused'

@@ -16,6 +16,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'name-refused': 'invalid-request',
   'name-taken': 'name-taken',
   'webhook-not-found': 'not-found',
+  'webhook-refused': 'invalid-request',
   'unknown-outlook': 'invalid-request',
   'no-change': 'no-change',
   'reaffirmation-refused': 'invalid-request',
