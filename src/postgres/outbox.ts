@@ -118,10 +118,12 @@ export async function hasEvent(session: Session, { position, digest }: EventRef)
   return (await readEventRef(session, position))?.digest === digest;
 }
 
-// An erasure of a name changes events and whatever shows the name. Each has an id of its own.
-const ERASURES = '(select coalesce(max(id), 0) from erasures)';
+// An erasure of a name changes events and whatever shows the name, and another name of a desk whatever shows that. Each has an
+// id or a place of its own in the log, so the sum of the last two is another one after either.
+const ERASURES = `((select coalesce(max(id), 0) from erasures)
+    + (select coalesce(max(log_position), 0) from events where kind = 'desk.changed'))`;
 
-/** Tells the erasures of names so far from those at another time. */
+/** Tells the erasures and changes of names so far from those at another time. */
 export async function lastErasure(session: Session): Promise<number> {
   const { rows } = await session.query<{ last: number }>(`select ${ERASURES} as last`);
   return rows[0]?.last ?? 0;

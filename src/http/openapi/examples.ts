@@ -252,12 +252,19 @@ export const REQUEST_EXAMPLES: Record<
     },
   },
   commentProposal: { comment: { summary: 'A question', value: { text: 'Is the auction in?' } } },
+  addDesk: {
+    rates: { summary: 'A second desk', value: { slug: 'rates', name: 'Rates desk' } },
+  },
+  renameDesk: {
+    rates: { summary: 'A new name', value: { name: 'Rates and inflation desk' } },
+  },
   issueKey: {
     analyst: {
       summary: 'A key for a desk, for a year',
       value: {
         name: 'Small-cap desk',
         role: 'analyst',
+        desks: ['main'],
         expiresAt: '2027-11-20T00:00:00.000Z',
       },
     },
