@@ -57,13 +57,10 @@ export const problemDocument = z
       .int()
       .optional()
       .meta({ description: 'Only for `proposal-changed`: the number of the newest draft.' }),
-    changes: z
-      .array(z.string())
-      .optional()
-      .meta({
-        description:
-          'Only for `proposal-changed`: JSON Pointers to what differs between the two drafts, at most 100.',
-      }),
+    changes: z.array(z.string()).optional().meta({
+      description:
+        'Only for `proposal-changed`: JSON Pointers to what differs between the two drafts, at most 100.',
+    }),
     disclosure: disclosure.optional().meta({
       description: 'Only for `disclosure-changed` and `series-internal`: what would open now.',
     }),
