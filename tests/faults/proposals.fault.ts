@@ -13,7 +13,7 @@ const PROPOSALS = { forOneVersion: 100, atOnce: 700, timed: 200 };
 const KILLS = 10;
 
 let pool: pg.Pool;
-let settings: Record<string, string>[] = [];
+const settings: Record<string, string>[] = [];
 const instances: Service[] = [];
 const authors: string[] = [];
 const approvers: string[] = [];
@@ -137,15 +137,15 @@ test('each of 1,000 proposals is published once or returned, whatever is killed'
   expect((await send(admin, 'PUT', '/v1/desks/main/policy', policy)).status).toBe(200);
   const started = performance.now();
   const ids: string[] = [];
-  const due = new Date(Date.now() + 240_000).toISOString();
   const count = PROPOSALS.forOneVersion + PROPOSALS.atOnce + PROPOSALS.timed;
-  await atOnce(
-    10,
-    Array.from({ length: count }, (_, index) => index),
-    async (index) => {
-      ids.push(await propose(index, index >= count - PROPOSALS.timed ? due : null));
-    },
-  );
+  const indexes = Array.from({ length: count }, (_, index) => index);
+  await atOnce(10, indexes.slice(0, -PROPOSALS.timed), async (index) => {
+    ids.push(await propose(index, null));
+  });
+  const due = new Date(Date.now() + 300_000).toISOString();
+  await atOnce(10, indexes.slice(-PROPOSALS.timed), async (index) => {
+    ids.push(await propose(index, due));
+  });
   const opened = performance.now();
 
   let isOver = false;
