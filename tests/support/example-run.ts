@@ -24,6 +24,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   await readOutlook(recorder, evidence);
   await useAnalysts(recorder);
   await useKeys(recorder);
+  await useProposals(recorder);
   await addDesk(recorder);
   await disclose(recorder, ledger);
   await readReceipts(recorder, ledger, evidence);
@@ -229,6 +230,27 @@ async function useAnalysts(run: Run): Promise<void> {
   await run.record('listOutlooksOfAnalyst', { path });
   await run.record('listViewsOfAnalyst', { path, query: CSV });
   await run.record('listViewsOfAnalyst', { path });
+}
+
+/** Proposes as the analyst, approves as the admin. */
+async function useProposals(run: Run): Promise<void> {
+  const path = { desk: 'main' };
+  await run.record('getDeskPolicy', { path });
+  const one = { outlook: 0, revision: 0, framework: 0, resolution: 0, withdrawal: 0, consensus: 1 };
+  await run.record('setDeskPolicy', { path, body: { approvals: one, authorMayResolve: true } });
+  const { id } = await run.record('openProposal', { as: 'analyst' });
+  const of = { path: { id: String(id) }, as: 'analyst' } as const;
+  await run.record('editProposal', of);
+  await run.record('commentProposal', of);
+  await run.record('submitProposal', of);
+  await run.record('returnProposal', { path: of.path, body: { draft: 2, reason: 'Say more.' } });
+  await run.record('submitProposal', of);
+  await run.record('approveProposal', { path: of.path, body: { draft: 2 } });
+  await run.record('listProposals', of);
+  await run.record('getProposal', of);
+  await run.record('discardProposal', of);
+  const none = { ...one, consensus: 0 };
+  await run.record('setDeskPolicy', { path, body: { approvals: none, authorMayResolve: true } });
 }
 
 async function useKeys(run: Run): Promise<void> {
