@@ -18,7 +18,8 @@ export function formatProposal(proposal: Proposal): string {
   ].join('\n');
 }
 
-function sentenceOf({ id, state, draft, approvals, publishAt, steps, outlook }: Proposal): string {
+function sentenceOf(proposal: Proposal): string {
+  const { id, kind, state, draft, approvals, publishAt, steps, outlook } = proposal;
   const { needed, given } = approvals;
   const count = `${given.length} of ${needed} approval${needed === 1 ? '' : 's'}`;
   switch (state) {
@@ -29,7 +30,7 @@ function sentenceOf({ id, state, draft, approvals, publishAt, steps, outlook }: 
     case 'approved':
       return `Proposal ${id} is approved, and will be published at ${formatTime(publishAt ?? '')}.`;
     case 'published':
-      return `Proposal ${id} is published: ${outlook} ${steps.at(-1)?.version ?? ''}.`;
+      return `Proposal ${id} is published: ${kind === 'resolution' ? 'resolution' : 'version'} ${steps.at(-1)?.version ?? ''} of ${outlook}.`;
     default:
       return `Proposal ${id} was ${state}.`;
   }
