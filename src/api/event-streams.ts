@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { type Audience, audienceName } from '../domain/desks.ts';
-import { type EventRef, eventIdOf, showsEvent, showsKind, START } from '../domain/events.ts';
+import { type EventRef, showsEvent, showsKind, START } from '../domain/events.ts';
 import {
   hasEvent,
   type LedgerEvent,
@@ -11,7 +11,13 @@ import {
   readEvents,
   readNewestShown,
 } from '../postgres/outbox.ts';
-import { eventText, renderEvent } from './event-text.ts';
+import {
+  firstEvents,
+  HEARTBEAT,
+  renderEvent,
+  RETRY_AFTER,
+  type StreamStart,
+} from './event-text.ts';
 
 /** How often a comment keeps a silent stream open, or finds that its client is gone, in milliseconds. */
 const HEARTBEAT_EVERY = 15_000;
@@ -41,20 +47,6 @@ type Stream = {
 };
 
 type Recent = EventRef & Pick<LedgerEvent, 'kind' | 'slug' | 'internalTo'> & { text: string };
-
-/** Where a stream starts. */
-export type StreamStart = {
-  /** The last event that the client has, or that there is, whether or not the client may see it. */
-  last: EventRef;
-  /** The last one that the client may see. It has no digest if the client named an event that it may not see. */
-  shown: EventRef;
-  /** Whether the client sent the id of that event. */
-  isResumed: boolean;
-  /** The id that the client sent, if the ledger has no such event; null otherwise. */
-  lostId: string | null;
-  /** The feed's number of resets before `last` was read. */
-  resets: number;
-};
 
 /**
  * Server-Sent Events from the stored events, each exactly once and in order. A stream pulls the events that it has not
@@ -282,24 +274,6 @@ function belongsTo({ slug, audience }: Stream, event: Omit<Recent, 'text'>): boo
  */
 function isAllowed(stream: Stream): Promise<boolean> {
   return stream.isAllowed().catch(() => false);
-}
-
-/** A comment without an empty line after it: some clients take every empty line for the end of a message. */
-const HEARTBEAT = ': heartbeat\n';
-
-/** The wait before a client resumes, in milliseconds: usually, and after the ledger went back. */
-const RETRY_AFTER = { usually: 1_000, reset: 100 };
-
-/**
- * The first events of a stream. Each has data, because some clients drop an id without data, and others take a block without
- * data for a message. The id lets a client that is cut off before its next event resume from here. A client that sent the
- * id of an event that the ledger lacks gets `stream.reset` first: what it read since may be void.
- */
-function firstEvents({ shown, isResumed, lostId }: StreamStart): string {
-  const id = eventIdOf(shown);
-  const reset = lostId === null ? '' : eventText('stream.reset', { lastEventId: lostId }, id);
-  const opened = { position: shown.position, resumed: isResumed };
-  return `retry: ${RETRY_AFTER.usually}\n${reset}${eventText('stream.opened', opened, id)}`;
 }
 
 function endAfterReset(response: ServerResponse): void {

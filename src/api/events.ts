@@ -1,4 +1,5 @@
-import type { EventStreams, StreamStart } from './event-streams.ts';
+import type { EventStreams } from './event-streams.ts';
+import type { StreamStart } from './event-text.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type pg from 'pg';
 import type { OutgoingHttpHeaders } from 'node:http';

@@ -15,8 +15,8 @@ import { EVENT_STREAM_TYPE } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { sequenceEvents } from '../postgres/outbox.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
-import { eventText } from './event-text.ts';
-import type { EventSource, EventStreams, StreamStart } from './event-streams.ts';
+import { eventText, type StreamStart } from './event-text.ts';
+import type { EventSource, EventStreams } from './event-streams.ts';
 import { openStream, sentEventId, streamQuery } from './events.ts';
 
 /** How often to look for new events while somebody follows an inbox, in milliseconds. */

@@ -54,6 +54,17 @@ export const REQUEST_EXAMPLES: Record<
       },
     },
   },
+  ...Object.fromEntries(
+    ['discloseOutlook', 'discloseSeries'].map((operation) => [
+      operation,
+      {
+        disclosure: {
+          summary: 'What GET said would open',
+          value: { confirm: 'RDc0Xm3h3f1a0pVb3Fq2c0xYz9A' },
+        },
+      },
+    ]),
+  ),
   reviseOutlook: {
     revision: {
       summary: 'Five points from base to bear',
@@ -174,6 +185,10 @@ export const REQUEST_EXAMPLES: Record<
       },
     },
   },
+  changeAnalyst: {
+    rename: { summary: 'Rename', value: { name: 'Ada Fenwick' } },
+    deactivate: { summary: 'Deactivate', value: { active: false } },
+  },
   patchInstrument: {
     closes: { summary: 'Name the series of the closes', value: { closes: 'rut-close' } },
   },
@@ -198,12 +213,73 @@ export const REQUEST_EXAMPLES: Record<
     },
     enable: { summary: 'Go on', value: { enabled: true } },
   },
+  addDesk: {
+    rates: { summary: 'A second desk', value: { slug: 'rates', name: 'Rates desk' } },
+  },
+  renameDesk: {
+    rates: { summary: 'A new name', value: { name: 'Rates and inflation desk' } },
+  },
+  setDeskPolicy: {
+    fourEyes: {
+      summary: 'A second pair of eyes for all that is published',
+      value: {
+        approvals: {
+          outlook: 1,
+          revision: 1,
+          framework: 1,
+          resolution: 2,
+          withdrawal: 1,
+          consensus: 1,
+        },
+        authorMayResolve: false,
+      },
+    },
+  },
+  openProposal: {
+    revision: {
+      summary: 'A revision, to be published at the close of the market',
+      value: {
+        kind: 'revision',
+        outlook: 'russell-2000-downside',
+        body: { probabilities: revised, rationale },
+        note: 'The auction tailed; please look at the base case.',
+        publishAt: '2026-11-30T21:00:00.000Z',
+      },
+    },
+    withdrawal: {
+      summary: 'A withdrawal, submitted at once',
+      value: {
+        kind: 'withdrawal',
+        outlook: 'russell-2000-downside',
+        body: { rationale: 'The index is discontinued.' },
+        submit: true,
+      },
+    },
+  },
+  editProposal: {
+    draft: {
+      summary: 'Another draft',
+      value: { body: { probabilities: revised, rationale }, note: 'Rounded to whole points.' },
+    },
+  },
+  submitProposal: { submission: { summary: 'The newest draft', value: {} } },
+  approveProposal: {
+    approval: { summary: 'The draft that was read', value: { draft: 1, comment: 'Fits the data.' } },
+  },
+  returnProposal: {
+    words: {
+      summary: 'With words',
+      value: { draft: 1, reason: 'Say what would change your mind.' },
+    },
+  },
+  commentProposal: { comment: { summary: 'A question', value: { text: 'Is the auction in?' } } },
   issueKey: {
     analyst: {
       summary: 'A key for a desk, for a year',
       value: {
         name: 'Small-cap desk',
         role: 'analyst',
+        desks: ['main'],
         expiresAt: '2027-11-20T00:00:00.000Z',
       },
     },
