@@ -21,6 +21,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   const evidence = await useOutlook(recorder);
   await useViews(recorder);
   await useConditions(recorder);
+  await recorder.record('getInbox', { as: 'analyst' });
   await readOutlook(recorder, evidence);
   await useAnalysts(recorder);
   await useKeys(recorder);
@@ -31,7 +32,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   // While the service listens, it delivers to webhooks, and asks sources whenever their time has come.
   const origin = await ledger.app.listen({ port: 0, host: '127.0.0.1' });
   await useWebhooks(recorder, ledger);
-  await readStreams(recorder, origin);
+  await readStreams(recorder, origin, ledger);
   await resolve(recorder, ledger);
   await exportLedger(recorder, ledger);
   return recorder.recorded;
@@ -292,14 +293,16 @@ async function useWebhooks(run: Run, { pool }: TestLedger): Promise<void> {
 }
 
 /** How each stream begins that goes on after the first event of the ledger: `stream.opened`, and the second event. */
-async function readStreams(run: Run, origin: string): Promise<void> {
+async function readStreams(run: Run, origin: string, { keys }: TestLedger): Promise<void> {
   for (const [operation, path] of [
     ['streamEvents', '/v1/events'],
     ['streamOutlookEvents', '/v1/outlooks/russell-2000-downside/events'],
+    ['streamInboxEvents', '/v1/inbox/events'],
   ] as const) {
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]);
-    const response = await fetch(`${origin}${path}?lastEventId=1`, { signal });
+    const headers = { authorization: `Bearer ${keys.admin}` };
+    const response = await fetch(`${origin}${path}?lastEventId=1`, { headers, signal });
     let text = '';
     for await (const chunk of response.body ?? []) {
       text += Buffer.from(chunk).toString();
