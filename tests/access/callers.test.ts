@@ -191,10 +191,10 @@ async function publish(visibility: Visibility): Promise<void> {
   const analyst = callers.find(own)?.authorization ?? '';
   const feed = callers.find(({ role, desks }) => role === 'feed' && desks === 'own');
   const example = (operation: string) =>
-    Object.values(REQUEST_EXAMPLES[operation] ?? {})[0]?.value as object;
+    Object.values(REQUEST_EXAMPLES[operation] ?? {}).at(-1)?.value as object;
   const url = `/v1/outlooks/${slug}`;
   await ask('POST', '/v1/outlooks', analyst, { ...outlookBody({ slug }), visibility });
-  await ask('POST', `${url}/revisions`, analyst, example('reviseOutlook'));
+  await ask('POST', `${url}/revisions`, analyst, { reaffirm: true, rationale: 'No news.' });
   const { id } = await ask('POST', `${url}/evidence`, analyst, example('addEvidence'));
   const held = await ask('PUT', `${url}/views/me`, analyst, example('holdView'));
   ids[visibility] = { id, analyst: held.analyst.id };
@@ -299,8 +299,7 @@ async function send(
 
 /** What a caller learns from the response about a subject. */
 async function outcomeOf(
-  method: string,
-  url: string,
+  { method, url, access }: { method: string; url: string; access: Access },
   caller: Caller,
   visibility: Visibility,
 ): Promise<Outcome | 'leak'> {
@@ -308,7 +307,8 @@ async function outcomeOf(
   const ask = (subject: keyof typeof SUBJECTS) =>
     send(method, route, targetOf(url, subject, visibility), caller);
   const { status, code, face } = await ask(visibility);
-  if (subjectOf(url) !== null && (status === 404 || hides(caller, visibility))) {
+  const isAbout = access !== 'all' && subjectOf(url) !== null;
+  if (isAbout && (status === 404 || hides(caller, visibility))) {
     const unknown = await ask('unknown');
     const isSame = masked(face) === masked(unknown.face);
     if (status === 404 && isSame) return 'unseen';
@@ -349,9 +349,12 @@ test('every route of the service has a line here, and every line a route', () =>
 
 test.each(Object.entries(ROUTES))('%s is for %s', async (route, access) => {
   const [method = '', url = ''] = route.split(' ');
-  const rows = (subjectOf(url) ? (['internal', 'public'] as const) : (['public'] as const)).flatMap(
+  const isAbout = access !== 'all' && subjectOf(url) !== null;
+  // Nobody is authenticated where all are let in, so two callers suffice there.
+  const those = access === 'all' ? callers.slice(0, 2) : callers;
+  const rows = (isAbout ? (['internal', 'public'] as const) : (['public'] as const)).flatMap(
     (visibility) =>
-      callers.map((caller) => ({
+      those.map((caller) => ({
         caller,
         visibility,
         label: `${caller.name}, ${visibility}`,
@@ -363,6 +366,6 @@ test.each(Object.entries(ROUTES))('%s is for %s', async (route, access) => {
   // Those who are let in may change something, so the others ask first.
   const isLetIn = ({ outcome }: { outcome: Outcome }) => Number(outcome === 'let in');
   for (const { caller, visibility, label } of rows.toSorted((a, b) => isLetIn(a) - isLetIn(b)))
-    seen[label] = await outcomeOf(method, url, caller, visibility);
+    seen[label] = await outcomeOf({ method, url, access }, caller, visibility);
   expect(seen).toEqual(due);
 });
