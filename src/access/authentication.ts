@@ -49,9 +49,14 @@ export type Caller = {
   token: { issuer: string; subject: string; expiresAt: Date } | null;
 };
 
-/** What a request of a caller may show; null for one without a key. */
-export function audienceOf(caller: Caller | null): Audience {
-  return caller === null ? PUBLIC_AUDIENCE : { hasKey: true, desks: caller.desks };
+/** Gives every request its caller, none at first, and what its response may show. */
+export function decorateRequests(app: FastifyInstance): void {
+  app.decorateRequest('caller', null);
+  app.decorateRequest('audience', {
+    getter() {
+      return this.caller === null ? PUBLIC_AUDIENCE : { hasKey: true, desks: this.caller.desks };
+    },
+  });
 }
 
 /** The accepted tokens of an identity provider, besides keys. */
