@@ -37,6 +37,8 @@ import { eventRoutes } from './api/events.ts';
 import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
+import { inboxEventRoutes } from './api/inbox-events.ts';
+import { inboxRoutes } from './api/inbox.ts';
 import { instrumentRoutes } from './api/instruments.ts';
 import { decodeBodies } from './http/content-codings.ts';
 import { readJsonBodies } from './http/json-body.ts';
@@ -221,7 +223,14 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     witnesses,
     witnessFaults: cosigning.faults,
     signingState: () => signingState(pool, signer),
-    webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
+    webhooks: new WebhookDispatcher(app, {
+      pool,
+      feed,
+      now,
+      addressPolicy,
+      publicUrl: config.publicUrl,
+      version,
+    }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
@@ -260,7 +269,7 @@ async function mountRoutes(
   chartRoutes(api, services);
   evidenceRoutes(api, services);
   viewRoutes(api, services);
-  analystRoutes(api, services);
+  await analystRoutes(api, services);
   consensusRoutes(api, services);
   conditionRoutes(api, services);
   drawdownRoutes(api, services);
@@ -270,6 +279,8 @@ async function mountRoutes(
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);
+  inboxRoutes(api, services);
+  inboxEventRoutes(api, services);
   eventRoutes(api, services);
   feedRoutes(api, services);
   await deskRoutes(api, services);

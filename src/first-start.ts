@@ -66,7 +66,7 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
     );
   }
   await unlessTaken('symbol-taken', () =>
-    createInstrument(pool, parse(newInstrument, SAMPLE_INSTRUMENT), now),
+    createInstrument(pool, parse(newInstrument, SAMPLE_INSTRUMENT), SAMPLE_DESKS, now),
   );
   const sample = parse(newOutlook, SAMPLE_OUTLOOK);
   if (isOver(sample.horizon, now)) return;

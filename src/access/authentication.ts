@@ -225,8 +225,12 @@ async function byKey(
   if (!found) throw unauthorized('The key is unknown.');
   const { key, state } = found;
   if (state !== 'active') {
-    const reason =
-      state === 'revoked' ? 'was revoked' : `expired at ${key.expiresAt?.toISOString()}`;
+    const reasons = {
+      deactivated: 'is of an analyst who is deactivated; an admin may reactivate them',
+      expired: `expired at ${key.expiresAt?.toISOString()}`,
+      revoked: 'was revoked',
+    };
+    const reason = reasons[state];
     throw new KnownCallerRefused(unauthorized(`The key ${key.hint}… ${reason}.`), {
       analystId: key.analyst.id,
       role: key.role,
@@ -257,7 +261,15 @@ async function byToken(
       credential: `${issuer} ${subject}`,
     });
   }
-  const analyst = await findIdentity({ issuer, subject, name }, at);
+  const { isDeactivated, ...analyst } = await findIdentity({ issuer, subject, name }, at);
+  if (isDeactivated) {
+    const detail = `The analyst ${analyst.name} is deactivated; an admin may reactivate them.`;
+    throw new KnownCallerRefused(new Problem('forbidden', detail), {
+      analystId: analyst.id,
+      role,
+      credential: `${issuer} ${subject}`,
+    });
+  }
   return {
     id: `${issuer} ${subject}`,
     analyst,

@@ -32,10 +32,15 @@ export async function listDesks(
   return rows;
 }
 
+/** The desk with a slug; null if there is none. */
+export async function findDesk(session: Session, slug: string): Promise<StoredDesk | null> {
+  const { rows } = await session.query<StoredDesk>(`${READ} where slug = $1`, [slug]);
+  return rows[0] ?? null;
+}
+
 /** @throws DomainError `desk-not-found` */
 export async function readDesk(session: Session, slug: string): Promise<StoredDesk> {
-  const { rows } = await session.query<StoredDesk>(`${READ} where slug = $1`, [slug]);
-  const [found] = rows;
+  const found = await findDesk(session, slug);
   if (found) return found;
   throw new DomainError('desk-not-found', `There is no desk "${slug}".`);
 }

@@ -6,6 +6,7 @@ import {
   readInstrument,
 } from '../ledger/instruments.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
+import { callerOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
 import { listShape } from '../http/paging.ts';
@@ -45,9 +46,10 @@ function patchRoute(api: Api, ledger: InstrumentDeps): void {
       response: { 200: instrument, ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
+      const { desks } = callerOf(request);
       await runWrite(request, reply, ledger, {
         work: (session) =>
-          setCloses(session, request.params.symbol, request.body.closes, ledger.now()),
+          setCloses(session, request.params.symbol, request.body.closes, desks, ledger.now()),
         respond: (named) => ({ status: 200, body: named }),
         subjectOf: ({ symbol: changed, closes }) => ({
           subject: `/v1/instruments/${changed}`,
@@ -68,14 +70,16 @@ function createRoute(api: Api, ledger: InstrumentDeps): void {
       operationId: 'createInstrument',
       tags: [TAG],
       summary: 'Add an instrument',
-      description: 'Adds an index, share, fund or other instrument that outlooks can cover.',
+      description:
+        'Adds an index, share, fund or other instrument that outlooks can cover. Instruments are public and for all desks, and so is the series of their closes.',
       security: [{ key: [] }],
       body: newInstrument,
       response: { 201: instrument, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => createInstrument(session, request.body, ledger.now()),
+        work: (session) =>
+          createInstrument(session, request.body, callerOf(request).desks, ledger.now()),
         respond: () => ({
           status: 201,
           headers: { location: `/v1/instruments/${request.body.symbol}` },

@@ -1,19 +1,26 @@
 import type pg from 'pg';
+import type { Desks } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Instrument } from '../domain/instrument.ts';
 import type { Session } from '../postgres/pool.ts';
 import { noteContradictions } from './contradictions.ts';
+import { visibleDesks, visibleTo } from './visibility.ts';
 
 const READ = `select i.symbol, i.name, i.kind, s.key as closes
   from instruments i left join series s on s.id = i.closes_id`;
 
-/** @throws DomainError `symbol-taken` or `unknown-series` */
+/**
+ * Adds an instrument. Instruments are for all desks.
+ * @param desks that the caller acts for
+ * @throws DomainError `symbol-taken`, or `unknown-series` also if the series is internal
+ */
 export async function createInstrument(
   session: Session,
   { symbol, name, kind, closes }: Instrument,
+  desks: Desks,
   now: Date,
 ): Promise<void> {
-  const closesId = closes === null ? null : await seriesId(session, closes);
+  const closesId = closes === null ? null : await seriesId(session, closes, desks);
   const { rowCount } = await session.query(
     `insert into instruments (symbol, name, kind, closes_id, created_at)
      values ($1, $2, $3, $4, $5) on conflict (symbol) do nothing`,
@@ -25,14 +32,20 @@ export async function createInstrument(
   ]);
 }
 
-async function seriesId(session: Session, key: string): Promise<number> {
-  const { rows } = await session.query<{ id: number }>('select id from series where key = $1', [
-    key,
-  ]);
+/** The id of a series of closes, which is public, as instruments are. */
+async function seriesId(session: Session, key: string, desks: Desks): Promise<number> {
+  const { rows } = await session.query<{ id: number; isPublic: boolean }>(
+    `select s.id, s.internal_to is null as "isPublic" from series s
+      where s.key = $1 and ${visibleTo('s', '$2')}`,
+    [key, visibleDesks({ hasKey: true, desks })],
+  );
   const [found] = rows;
-  if (found) return found.id;
-  throw new DomainError('unknown-series', `There is no series "${key}".`, [
-    { path: ['closes'], detail: `"${key}" is unknown; create it with POST /v1/series` },
+  if (found?.isPublic) return found.id;
+  const detail = found
+    ? `"${key}" is internal; instruments are for all desks, so their closes must be in a public series`
+    : `"${key}" is unknown; create it with POST /v1/series`;
+  throw new DomainError('unknown-series', `No public series has the key "${key}".`, [
+    { path: ['closes'], detail },
   ]);
 }
 
@@ -46,9 +59,10 @@ export async function setCloses(
   session: pg.PoolClient,
   symbol: string,
   closes: string,
+  desks: Desks,
   now: Date,
 ): Promise<Instrument> {
-  const closesId = await seriesId(session, closes);
+  const closesId = await seriesId(session, closes, desks);
   // A writer of closes who comes later sees the instrument, and one who came before is seen here.
   await session.query('select from series where id = $1 for no key update', [closesId]);
   // Of two callers at once, the second waits for the first and then changes nothing.

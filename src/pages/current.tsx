@@ -19,16 +19,20 @@ export type Outlook = z.output<typeof outlookSchema>;
 
 /** The head of the page of an outlook. */
 export function Heading({ outlook }: { outlook: Outlook }): VNode {
-  const { instrument, horizon, status, review, version, publishedAt, author } = outlook;
+  const { instrument, horizon, status, review, version, publishedAt, author, desk } = outlook;
   return (
     <div class="heading">
       <p class="overline">
         <Text>{instrument.name}</Text> ({instrument.symbol}) · <Day day={horizon.from} /> to{' '}
         <Day day={lastDayOf(horizon)} /> · <Badge kind={status}>{status}</Badge>
+        {outlook.visibility === 'internal' && <Badge kind="internal">internal</Badge>}
       </p>
       <h1 dir="auto">{outlook.title}</h1>
       <p>
-        Version {version}, published <Moment at={publishedAt} /> by <Text>{author.name}</Text>
+        Version {version}, published <Moment at={publishedAt} /> by <Text>{author.name}</Text>,{' '}
+        <a href={`/desks/${desk.slug}`}>
+          <Text>{desk.name}</Text>
+        </a>
       </p>
       {review.due && (
         <div class="notice" role="note">

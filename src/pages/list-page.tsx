@@ -2,6 +2,7 @@ import type { VNode } from 'preact';
 import type { z } from 'zod';
 import { outcomePhrase, percent, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
 import { lastDayOf } from '../domain/horizon.ts';
+import type { Desk } from '../domain/desks.ts';
 import { OUTLOOK_STATUSES } from '../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
 import type { outlookSummary } from '../api/schemas/outlooks.ts';
@@ -15,15 +16,18 @@ export type ListPageData = {
   next: string | null;
   /** The filters of the request. */
   asked: { q?: string | undefined; status?: string | undefined; reviewDue?: boolean | undefined };
+  /** The desk whose outlooks it lists; null for those of all desks. */
+  desk: Desk | null;
 };
 
 /** The outlooks of a ledger. */
-export function ListPage({ data: { items, next, asked } }: { data: ListPageData }): VNode {
+export function ListPage({ data: { items, next, asked, desk } }: { data: ListPageData }): VNode {
   const isFiltered = Object.values(asked).some((value) => value !== undefined);
   return (
     <>
-      <h1>Market outlooks</h1>
+      <h1 dir="auto">{desk === null ? 'Market outlooks' : desk.name}</h1>
       <form class="search" action="/" method="get">
+        {desk !== null && <input type="hidden" name="desk" value={desk.slug} />}
         <label>
           Words
           <input type="search" name="q" maxlength={200} value={asked.q} />
@@ -56,7 +60,7 @@ export function ListPage({ data: { items, next, asked } }: { data: ListPageData 
       <Live events="/v1/events" news="The list was updated.">
         {items.length === 0 && (
           <p class="empty">
-            {isFiltered
+            {isFiltered || desk !== null
               ? 'No outlooks match.'
               : 'There are no outlooks yet. Create the first one with POST /v1/outlooks.'}
           </p>
@@ -80,13 +84,14 @@ export function ListPage({ data: { items, next, asked } }: { data: ListPageData 
 
 function Entry({ item }: { item: Summary }): VNode {
   const { slug, title, instrument, horizon, status, review, version, publishedAt, author } = item;
-  const { resolution } = item;
+  const { resolution, visibility } = item;
   return (
     <li id={`outlook-${slug}`}>
       <article>
         <p class="overline">
           {instrument.symbol} · <Day day={horizon.from} /> to <Day day={lastDayOf(horizon)} />{' '}
           {status !== 'open' && <Badge kind={status}>{status}</Badge>}
+          {visibility === 'internal' && <Badge kind="internal">internal</Badge>}
           {review.due && <Badge kind="triggered">review due</Badge>}
         </p>
         <h2>

@@ -1,3 +1,7 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { findDesk, readDesk } from '../access/desks.ts';
+import type { listQuery } from '../api/schemas/outlook-list.ts';
+import type { Desk } from '../domain/desks.ts';
 import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
@@ -22,6 +26,7 @@ import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
 import { type Api, noRoute } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { assetRoutes } from './assets.ts';
+import { inboxPageRoute } from './inbox-page.tsx';
 import { PAGE_POLICY, renderPageOf } from './layout.tsx';
 import { ListPage } from './list-page.tsx';
 import { headOf, OutlookPage } from './outlook-page.tsx';
@@ -47,7 +52,9 @@ export function pageRoutes(api: Api, ledger: PageDeps): void {
   const place = { assets: assetRoutes(api, ledger), publicUrl };
   answerProblemsAsPages(api, place);
   listRoute(api, ledger, place);
+  deskRoute(api, ledger, place);
   outlookRoute(api, ledger, place);
+  inboxPageRoute(api, ledger, place);
   verifyPageRoute(api, ledger);
   redirectRoutes(api);
 }
@@ -70,26 +77,54 @@ function listRoute(api: Api, ledger: PageDeps, place: Place): void {
     url: '/',
     config: { access: 'read', serves: [HTML_TYPE] },
     schema: { hide: true, querystring: listPageQuery },
+    handler: (request, reply) =>
+      answerListPage(request, reply, ledger, place, request.query, async () => {
+        const { desk } = request.query;
+        return desk === undefined ? null : findDesk(ledger.pool, desk);
+      }),
+  });
+}
+
+function deskRoute(api: Api, ledger: PageDeps, place: Place): void {
+  api.route({
+    method: 'GET',
+    url: '/desks/:desk',
+    config: { access: 'read', serves: [HTML_TYPE] },
+    schema: { hide: true, params: z.strictObject({ desk: slug }), querystring: listPageQuery },
     handler: (request, reply) => {
-      const reads = outlookListReads(ledger, request.query, request.audience);
-      return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
-        const { items, nextCursor } = await reads.page();
-        const { q, status, reviewDue } = request.query;
-        const data = {
-          items,
-          next: nextCursor && nextUrl(request, nextCursor),
-          asked: { q, status, reviewDue },
-        };
-        const head = {
-          title: 'Market outlooks',
-          description:
-            'Bear, base and bull scenarios with probabilities that sum to exactly 1, as a ledger of versions.',
-          path: '/',
-          alternates: FEEDS,
-        };
-        return pageOf(renderPageOf(head, place, <ListPage data={data} />));
-      });
+      const { desk } = request.params;
+      const query = { ...request.query, desk };
+      return answerListPage(request, reply, ledger, place, query, () =>
+        readDesk(ledger.pool, desk),
+      );
     },
+  });
+}
+
+/** @param findOnly finds the desk whose outlooks the page lists; null for those of all desks */
+function answerListPage(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ledger: PageDeps,
+  place: Place,
+  query: z.output<typeof listQuery>,
+  findOnly: () => Promise<Desk | null>,
+) {
+  const reads = outlookListReads(ledger, query, request.audience);
+  return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
+    const desk = await findOnly();
+    const { items, nextCursor } = await reads.page();
+    const { q, status, reviewDue } = query;
+    const next = nextCursor && nextUrl(request, nextCursor);
+    const data = { items, next, asked: { q, status, reviewDue }, desk };
+    const head = {
+      title: desk === null ? 'Market outlooks' : `${desk.name}: market outlooks`,
+      description:
+        'Bear, base and bull scenarios with probabilities that sum to exactly 1, as a ledger of versions.',
+      path: desk === null ? '/' : `/desks/${desk.slug}`,
+      alternates: FEEDS,
+    };
+    return pageOf(renderPageOf(head, place, <ListPage data={data} />));
   });
 }
 

@@ -43,9 +43,10 @@ describe('issuing', () => {
         name: 'Small-cap desk',
         analystId: known.analystId,
         role,
+        desks: ['*'],
         hint: key.slice(0, 8),
         createdAt: ledger.clock.now.toISOString(),
-        expiresAt: null,
+        expiresAt: '2027-11-20T16:00:00.000Z',
         revokedAt: null,
         lastUsedAt: null,
         issuedBy: { id: analystId, name: 'admin desk' },
@@ -115,7 +116,7 @@ describe('issuing', () => {
     [
       'a key of its own',
       { key: 'olk_mine' },
-      { '/key': 'unknown property "key"; allowed here: name, role, expiresAt' },
+      { '/key': 'unknown property "key"; allowed here: name, role, expiresAt, desks' },
     ],
   ])('with %s is refused', async ([, change, faults]) => {
     const before = await stored(ledger);

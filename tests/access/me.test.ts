@@ -20,6 +20,7 @@ test.each(['analyst', 'feed', 'admin'] as const)(
     expect(answer.json()).toEqual({
       analyst: { id: expect.any(String), name: `${role} desk` },
       roles: [role],
+      desks: ['*'],
       key: {
         id: expect.any(String),
         hint: ledger.keys[role].slice(0, 8),

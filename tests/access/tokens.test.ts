@@ -155,6 +155,7 @@ describe('a token of the configured issuer', () => {
     expect(me.json()).toEqual({
       analyst: { id: expect.any(String), name: 'Ada' },
       roles: ['feed', 'analyst'],
+      desks: ['*'],
       key: null,
       token: { issuer, subject: 'ada', expiresAt: '2026-11-20T16:05:00.000Z' },
     });

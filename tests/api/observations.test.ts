@@ -462,6 +462,8 @@ describe('series', () => {
       frequency: 'daily',
       dated: 'end',
       source: 'S',
+      desk: { slug: 'main', name: 'Main desk' },
+      visibility: 'public',
     });
     const taken = await send(ledger, 'POST', '/v1/series', described.json(), { as: 'feed' });
     expect(taken.statusCode).toBe(409);

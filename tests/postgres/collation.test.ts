@@ -49,7 +49,7 @@ beforeAll(async () => {
     } as const;
     await createSeries(pool, series, 'all', NOW);
     const symbol = slug.toUpperCase();
-    await createInstrument(pool, { symbol, name: 'I', kind: 'index', closes: null }, NOW);
+    await createInstrument(pool, { symbol, name: 'I', kind: 'index', closes: null }, 'all', NOW);
   }
 });
 afterAll(async () => {

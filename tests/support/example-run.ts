@@ -16,6 +16,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   const recorder = new Recorder(ledger);
   await recorder.recordRefusals();
   await useService(recorder);
+  await useDesks(recorder);
   await useSeries(recorder);
   const evidence = await useOutlook(recorder);
   await useViews(recorder);
@@ -23,6 +24,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   await readOutlook(recorder, evidence);
   await useAnalysts(recorder);
   await useKeys(recorder);
+  await addDesk(recorder);
   await readReceipts(recorder, ledger, evidence);
   // While the service listens, it delivers to webhooks, and asks sources whenever their time has come.
   const origin = await ledger.app.listen({ port: 0, host: '127.0.0.1' });
@@ -47,6 +49,18 @@ async function exportLedger(run: Run, { call }: TestLedger): Promise<void> {
   const lines = (await call({ url: '/v1/export' })).body.trimEnd().split('\n');
   const some = [...lines.slice(0, 2), lines.at(-1) ?? ''];
   run.note('exportLedger', '200 application/x-ndjson', some.map((line) => `${line}\n`).join(''));
+}
+
+async function useDesks(run: Run): Promise<void> {
+  await run.record('listDesks', { query: CSV });
+  await run.record('listDesks');
+  await run.record('getDesk', { path: { desk: 'main' } });
+}
+
+/** After what names no desk: from the second desk on, it has to. */
+async function addDesk(run: Run): Promise<void> {
+  await run.record('addDesk');
+  await run.record('renameDesk', { path: { desk: 'rates' } });
 }
 
 async function useSeries(run: Run): Promise<void> {

@@ -36,8 +36,13 @@ export const visibility = z.enum(VISIBILITIES).meta({
     '`internal`: only for keys and tokens of its desk, of all desks, and for admins; nobody else learns that it exists. `public`: for everyone, for good.',
 });
 
-/** The desk of a new outlook or series, in a request. */
-export const deskChoice = slug.optional().meta({
+/** The desk of a new outlook or series, in a request; in the form of responses, too, so that one can be sent back. */
+export const deskChoice = z.preprocess(slugIn, slug).optional().meta({
   description:
     'The slug of the desk that answers for it, for good. It may be left out if your key or token acts for only one desk.',
 });
+
+function slugIn(sent: unknown): unknown {
+  const { data } = deskName.safeParse(sent);
+  return data ? data.slug : sent;
+}

@@ -15,8 +15,13 @@ export const TAGS = [
   { name: 'Views', description: "Each analyst's own view of an outlook, and their consensus." },
   { name: 'Analysts', description: 'Who publishes versions and views, and which.' },
   { name: 'Track records', description: 'How accurate past forecasts were.' },
+  {
+    name: 'Desks',
+    description: 'The groups of analysts that answer for outlooks and series.',
+  },
   { name: 'Series', description: 'Prices and indicators, as they were known at any time.' },
   { name: 'Events', description: 'Changes in the ledger, streamed as they happen.' },
+  { name: 'Inbox', description: 'What waits for you and your desks.' },
   { name: 'Webhooks', description: 'Events posted to a URL. For admins.' },
   { name: 'Feeds', description: 'New versions and outcomes for feed readers.' },
   { name: 'Export', description: 'Everything in one response.' },
