@@ -26,6 +26,7 @@ type Access =
 const ROUTES: Record<string, Access> = {
   'GET /': 'readers',
   'GET /assets/:digest/:name': 'all',
+  'GET /desks/:desk': 'readers',
   'GET /docs': 'all',
   'GET /docs/json': 'all',
   'GET /docs/static/*': 'all',
@@ -34,6 +35,7 @@ const ROUTES: Record<string, Access> = {
   'GET /docs/static/theme/forget-keys.js': 'all',
   'GET /docs/yaml': 'all',
   'GET /healthz': 'all',
+  'GET /inbox': 'all',
   'GET /log/:generation/checkpoint': 'all',
   'GET /log/:generation/tile/:level/*': 'all',
   'GET /log/:generation/tile/:level/:tile': 'all',
@@ -61,6 +63,8 @@ const ROUTES: Record<string, Access> = {
   'GET /v1/export': 'readers',
   'GET /v1/feed.atom': 'readers',
   'GET /v1/feed.json': 'readers',
+  'GET /v1/inbox': 'keys',
+  'GET /v1/inbox/events': 'keys',
   'GET /v1/instruments': 'readers',
   'GET /v1/instruments/:symbol': 'readers',
   'GET /v1/instruments/:symbol/track-record': 'readers',
@@ -101,12 +105,13 @@ const ROUTES: Record<string, Access> = {
   'GET /v1/series/:key': 'readers',
   'GET /v1/series/:key/disclosure': 'analysts of the desk',
   'GET /v1/series/:key/observations': 'readers',
-  'GET /v1/series/:key/source': 'feeds of the desk',
+  'GET /v1/series/:key/source': 'feeds',
   'GET /v1/track-record': 'readers',
   'GET /v1/webhooks': 'admins',
   'GET /v1/webhooks/:id': 'admins',
   'GET /v1/webhooks/:id/deliveries': 'admins',
   'GET /verify.html': 'all',
+  'PATCH /v1/analysts/:id': 'admins',
   'POST /v1/desks': 'admins',
   'PATCH /v1/desks/:desk': 'admins',
   'POST /v1/instruments': 'analysts',
@@ -286,7 +291,7 @@ async function send(
   else for await (const chunk of stream) text += String(chunk);
   const { 'x-request-id': id, date: _, ...headers } = response.headers;
   const isProblem = String(headers['content-type']).startsWith('application/problem+json');
-  const { type: problem } = isProblem ? (JSON.parse(text) as { type: string }) : {};
+  const { type: problem } = isProblem && text !== '' ? (JSON.parse(text) as { type: string }) : {};
   return {
     status: response.statusCode,
     code: problem?.replace('/problems/', ''),
@@ -297,13 +302,19 @@ async function send(
   };
 }
 
+function routeOf(method: string, url: string): RouteOptions {
+  const route = routes.get(`${method} ${url}`);
+  if (!route) throw new Error(`the service has no route ${method} ${url}`);
+  return route;
+}
+
 /** What a caller learns from the response about a subject. */
 async function outcomeOf(
   { method, url, access }: { method: string; url: string; access: Access },
   caller: Caller,
   visibility: Visibility,
 ): Promise<Outcome | 'leak'> {
-  const route = routes.get(`${method} ${url}`) ?? expect.fail();
+  const route = routeOf(method, url);
   const ask = (subject: keyof typeof SUBJECTS) =>
     send(method, route, targetOf(url, subject, visibility), caller);
   const { status, code, face } = await ask(visibility);
@@ -347,20 +358,50 @@ test('every route of the service has a line here, and every line a route', () =>
   expect(served.toSorted()).toEqual(Object.keys(ROUTES).toSorted());
 });
 
+test.each(['/v1/outlooks/:slug', '/outlooks/:slug', '/v1/series/:key'])(
+  'HEAD %s tells as little as GET',
+  async (url) => {
+    const route = routeOf('HEAD', url);
+    for (const caller of callers) {
+      const ask = (subject: keyof typeof SUBJECTS) =>
+        send('HEAD', route, targetOf(url, subject, 'internal'), caller);
+      const [hidden, unknown] = [await ask('internal'), await ask('unknown')];
+      expect(masked(hidden.face) === masked(unknown.face), caller.name).toBe(!acts(caller));
+    }
+  },
+);
+
+test('a token acts for all desks where no claim names them', async () => {
+  const open = await startLedger({ oidc: issuer.settings(null) });
+  try {
+    const admin = { authorization: `Bearer ${open.keys.admin}` };
+    const post = (url: string, headers: Record<string, string>, payload: object) =>
+      open.app.inject({ method: 'POST', url, headers, payload });
+    await post('/v1/desks', admin, { slug: 'rates', name: 'Rates desk' });
+    const authorization = await issuer.authorization('Ada', 'analyst', open.clock.now);
+    for (const desk of ['main', 'rates']) {
+      const slug = `${desk}-case`;
+      const body = { ...outlookBody({ slug }), desk, visibility: 'internal' };
+      expect((await post('/v1/outlooks', { authorization }, body)).statusCode).toBe(201);
+      const read = await open.app.inject({
+        url: `/v1/outlooks/${slug}`,
+        headers: { authorization },
+      });
+      expect(read.statusCode).toBe(200);
+    }
+  } finally {
+    await open.close();
+  }
+});
+
 test.each(Object.entries(ROUTES))('%s is for %s', async (route, access) => {
   const [method = '', url = ''] = route.split(' ');
-  const isAbout = access !== 'all' && subjectOf(url) !== null;
-  // Nobody is authenticated where all are let in, so two callers suffice there.
-  const those = access === 'all' ? callers.slice(0, 2) : callers;
-  const rows = (isAbout ? (['internal', 'public'] as const) : (['public'] as const)).flatMap(
-    (visibility) =>
-      those.map((caller) => ({
-        caller,
-        visibility,
-        label: `${caller.name}, ${visibility}`,
-        outcome: expected(url, access, caller, visibility),
-      })),
-  );
+  const rows = casesOf(url, access).map(({ caller, visibility }) => ({
+    caller,
+    visibility,
+    label: `${caller.name}, ${visibility}`,
+    outcome: expected(url, access, caller, visibility),
+  }));
   const due = Object.fromEntries(rows.map(({ label, outcome }) => [label, outcome]));
   const seen: Record<string, string> = {};
   // Those who are let in may change something, so the others ask first.
@@ -369,3 +410,14 @@ test.each(Object.entries(ROUTES))('%s is for %s', async (route, access) => {
     seen[label] = await outcomeOf({ method, url, access }, caller, visibility);
   expect(seen).toEqual(due);
 });
+
+/** Who asks a route for what. Where nothing can be refused, and where tokens are as keys, some callers suffice. */
+function casesOf(url: string, access: Access): { caller: Caller; visibility: Visibility }[] {
+  const ask = (visibility: Visibility, those: Caller[]) =>
+    those.map((caller) => ({ caller, visibility }));
+  if (access === 'all') return ask('public', callers.slice(0, 1));
+  const isAbout = subjectOf(url) !== null;
+  if (!isAbout) return ask('public', access === 'readers' ? callers.slice(0, 3) : callers);
+  const withoutTokens = callers.filter(({ name }) => !name.startsWith('token of the'));
+  return [...ask('internal', callers), ...ask('public', withoutTokens)];
+}
