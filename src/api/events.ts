@@ -128,14 +128,9 @@ async function stream(
   queried: string | undefined,
 ): Promise<void> {
   const start = await startOf(request, ledger, queried);
-  const isAllowed = () => isStillAllowed(request, ledger);
   const { audience } = request;
-  await openStream(request, reply, ledger.streams, {
-    slug: slugOrAll,
-    audience,
-    start,
-    isAllowed,
-  });
+  const isAllowed = () => isStillAllowed(request, ledger);
+  await openStream(request, reply, ledger.streams, { slug: slugOrAll, audience, start, isAllowed });
 }
 
 /**
@@ -189,8 +184,8 @@ async function startOf(
   { pool, feed, streams }: EventDeps,
   queried: string | undefined,
 ): Promise<StreamStart> {
-  const { audience } = request;
   const sent = sentEventId(request, queried);
+  const { audience } = request;
   const { resets } = feed;
   if (sent === null) {
     return { ...(await streams.newest(audience)), isResumed: false, lostId: null, resets };

@@ -137,17 +137,12 @@ export function inboxEventRoutes(api: Api, deps: InboxEventDeps): void {
     },
     handler: async (request, reply) => {
       const { desks } = callerOf(request);
+      const { audience } = request;
       const start = await startOf(deps, sentEventId(request, request.query.lastEventId));
       const isAllowed = () => isStillAllowed(request, deps);
       const source = watch.sourceFor(desks);
       await watch.during(() =>
-        openStream(request, reply, streams, {
-          slug: null,
-          audience: request.audience,
-          start,
-          isAllowed,
-          source,
-        }),
+        openStream(request, reply, streams, { slug: null, audience, start, isAllowed, source }),
       );
     },
   });
@@ -161,10 +156,10 @@ async function startOf(
   const { resets } = feed;
   await sequenceEvents(pool); // for events that have no place yet
   const newest = (await readPlace(pool, await newestPlace(pool))) ?? START;
-  if (sent === null) return { last: newest, shown: newest, isResumed: false, lostId: null, resets };
+  const startAt = (event: EventRef) => ({ last: event, shown: event, resets });
+  if (sent === null) return { ...startAt(newest), isResumed: false, lostId: null };
   const event = await readPlace(pool, sent.event.position);
-  if (event?.digest.startsWith(sent.event.digest)) {
-    return { last: event, shown: event, isResumed: true, lostId: null, resets };
-  }
-  return { last: newest, shown: newest, isResumed: false, lostId: sent.id, resets };
+  return event?.digest.startsWith(sent.event.digest)
+    ? { ...startAt(event), isResumed: true, lostId: null }
+    : { ...startAt(newest), isResumed: false, lostId: sent.id };
 }

@@ -42,8 +42,7 @@ export const PROBLEMS = {
   'author-only': {
     status: 403,
     title: 'Only its author may do this',
-    meaning:
-      'Only its author edits, submits or discards a proposal. Nothing was stored.',
+    meaning: 'Only its author edits, submits or discards a proposal. Nothing was stored.',
     mend: 'Ask the author, return the proposal with words, or propose something else.',
   },
   'own-forecast': {
@@ -120,7 +119,8 @@ export const PROBLEMS = {
   'proposal-settled': {
     status: 409,
     title: 'The proposal is settled',
-    meaning: 'The proposal is published or discarded, so nothing follows on it. Nothing was stored.',
+    meaning:
+      'The proposal is published or discarded, so nothing follows on it. Nothing was stored.',
     mend: 'Read what it published, or propose something new.',
   },
   'proposal-full': {
@@ -133,7 +133,8 @@ export const PROBLEMS = {
   'too-many-proposals': {
     status: 409,
     title: 'Too many open proposals',
-    meaning: 'An analyst may have at most 200 proposals that are neither published nor discarded. Nothing was stored.',
+    meaning:
+      'An analyst may have at most 200 proposals that are neither published nor discarded. Nothing was stored.',
     mend: 'Discard some of yours: GET /v1/proposals?author=… lists them.',
   },
   'series-taken': {

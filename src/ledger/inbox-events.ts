@@ -22,13 +22,12 @@ const PLACE = 'coalesce(e.log_position, e.position)';
 const COLUMNS = `${PLACE} as position, e.id, e.kind, (extract(epoch from e.recorded_at) * 1000)::bigint as "recordedAt"`;
 
 /**
- * Tells an event from another that the ledger had at that place before it went back. Not from the data, because an
- * erasure of a name may change it.
+ * Tells an event from another that the ledger had at that place before it went back. Not by what the event says: an erasure of a
+ * name may change that, and the id would prove a guess at it.
  */
-function digestOf({ position, id, kind, recordedAt }: Omit<Row, 'data'>): string {
-  return createHash('sha256')
-    .update(JSON.stringify([position, id, kind, recordedAt]))
-    .digest('hex');
+function digestOf({ position, id, recordedAt }: Omit<Row, 'data'>): string {
+  const content = JSON.stringify([position, id, recordedAt]);
+  return createHash('sha256').update(content).digest('hex');
 }
 
 /**

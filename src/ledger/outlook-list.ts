@@ -44,6 +44,7 @@ export type OutlookSummary = Omit<
   | 'conditionStates'
   | 'evidence'
   | 'answers'
+  | 'approvedBy'
   | 'consensus'
   | 'resolution'
   | 'continues'

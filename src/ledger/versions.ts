@@ -13,6 +13,7 @@ import {
   readFrameworks,
   type StoredFramework,
 } from './frameworks.ts';
+import { approversOf } from './approvals.ts';
 import { missingVersionError, type VersionSelector } from './missing-version.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { resolutionBy, resolutionOf, type ResolutionRow, STATUS_BY } from './resolved-by.ts';
@@ -42,7 +43,8 @@ const COLUMNS = `
         select json_agg(json_build_object('analyst', json_build_object('id', h.id, 'name', h.name),
             'version', w.view_version, 'weight', w.weight) order by h.name collate "C")
           from version_views w join analysts h on h.id = w.analyst_id
-         where w.outlook_id = o.id and w.version = v.version)) end as consensus`;
+         where w.outlook_id = o.id and w.version = v.version)) end as consensus,
+    ${approversOf('v')} as approved_by`;
 /** The states of the conditions of an outlook `o`: by the newest change `n` of each key that counts. */
 const statesBy = (isSeen: string) => `
     (select json_object_agg(s.key, s.state) from (
@@ -147,6 +149,7 @@ type VersionRow = EntryRow &
     evidence: OutlookVersion['evidence'] | null;
     answers: OutlookVersion['answers'] | null;
     consensus: OutlookVersion['consensus'];
+    approved_by: OutlookVersion['approvedBy'];
     resolution: (ResolutionRow & Pick<Resolution, 'reason'>) | null;
     continues: string | null;
     continued_by: string | null;
@@ -300,6 +303,7 @@ function versionOf(row: VersionRow, framework: StoredFramework): OutlookVersion 
     evidence: row.evidence ?? [],
     answers: row.answers ?? [],
     consensus: row.consensus,
+    approvedBy: row.approved_by,
     resolution: row.resolution && {
       ...resolutionOf(row.resolution),
       reason: row.resolution.reason,
