@@ -60,6 +60,7 @@ const ROUTES: Record<string, Access> = {
   'GET /v1/desks': 'readers',
   'GET /v1/desks/:desk': 'readers',
   'GET /v1/events': 'readers',
+  'GET /v1/desks/:desk/policy': 'keys',
   'GET /v1/export': 'readers',
   'GET /v1/feed.atom': 'readers',
   'GET /v1/feed.json': 'readers',
@@ -101,6 +102,8 @@ const ROUTES: Record<string, Access> = {
   'GET /v1/outlooks/:slug/views/:analyst/receipt': 'keys',
   'GET /v1/outlooks/:slug/views/me': 'analysts',
   'GET /v1/outlooks/:slug/views/me/receipt': 'analysts',
+  'GET /v1/proposals': 'analysts',
+  'GET /v1/proposals/:id': 'analysts',
   'GET /v1/series': 'readers',
   'GET /v1/series/:key': 'readers',
   'GET /v1/series/:key/disclosure': 'analysts of the desk',
@@ -127,6 +130,13 @@ const ROUTES: Record<string, Access> = {
   'POST /v1/outlooks/:slug/consensus': 'analysts of the desk',
   'POST /v1/outlooks/:slug/conditions/:key/assessments': 'analysts of the desk',
   'POST /v1/outlooks/:slug/disclosure': 'analysts of the desk',
+  'POST /v1/proposals': 'analysts of the desk',
+  'PUT /v1/proposals/:id/draft': 'analysts',
+  'POST /v1/proposals/:id/comments': 'analysts',
+  'POST /v1/proposals/:id/submission': 'analysts',
+  'POST /v1/proposals/:id/approvals': 'analysts',
+  'POST /v1/proposals/:id/return': 'analysts',
+  'DELETE /v1/proposals/:id': 'analysts',
   'POST /v1/series': 'feeds of the desk',
   'POST /v1/series/:key/disclosure': 'analysts of the desk',
   'POST /v1/series/:key/observations': 'feeds of the desk',
@@ -137,9 +147,10 @@ const ROUTES: Record<string, Access> = {
   'DELETE /v1/webhooks/:id': 'admins',
   'POST /v1/webhooks/:id/secret': 'admins',
   'POST /v1/webhooks/:id/test': 'admins',
-  // These close the outlook, so they come last.
+  // These close the outlook, or have its desk ask for approvals, so they come last.
   'POST /v1/outlooks/:slug/resolution': 'analysts of the desk',
   'POST /v1/outlooks/:slug/withdrawal': 'analysts of the desk',
+  'PUT /v1/desks/:desk/policy': 'admins',
 };
 
 /** What a request asks for: something that everyone may see, or only its own desk. Each name has the same length. */
@@ -148,6 +159,7 @@ const SUBJECTS = {
   internal: { slug: 'hidden-case', key: 'hidden-yield' },
   unknown: { slug: 'absent-case', key: 'absent-yield' },
 };
+const NO_ID = '00000000-0000-4000-8000-000000000000';
 type Visibility = 'public' | 'internal';
 
 /** How the service answers. `unseen`: exactly as about a name that nothing has. */
@@ -202,7 +214,10 @@ async function publish(visibility: Visibility): Promise<void> {
   await ask('POST', `${url}/revisions`, analyst, { reaffirm: true, rationale: 'No news.' });
   const { id } = await ask('POST', `${url}/evidence`, analyst, example('addEvidence'));
   const held = await ask('PUT', `${url}/views/me`, analyst, example('holdView'));
-  ids[visibility] = { id, analyst: held.analyst.id };
+  const body = { reaffirm: true, rationale: 'Nothing new.' };
+  const proposal = { kind: 'revision', outlook: slug, body };
+  const { id: proposed } = await ask('POST', '/v1/proposals', analyst, proposal);
+  ids[visibility] = { id, analyst: held.analyst.id, proposal: proposed };
   const series = { ...example('createSeries'), key, visibility };
   await ask('POST', '/v1/series', feed?.authorization ?? '', series);
 }
@@ -220,23 +235,31 @@ const GENERAL: Record<string, string> = {
   '*': 'x',
 };
 
-/** The kind of thing that a route is about, which may be internal; null if it is about no such thing. */
-function subjectOf(url: string): 'outlooks' | 'series' | null {
+type Subject = 'outlooks' | 'series' | 'proposals' | 'policies';
+
+/** The kind of thing that a route is about, which not everyone may see; null if it is about no such thing. */
+function subjectOf(url: string): Subject | null {
   if (/\/outlooks\/:slug(\/|$)/.test(url)) return 'outlooks';
-  return url.startsWith('/v1/series/:key') ? 'series' : null;
+  if (url.startsWith('/v1/series/:key')) return 'series';
+  if (url.startsWith('/v1/proposals/:id')) return 'proposals';
+  return url === '/v1/desks/:desk/policy' ? 'policies' : null;
 }
 
 /** The target of a request for a route, about a subject. */
 function targetOf(url: string, subject: keyof typeof SUBJECTS, parts: Visibility): string {
   const { slug, key } = SUBJECTS[subject];
-  const isSeries = subjectOf(url) === 'series';
+  const about = subjectOf(url);
   const names: Record<string, string> = {
     ...GENERAL,
     ...ids[parts],
     slug,
-    key: isSeries ? key : 'domestic-breadth',
+    key: about === 'series' ? key : 'domestic-breadth',
+    ...(about === 'policies' && { desk: 'rates' }),
+    ...(about === 'proposals' && {
+      id: (subject !== 'unknown' && ids[parts]['proposal']) || NO_ID,
+    }),
     ...(url.startsWith('/v1/analysts/') && { id: ids.public['analyst'] ?? '' }),
-    ...(/\/(keys|webhooks)\//.test(url) && { id: '00000000-0000-4000-8000-000000000000' }),
+    ...(/\/(keys|webhooks)\//.test(url) && { id: NO_ID }),
   };
   const path = url.replace(/:(\w+)|\*/g, (all, name?: string) => names[name ?? all] ?? all);
   const query: Record<string, string> = {
@@ -255,6 +278,7 @@ function bodyOf(operation: string): object {
     discloseSeries: { confirm: `sha256:${'0'.repeat(64)}` },
     addDesk: { slug: 'credit', name: 'Credit desk' },
     renameDesk: { name: 'First desk' },
+    openProposal: { kind: 'outlook', body: outlookBody({ slug: 'proposed-case' }) },
   };
   return others[operation] ?? (value as object);
 }
@@ -318,12 +342,14 @@ async function outcomeOf(
   const ask = (subject: keyof typeof SUBJECTS) =>
     send(method, route, targetOf(url, subject, visibility), caller);
   const { status, code, face } = await ask(visibility);
-  const isAbout = access !== 'all' && subjectOf(url) !== null;
-  if (isAbout && (status === 404 || hides(caller, visibility))) {
+  // The names of desks are public, so this 404 may tell that there is such a desk.
+  if (subjectOf(url) === 'policies' && status === 404) return 'unseen';
+  const isAbout = access !== 'all' && !['policies', null].includes(subjectOf(url));
+  if (isAbout && (status === 404 || hides(url, caller, visibility))) {
     const unknown = await ask('unknown');
     const isSame = masked(face) === masked(unknown.face);
     if (status === 404 && isSame) return 'unseen';
-    if (hides(caller, visibility) && !isSame) return 'leak';
+    if (hides(url, caller, visibility) && !isSame) return 'leak';
   }
   if (status === 401) return 'no key';
   if (code === 'forbidden') return 'wrong role';
@@ -331,11 +357,14 @@ async function outcomeOf(
 }
 
 const NAMES = new RegExp(Object.values(SUBJECTS).flatMap(Object.values).join('|'), 'g');
-const masked = (face: string) => face.replaceAll(NAMES, 'NAME');
+const UUIDS = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+const masked = (face: string) => face.replaceAll(NAMES, 'NAME').replaceAll(UUIDS, 'ID');
 
 const acts = ({ desks }: Caller) => desks === 'own' || desks === 'all';
-const hides = (caller: Caller, visibility: Visibility) =>
-  visibility === 'internal' && !acts(caller);
+/** Proposals and policies are for their desk, whatever they are about. */
+const hides = (url: string, caller: Caller, visibility: Visibility) =>
+  !acts(caller) &&
+  (visibility === 'internal' || ['proposals', 'policies'].includes(subjectOf(url) ?? ''));
 
 const NEEDED = { analysts: 'analyst', feeds: 'feed', admins: 'admin' } as const;
 
@@ -348,7 +377,7 @@ function expected(url: string, access: Access, caller: Caller, visibility: Visib
     if (needed && !roleAllows(caller.role, needed)) return 'wrong role';
   }
   const isAbout = subjectOf(url) !== null;
-  if (isAbout && hides(caller, visibility)) return 'unseen';
+  if (isAbout && hides(url, caller, visibility)) return 'unseen';
   const isWrong = isAbout ? !acts(caller) : caller.desks === 'none';
   return desk !== undefined && isWrong ? 'wrong desk' : 'let in';
 }
