@@ -1,5 +1,5 @@
 import { expect, vi } from 'vitest';
-import type { TestLedger } from './ledger.ts';
+import { SLUG, type TestLedger } from './ledger.ts';
 import { growLog, newSigner, ORIGIN, signLog } from './sign-log.ts';
 import { Receiver } from './receiver.ts';
 import { type Recorded, Recorder } from './recorder.ts';
@@ -25,6 +25,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   await useAnalysts(recorder);
   await useKeys(recorder);
   await addDesk(recorder);
+  await disclose(recorder, ledger);
   await readReceipts(recorder, ledger, evidence);
   // While the service listens, it delivers to webhooks, and asks sources whenever their time has come.
   const origin = await ledger.app.listen({ port: 0, host: '127.0.0.1' });
@@ -61,6 +62,33 @@ async function useDesks(run: Run): Promise<void> {
 async function addDesk(run: Run): Promise<void> {
   await run.record('addDesk');
   await run.record('renameDesk', { path: { desk: 'rates' } });
+}
+
+/** An outlook and a series of which the sample's names say nothing. */
+async function disclose(run: Run, { call }: TestLedger): Promise<void> {
+  const internal = { desk: 'rates', visibility: 'internal' };
+  const add = (url: string, payload: object) => call({ method: 'POST', url, as: 'admin', payload });
+  const series = {
+    key: 'funding-survey',
+    name: 'Funding survey',
+    unit: 'index',
+    frequency: 'monthly',
+    source: 'The desk',
+  };
+  await add('/v1/series', { ...series, ...internal });
+  const from = { slug: SLUG };
+  await add('/v1/outlooks', {
+    from,
+    slug: 'funding-squeeze',
+    rationale: 'A first draft.',
+    ...internal,
+  });
+  const inSeries = { path: { key: 'funding-survey' } };
+  const { confirm: ofSeries } = await run.record('getSeriesDisclosure', inSeries);
+  await run.record('discloseSeries', { ...inSeries, body: { confirm: ofSeries } });
+  const inOutlook = { path: { slug: 'funding-squeeze' } };
+  const { confirm } = await run.record('getOutlookDisclosure', inOutlook);
+  await run.record('discloseOutlook', { ...inOutlook, body: { confirm } });
 }
 
 async function useSeries(run: Run): Promise<void> {
