@@ -98,7 +98,6 @@ const EXCLUDED: Record<string, string> = {
   log_tiles: 'served by /log',
   log_checkpoints: 'served by /log',
   log_cosignatures: 'served with receipts and by /v1/log',
-  desk_policies: 'for keys of the desk',
   proposals: 'for keys of the desk',
   proposal_drafts: 'for keys of the desk',
   proposal_steps: 'for keys of the desk',
