@@ -70,13 +70,13 @@ const INSIDE: Record<string, string> = {
   resolution_evidence: 'resolution',
 };
 const EXCLUDED: Record<string, string> = {
-  analyst_changes: 'for admins',
   disclosures: 'events of outlooks',
   desk_policies: 'read at /v1/desks',
   proposals: 'for their desk',
   proposal_drafts: 'for their desk',
   proposal_steps: 'for their desk',
   analyst_identities: 'who has which token is secret',
+  analyst_changes: 'earlier names of analysts are for the log',
   analyst_skeletons: 'computed from names',
   api_keys: 'secret',
   audit_entries: 'for admins',
