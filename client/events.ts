@@ -4,8 +4,8 @@ type Deliveries = {
   [Type in keyof webhooks]: webhooks[Type]['post']['requestBody']['content']['application/json'];
 };
 
-/** The kinds of events. Later releases may add some. */
-export type EventKind = Exclude<keyof webhooks, 'webhook.test'>;
+/** The kinds of events in streams of outlooks. Later releases may add some. */
+export type EventKind = Exclude<keyof webhooks, 'webhook.test' | `proposal.${string}`>;
 
 /** The data of an event of a kind. */
 export type EventData<Kind extends EventKind = EventKind> = Deliveries[Kind]['data'];

@@ -5,6 +5,7 @@ export const PROBLEM_CODES = [
   'already-approved',
   'already-public',
   'already-resolved',
+  'analyst-deactivated',
   'author-only',
   'body-too-large',
   'closes-named',

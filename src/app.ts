@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import fastify, { type FastifyInstance, type FastifyBaseLogger, LogController } from 'fastify';
 import type pg from 'pg';
@@ -9,12 +8,13 @@ import { deskFinder } from './access/desks.ts';
 import type { ChangeFeed } from './postgres/change-feed.ts';
 import type { FrameworkCache, StoredFramework } from './ledger/frameworks.ts';
 import { identityFinder } from './access/identities.ts';
+import { KnownVisibilities } from './ledger/known-visibilities.ts';
 import { reviser } from './ledger/revisions.ts';
 import { versionReader } from './ledger/versions.ts';
 import { analystRoutes } from './api/analysts.ts';
 import { auditRoutes } from './access/audit-routes.ts';
 import { RefusalTrail } from './access/audit-trail.ts';
-import { audienceOf, authorize } from './access/authentication.ts';
+import { authorize, decorateRequests } from './access/authentication.ts';
 import { completeRepresentations } from './http/representations.ts';
 import { chartRoutes } from './api/charts.ts';
 import { createHttpServer, type DroppedRequests, trackReplies } from './http/connections.ts';
@@ -37,13 +37,15 @@ import { eventRoutes } from './api/events.ts';
 import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
+import { inboxEventRoutes } from './api/inbox-events.ts';
+import { inboxRoutes } from './api/inbox.ts';
 import { instrumentRoutes } from './api/instruments.ts';
 import { decodeBodies } from './http/content-codings.ts';
 import { readJsonBodies } from './http/json-body.ts';
 import { keyRoutes } from './access/key-routes.ts';
 import { meRoutes } from './access/me-routes.ts';
 import { RequestLimiter } from './http/rate-limits.ts';
-import { logRequests, withoutSecrets } from './http/logging.ts';
+import { logRequests, requestId } from './http/logging.ts';
 import { observationRoutes } from './api/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi/openapi.ts';
 import { type BackupAge, measure } from './http/metrics.ts';
@@ -76,6 +78,7 @@ import { trackRecordRoutes } from './api/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './api/versions.ts';
 import { viewRoutes } from './api/views.ts';
+import { hideInvisible } from './api/visibility.ts';
 import { type Resolve, resolveName } from './outbound/addresses.ts';
 import { SeriesPuller } from './pulls/puller.ts';
 import { sourceRoutes } from './pulls/routes.ts';
@@ -141,13 +144,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   });
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => JSON.stringify);
-  app.decorateRequest('caller', null);
+  decorateRequests(app);
   app.decorateRequest('sentBody', null);
-  app.decorateRequest('audience', {
-    getter() {
-      return audienceOf(this.caller);
-    },
-  });
   readJsonBodies(app, 'application/json');
   handleErrors(app);
   logRequests(app);
@@ -230,7 +228,14 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     witnesses,
     witnessFaults: cosigning.faults,
     signingState: () => signingState(pool, signer),
-    webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
+    webhooks: new WebhookDispatcher(app, {
+      pool,
+      feed,
+      now,
+      addressPolicy,
+      publicUrl: config.publicUrl,
+      version,
+    }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
@@ -247,6 +252,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     versions: versionReader(pool, frameworks),
     reviser: reviser(frameworks, now),
     digests: new CurrentDigests(frameworks, feed),
+    visibilities: new KnownVisibilities(pool, feed),
   };
 }
 
@@ -258,6 +264,7 @@ async function mountRoutes(
   refuseOtherMediaTypes(api);
   refuseUnknownQueries(api);
   decodeBodies(api);
+  hideInvisible(api, services);
   outlookRoutes(api, services);
   outlookListRoutes(api, services);
   outlookBatchRoutes(api, services);
@@ -268,7 +275,7 @@ async function mountRoutes(
   chartRoutes(api, services);
   evidenceRoutes(api, services);
   viewRoutes(api, services);
-  analystRoutes(api, services);
+  await analystRoutes(api, services);
   consensusRoutes(api, services);
   conditionRoutes(api, services);
   drawdownRoutes(api, services);
@@ -278,6 +285,8 @@ async function mountRoutes(
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);
   trackRecordRoutes(api, services);
+  inboxRoutes(api, services);
+  inboxEventRoutes(api, services);
   eventRoutes(api, services);
   feedRoutes(api, services);
   await deskRoutes(api, services);
@@ -301,11 +310,4 @@ async function mountRoutes(
   serveMetrics(api);
   documentRoute(api);
   await api.register(async (scope) => pageRoutes(scope, services));
-}
-
-/** The client's request id if it is fit for a log line and a header and holds no secret, else one of our own. */
-function requestId(request: { headers: Record<string, string | string[] | undefined> }): string {
-  const sent = request.headers['x-request-id'];
-  const isFit = typeof sent === 'string' && /^[\w.:-]{1,100}$/.test(sent);
-  return isFit && withoutSecrets(sent) === sent ? sent : randomUUID();
 }

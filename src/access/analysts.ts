@@ -11,31 +11,55 @@ export type LookAlike = { analyst: Analyst; looksLike: Analyst };
 /**
  * The analyst with that name, who is added if there is none yet. Call it in a transaction.
  * @throws DomainError `name-refused` for a new name with characters that can't be seen; `name-taken` for one that looks
- *   like the name of another analyst
+ *   like the name of another analyst; `analyst-deactivated`
  */
 export async function analystNamed(session: Session, sent: string, now: Date): Promise<Analyst> {
   const name = normalizedName(sent);
   const known = (await findNamed(session, sent)) ?? (await findNamed(session, name));
-  if (known) return known;
-  const fault = nameFault(name);
-  if (fault !== null) {
-    throw new DomainError('name-refused', `The name ${fault}.`, [
-      { path: ['name'], detail: fault },
-    ]);
+  if (known?.isDeactivated) {
+    throw new DomainError(
+      'analyst-deactivated',
+      `The analyst "${known.name}" is deactivated. Reactivate them first: PATCH /v1/analysts/${known.id} with "active": true.`,
+    );
   }
+  if (known) return { id: known.id, name: known.name };
+  requireAllowed(name);
   const { added, looksLike } = await addAnalyst(session, name, now);
   if (added) return added;
   if (looksLike.name === name) return looksLike; // added in the meantime
-  throw new DomainError(
-    'name-taken',
-    `The name "${name}" looks like that of the analyst "${looksLike.name}" (${looksLike.id}). Send exactly that name for another key of this analyst, or a name that looks different.`,
+  throw nameTaken(
+    name,
+    looksLike,
+    'Send exactly that name for another key of this analyst, or a name that looks different.',
   );
 }
 
-async function findNamed(session: Session, name: string): Promise<Analyst | null> {
-  const { rows } = await session.query<Analyst>('select id, name from analysts where name = $1', [
-    name,
-  ]);
+/** @throws DomainError `name-refused` for a normalized name that no analyst may get */
+export function requireAllowed(name: string): void {
+  const fault = nameFault(name);
+  if (fault === null) return;
+  throw new DomainError('name-refused', `The name ${fault}.`, [{ path: ['name'], detail: fault }]);
+}
+
+/** The error for a name that looks like one that another analyst has or had. */
+export function nameTaken(name: string, { id, name: other }: Analyst, mend: string): DomainError {
+  const hashes = hashesOf(other);
+  const isCurrent = hashesOf(name).some((hash) => hashes.some((one) => one.equals(hash)));
+  const which = isCurrent ? 'that of' : 'an earlier one of';
+  return new DomainError(
+    'name-taken',
+    `The name "${name}" looks like ${which} the analyst "${other}" (${id}). ${mend}`,
+  );
+}
+
+async function findNamed(
+  session: Session,
+  name: string,
+): Promise<(Analyst & { isDeactivated: boolean }) | null> {
+  const { rows } = await session.query<Analyst & { isDeactivated: boolean }>(
+    'select id, name, deactivated_at is not null as "isDeactivated" from analysts where name = $1',
+    [name],
+  );
   return rows[0] ?? null;
 }
 
@@ -46,26 +70,48 @@ type Addition = { added: Analyst; looksLike?: never } | { added: null; looksLike
  * @param name a name without a {@link nameFault}
  */
 export async function addAnalyst(session: Session, name: string, now: Date): Promise<Addition> {
-  const lookAlikes = await storeMissingSkeletons(session);
-  const hashes = hashesOf(name);
-  const looksLike = lookAlikes.find(({ analyst }) =>
-    hashesOf(analyst.name).some((one) => hashes.some((hash) => hash.equals(one))),
-  );
-  if (looksLike) return { added: null, looksLike: looksLike.analyst };
-  const { rows: alike } = await session.query<Analyst>(
-    `select a.id, a.name from analyst_skeletons s join analysts a on a.id = s.analyst_id
-      where s.hash = any($1) or a.name = $2 order by a.created_at, a.id limit 1`,
-    [hashes, name],
-  );
-  if (alike[0]) return { added: null, looksLike: alike[0] };
+  const looksLike = await findLookAlike(session, name, null);
+  if (looksLike) return { added: null, looksLike };
   const { rows } = await session.query<Analyst>(
     'insert into analysts (name, created_at) values ($1, $2) returning id, name',
     [name, now.toISOString()],
   );
   const [added] = rows;
   if (!added) throw new Error('an analyst was inserted but not returned');
-  await insertSkeletons(session, [{ id: added.id, hashes }]);
+  await storeSkeletons(session, added);
   return { added };
+}
+
+/**
+ * The analyst whose name, or an earlier one of whom, looks like a name; null if there is none. Call it in a transaction;
+ * whoever else adds or renames an analyst waits until it ends.
+ * @param exceptId the id of an analyst who does not count
+ */
+export async function findLookAlike(
+  session: Session,
+  name: string,
+  exceptId: string | null,
+): Promise<Analyst | null> {
+  const lookAlikes = await storeMissingSkeletons(session);
+  const hashes = hashesOf(name);
+  const looksLike = lookAlikes.find(
+    ({ analyst }) =>
+      analyst.id !== exceptId &&
+      hashesOf(analyst.name).some((one) => hashes.some((hash) => hash.equals(one))),
+  );
+  if (looksLike) return looksLike.analyst;
+  const { rows } = await session.query<Analyst>(
+    `select a.id, a.name from analyst_skeletons s join analysts a on a.id = s.analyst_id
+      where (s.hash = any($1) or a.name = $2) and a.id is distinct from $3
+      order by a.created_at, a.id limit 1`,
+    [hashes, name, exceptId],
+  );
+  return rows[0] ?? null;
+}
+
+/** Stores how the name of an analyst looks. Earlier names of theirs may look the same. */
+export async function storeSkeletons(session: Session, { id, name }: Analyst): Promise<void> {
+  await insertSkeletons(session, [{ id, hashes: hashesOf(name) }]);
 }
 
 /**
@@ -114,7 +160,8 @@ async function insertSkeletons(
   const rows = analysts.flatMap(({ id, hashes }) => hashes.map((hash) => ({ id, hash })));
   if (rows.length === 0) return;
   await session.query(
-    `insert into analyst_skeletons (hash, analyst_id) select * from unnest($1::bytea[], $2::uuid[])`,
+    `insert into analyst_skeletons (hash, analyst_id) select * from unnest($1::bytea[], $2::uuid[])
+      on conflict do nothing`,
     [rows.map(({ hash }) => hash), rows.map(({ id }) => id)],
   );
 }

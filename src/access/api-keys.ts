@@ -20,6 +20,8 @@ import { desksOfKey } from './desks.ts';
 export type ApiKey = {
   id: string;
   analyst: Analyst;
+  /** Whether its analyst is deactivated. */
+  isDeactivated: boolean;
   role: Role;
   /** The ids of the desks that it acts for. */
   desks: Desks;
@@ -47,7 +49,8 @@ type KeyRow = Omit<ApiKey, 'analyst' | 'desks'> & {
   deskIds: number[] | null;
 };
 
-const COLUMNS = `k.id, a.id as "analystId", a.name as "analystName", k.role, k.hint,
+const COLUMNS = `k.id, a.id as "analystId", a.name as "analystName",
+    a.deactivated_at is not null as "isDeactivated", k.role, k.hint,
     k.created_at as "createdAt", k.expires_at as "expiresAt", k.revoked_at as "revokedAt",
     k.last_used_at as "lastUsedAt", k.issued_with as "issuedWith", k.desk_ids as "deskIds",
     case when k.desk_ids is not null then array(
@@ -137,7 +140,7 @@ export async function revokeKey(
   const lasting = await lockLastingAdminKeys(session, now);
   const key = await readKey(session, id);
   const isLive = key.role === 'admin' && keyState(key, now) === 'active';
-  const wasLastAdmin = isLive && lasting.every((other) => other === id);
+  const wasLastAdmin = isLive && lasting.every((other) => other.id === id);
   if (wasLastAdmin && keepsLastAdmin) {
     throw new DomainError(
       'last-admin-key',
@@ -151,18 +154,54 @@ export async function revokeKey(
   return { key, wasLastAdmin };
 }
 
+/**
+ * Refuses to take the last admin key away with its analyst. Call it in a transaction, before the analyst is deactivated.
+ * @throws DomainError `last-admin-key`
+ */
+export async function requireOtherAdmin(
+  session: Session,
+  { id, name }: Analyst,
+  now: Date,
+): Promise<void> {
+  const lasting = await lockLastingAdminKeys(session, now);
+  if (lasting.some(({ analystId }) => analystId !== id)) return;
+  const { rowCount } = await session.query(
+    `select from api_keys where analyst_id = $1 and role = 'admin' and revoked_at is null
+        and (expires_at is null or expires_at > $2) limit 1`,
+    [id, now.toISOString()],
+  );
+  if (rowCount === 0) return;
+  throw new DomainError(
+    'last-admin-key',
+    `"${name}" holds the last admin key. Issue one to another analyst first.`,
+  );
+}
+
 /** How long another admin key must still be valid to count as a replacement, in milliseconds. */
 const VALID_FOR = 3_600_000;
 
-/** The ids of the admin keys that stay valid for that long. Locks them, so that two calls can't revoke the last two at once. */
-async function lockLastingAdminKeys(session: Session, now: Date): Promise<string[]> {
-  const { rows } = await session.query<{ id: string }>(
+/**
+ * The admin keys of active analysts that stay valid for that long. Locks them, so that two calls can't take the last two away
+ * at once.
+ */
+async function lockLastingAdminKeys(
+  session: Session,
+  now: Date,
+): Promise<{ id: string; analystId: string }[]> {
+  const until = new Date(now.getTime() + VALID_FOR).toISOString();
+  const { rows: locked } = await session.query<{ id: string }>(
     `select id from api_keys
       where role = 'admin' and revoked_at is null and (expires_at is null or expires_at > $1)
       order by id for update`,
-    [new Date(now.getTime() + VALID_FOR).toISOString()],
+    [until],
   );
-  return rows.map(({ id }) => id);
+  // A statement of its own, so that it sees who was deactivated while the lock was waited for.
+  const { rows } = await session.query<{ id: string; analystId: string }>(
+    `select k.id, k.analyst_id as "analystId" from api_keys k join analysts a on a.id = k.analyst_id
+      where k.id = any($1) and a.deactivated_at is null`,
+    [locked.map(({ id }) => id)],
+  );
+  return rows;
 }
 
 /** Whether any key was ever issued. */

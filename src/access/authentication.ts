@@ -49,9 +49,14 @@ export type Caller = {
   token: { issuer: string; subject: string; expiresAt: Date } | null;
 };
 
-/** What a request of a caller may show; null for one without a key. */
-export function audienceOf(caller: Caller | null): Audience {
-  return caller === null ? PUBLIC_AUDIENCE : { hasKey: true, desks: caller.desks };
+/** Gives every request its caller, none at first, and what its response may show. */
+export function decorateRequests(app: FastifyInstance): void {
+  app.decorateRequest('caller', null);
+  app.decorateRequest('audience', {
+    getter() {
+      return this.caller === null ? PUBLIC_AUDIENCE : { hasKey: true, desks: this.caller.desks };
+    },
+  });
 }
 
 /** The accepted tokens of an identity provider, besides keys. */
@@ -220,8 +225,12 @@ async function byKey(
   if (!found) throw unauthorized('The key is unknown.');
   const { key, state } = found;
   if (state !== 'active') {
-    const reason =
-      state === 'revoked' ? 'was revoked' : `expired at ${key.expiresAt?.toISOString()}`;
+    const reasons = {
+      deactivated: 'is of an analyst who is deactivated; an admin may reactivate them',
+      expired: `expired at ${key.expiresAt?.toISOString()}`,
+      revoked: 'was revoked',
+    };
+    const reason = reasons[state];
     throw new KnownCallerRefused(unauthorized(`The key ${key.hint}… ${reason}.`), {
       analystId: key.analyst.id,
       role: key.role,
@@ -252,7 +261,15 @@ async function byToken(
       credential: `${issuer} ${subject}`,
     });
   }
-  const analyst = await findIdentity({ issuer, subject, name }, at);
+  const { isDeactivated, ...analyst } = await findIdentity({ issuer, subject, name }, at);
+  if (isDeactivated) {
+    const detail = `The analyst ${analyst.name} is deactivated; an admin may reactivate them.`;
+    throw new KnownCallerRefused(new Problem('forbidden', detail), {
+      analystId: analyst.id,
+      role,
+      credential: `${issuer} ${subject}`,
+    });
+  }
   return {
     id: `${issuer} ${subject}`,
     analyst,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
+import { audienceName } from '../domain/desks.ts';
 import { Problem } from '../http/problems.ts';
 import { authorOf } from './authentication.ts';
 import type { Attempt } from './idempotency-store.ts';
@@ -37,8 +38,12 @@ function idempotencyKeyOf(request: FastifyRequest): string | null {
   });
 }
 
-/** The hash of the parsed request, so that neither white space nor the order of members makes it another request. */
-function hashOf({ method, url, body, headers }: FastifyRequest): Buffer {
-  const sent = JSON.stringify([method, url, headers['if-match'] ?? null, body]);
+/**
+ * The hash of the parsed request, so that neither white space nor the order of members makes it another request. Another key
+ * of the analyst, for other desks, does: the first response may show what it may not see.
+ */
+function hashOf({ method, url, body, headers, audience }: FastifyRequest): Buffer {
+  const desks = audience.desks === 'all' ? [] : [audienceName(audience)];
+  const sent = JSON.stringify([method, url, headers['if-match'] ?? null, body, ...desks]);
   return createHash('sha256').update(sent).digest();
 }

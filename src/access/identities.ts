@@ -8,25 +8,30 @@ import { inTransaction, type Session } from '../postgres/pool.ts';
 /** A person as an identity provider names them; the subject is unique within the issuer. */
 export type Identity = { issuer: string; subject: string; name: string };
 
-/** The analyst behind an identity, the same one each time. */
-export type IdentityFinder = (identity: Identity, now: Date) => Promise<Analyst>;
+/** The analyst behind an identity, the same one each time, and whether they are deactivated. */
+export type IdentityFinder = (identity: Identity, now: Date) => Promise<IdentifiedAnalyst>;
+
+export type IdentifiedAnalyst = Analyst & { isDeactivated: boolean };
 
 /**
- * Finds analysts by their identities, and adds new ones. An analyst keeps the name that their first token claimed. If it
- * looks like another analyst's, the subject is appended to it, so that nobody can pass for another analyst. Nothing is
+ * Finds analysts by their identities, and adds new ones. An analyst keeps the name that their first token claimed, until
+ * an admin gives them another. If it looks like another analyst's, the subject is appended to it, so that nobody can pass for another analyst. Nothing is
  * cached: no event says that a ledger that went back to an earlier state has lost an analyst.
  */
 export function identityFinder(pool: pg.Pool): IdentityFinder {
-  const find = batchCalls<Identity, Analyst | null>((identities) => findAll(pool, identities), {
-    most: 100,
-    atOnce: 2,
-  });
+  const find = batchCalls<Identity, IdentifiedAnalyst | null>(
+    (identities) => findAll(pool, identities),
+    {
+      most: 100,
+      atOnce: 2,
+    },
+  );
   return async (identity, now) => (await find(identity)) ?? (await add(pool, identity, now));
 }
 
 const FIND_IDENTITIES = {
   name: 'find-identities',
-  text: `select i.issuer, i.subject, a.id, a.name
+  text: `select i.issuer, i.subject, a.id, a.name, a.deactivated_at is not null as "isDeactivated"
     from unnest($1::text[], $2::text[]) as given (issuer, subject)
     join analyst_identities i on i.issuer = given.issuer and i.subject = given.subject
     join analysts a on a.id = i.analyst_id`,
@@ -36,18 +41,20 @@ const FIND_IDENTITIES = {
 async function findAll(
   session: Session,
   identities: readonly Identity[],
-): Promise<(Analyst | null)[]> {
-  const { rows } = await session.query<Analyst & Omit<Identity, 'name'>>({
+): Promise<(IdentifiedAnalyst | null)[]> {
+  const { rows } = await session.query<IdentifiedAnalyst & Omit<Identity, 'name'>>({
     ...FIND_IDENTITIES,
     values: [identities.map(({ issuer }) => issuer), identities.map(({ subject }) => subject)],
   });
   return identities.map(({ issuer, subject }) => {
     const found = rows.find((row) => row.issuer === issuer && row.subject === subject);
-    return found ? { id: found.id, name: found.name } : null;
+    if (!found) return null;
+    const { id, name, isDeactivated } = found;
+    return { id, name, isDeactivated };
   });
 }
 
-function add(pool: pg.Pool, identity: Identity, now: Date): Promise<Analyst> {
+function add(pool: pg.Pool, identity: Identity, now: Date): Promise<IdentifiedAnalyst> {
   const { issuer, subject } = identity;
   return inTransaction(pool, async (session) => {
     await session.query(
@@ -61,7 +68,7 @@ function add(pool: pg.Pool, identity: Identity, now: Date): Promise<Analyst> {
       'insert into analyst_identities (issuer, subject, analyst_id) values ($1, $2, $3)',
       [issuer, subject, analyst.id],
     );
-    return analyst;
+    return { ...analyst, isDeactivated: false };
   });
 }
 

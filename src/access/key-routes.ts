@@ -200,6 +200,7 @@ function representKey(known: ApiKey): z.output<typeof key> {
     revokedAt,
     lastUsedAt,
     desks: _,
+    isDeactivated: __,
     deskSlugs,
     ...rest
   } = known;

@@ -1,30 +1,35 @@
-import type pg from 'pg';
 import { z } from 'zod';
+import { type AnalystState, changeAnalyst, readAnalystState } from '../access/analyst-changes.ts';
+import { runWrite, type WriteDeps, type WriteResponse } from '../access/run-write.ts';
 import { analystLine } from '../http/fields.ts';
 import { answerList, keysetReads, LIST_TYPES, pageContent } from '../http/list-responses.ts';
+import { readJsonBodies } from '../http/json-body.ts';
 import { idPosition, listShape, LONG_TEXTS_AT_ONCE } from '../http/paging.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { listAnalysts, listViewsOf, readAnalyst } from '../ledger/analysts.ts';
 import { listOutlooksOf } from '../ledger/outlook-list.ts';
+import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { representSummary } from './outlook-json.ts';
-import { analyst, analystView } from './schemas/analysts.ts';
+import { analyst, analystPatch, analystView } from './schemas/analysts.ts';
 import { outlookSummary } from './schemas/outlooks.ts';
 import { representView } from './views.ts';
 
-export type AnalystDeps = { pool: pg.Pool; cache: ResponseCache };
+export type AnalystDeps = WriteDeps & { cache: ResponseCache; feed: ChangeFeed };
 
 const TAG = 'Analysts';
 const params = z.strictObject({
   id: z.uuid().toLowerCase().meta({ description: 'The id of the analyst, as in `author.id`.' }),
 });
 
-export function analystRoutes(api: Api, ledger: AnalystDeps): void {
+export async function analystRoutes(api: Api, ledger: AnalystDeps): Promise<void> {
   listRoute(api, ledger);
   oneRoute(api, ledger);
   outlooksRoute(api, ledger);
   viewsRoute(api, ledger);
+  // A scope of its own, because only this route takes merge patches, and it takes nothing else.
+  await api.register(async (scope) => changeRoute(scope, ledger));
 }
 
 function listRoute(api: Api, { pool, cache }: AnalystDeps): void {
@@ -47,7 +52,7 @@ function listRoute(api: Api, { pool, cache }: AnalystDeps): void {
         position: analystLine,
         fetch: (after, limit) => listAnalysts(pool, { after, limit, audience: request.audience }),
         positionOf: ({ name }) => name,
-        represent: ({ id, name }) => ({ id, name }),
+        represent: (found) => found,
       });
       return answerList(request, reply, { pool, cache, tags: WHOLE_LEDGER }, reads, analyst);
     },
@@ -69,11 +74,58 @@ function oneRoute(api: Api, { pool, cache }: AnalystDeps): void {
     },
     handler: (request, reply) =>
       cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
-        const { id, name } = await readAnalyst(pool, request.params.id);
-        return { body: JSON.stringify({ id, name }), freshness: 'revalidate' };
+        const found = await readAnalystState(pool, request.params.id);
+        return { body: JSON.stringify(found), freshness: 'revalidate' };
       }),
   });
 }
+
+function changeRoute(api: Api, ledger: AnalystDeps): void {
+  readJsonBodies(api, 'application/merge-patch+json');
+  api.route({
+    method: 'PATCH',
+    url: '/v1/analysts/:id',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'changeAnalyst',
+      tags: [TAG],
+      summary: 'Rename, deactivate or reactivate an analyst',
+      description:
+        'A merge patch (RFC 7396) of `name` and `active`. What the analyst wrote shows the new name; the log keeps the earlier one, and nobody else gets it. While an analyst is deactivated, their keys and tokens are refused, and each consensus leaves their views out; a consensus as of an earlier time has them. They stay the author of what they wrote.',
+      security: [{ key: [] }],
+      params,
+      consumes: ['application/merge-patch+json'],
+      body: analystPatch,
+      response: { 200: analyst, ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params;
+      await runWrite(request, reply, ledger, {
+        work: (session) => changeAnalyst(session, id, request.body, ledger.now()),
+        respond: changedResponse,
+        subjectOf: ({ changes }) => ({
+          subject: `/v1/analysts/${id}`,
+          // Without the names, which may be erased.
+          summary: changes.length > 0 ? `The analyst was ${changes.join(' and ')}` : NO_CHANGE,
+        }),
+        afterCommit: async (changed) => {
+          // Whatever shows the name was dropped by then.
+          if (changed.changes.length > 0) await ledger.feed.refresh();
+          ledger.feed.announce();
+          return changedResponse(changed);
+        },
+      });
+      return reply;
+    },
+  });
+}
+
+const NO_CHANGE = 'Changed nothing';
+
+const changedResponse = ({ analyst: changed }: { analyst: AnalystState }): WriteResponse => ({
+  status: 200,
+  body: changed,
+});
 
 function outlooksRoute(api: Api, { pool, cache }: AnalystDeps): void {
   api.route({

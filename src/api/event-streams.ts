@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { type Audience, audienceName } from '../domain/desks.ts';
-import { type EventRef, eventIdOf, showsEvent, showsKind, START } from '../domain/events.ts';
+import { type EventRef, showsEvent, showsKind, START } from '../domain/events.ts';
 import {
   hasEvent,
   type LedgerEvent,
@@ -11,7 +11,13 @@ import {
   readEvents,
   readNewestShown,
 } from '../postgres/outbox.ts';
-import { eventText, renderEvent } from './event-text.ts';
+import {
+  firstEvents,
+  HEARTBEAT,
+  renderEvent,
+  RETRY_AFTER,
+  type StreamStart,
+} from './event-text.ts';
 
 /** How often a comment keeps a silent stream open, or finds that its client is gone, in milliseconds. */
 const HEARTBEAT_EVERY = 15_000;
@@ -22,10 +28,15 @@ const MOST_AUDIENCES = 1_000;
 /** The most events to read or write at once, and so the most that wait for a slow client. */
 const BATCH = 200;
 
+/** Where a stream reads other events than those of outlooks: the text of those after one, and the last of them; null if none. */
+export type EventSource = (last: EventRef) => Promise<{ text: string; last: EventRef } | null>;
+
 type Stream = {
   response: ServerResponse;
   slug: string | null;
   audience: Audience;
+  /** Null for the events of outlooks. */
+  source: EventSource | null;
   /** All events up to this one were written, or do not belong to this stream. */
   last: EventRef;
   /** Whether the client may still read; checked before each batch, and at each heartbeat. */
@@ -36,20 +47,6 @@ type Stream = {
 };
 
 type Recent = EventRef & Pick<LedgerEvent, 'kind' | 'slug' | 'internalTo'> & { text: string };
-
-/** Where a stream starts. */
-export type StreamStart = {
-  /** The last event that the client has, or that there is, whether or not the client may see it. */
-  last: EventRef;
-  /** The last one that the client may see. It has no digest if the client named an event that it may not see. */
-  shown: EventRef;
-  /** Whether the client sent the id of that event. */
-  isResumed: boolean;
-  /** The id that the client sent, if the ledger has no such event; null otherwise. */
-  lostId: string | null;
-  /** The feed's number of resets before `last` was read. */
-  resets: number;
-};
 
 /**
  * Server-Sent Events from the stored events, each exactly once and in order. A stream pulls the events that it has not
@@ -83,7 +80,7 @@ export class EventStreams {
     this.#drainWithin = options.drainWithin ?? 30_000;
     options.feed.follow({
       onEvents: (events) => this.#hear(events),
-      onCurrent: () => this.#wakeAll(),
+      onCurrent: () => this.wake(),
       onReset: () => this.#reset(),
       onErased: () => this.#forget(),
     });
@@ -128,12 +125,19 @@ export class EventStreams {
    */
   async follow(
     response: ServerResponse,
-    { start, ...options }: Pick<Stream, 'slug' | 'audience' | 'isAllowed'> & { start: StreamStart },
+    {
+      start,
+      source = null,
+      ...options
+    }: Pick<Stream, 'slug' | 'audience' | 'isAllowed'> & {
+      start: StreamStart;
+      source?: EventSource | null;
+    },
   ): Promise<void> {
     if (response.destroyed) return; // it emits no further `close`
     const closed = new AbortController();
     const { last } = start;
-    const stream: Stream = { ...options, response, last, closed, wake: () => {} };
+    const stream: Stream = { ...options, source, response, last, closed, wake: () => {} };
     const close = () => {
       closed.abort();
       stream.wake();
@@ -180,6 +184,12 @@ export class EventStreams {
 
   /** The text of a stream's next events, and moves its position past them; null if there are none. */
   async #next(stream: Stream): Promise<string | null> {
+    const { source } = stream;
+    if (source !== null) {
+      const read = await source(stream.last);
+      stream.last = read?.last ?? stream.last;
+      return read && read.text;
+    }
     const { position } = stream.last;
     const { isCurrent, last: newest } = this.#feed;
     // Without the feed, those in memory may be void.
@@ -216,7 +226,7 @@ export class EventStreams {
     }
     // Trimmed at twice the size, so that it does not happen at each event.
     if (this.#recent.length > 2 * RECENT) this.#recent = this.#recent.slice(-RECENT);
-    this.#wakeAll();
+    this.wake();
   }
 
   /** An outlook became public, and with it all its events. */
@@ -224,7 +234,8 @@ export class EventStreams {
     for (const event of this.#recent) if (event.slug === slug) event.internalTo = null;
   }
 
-  #wakeAll(): void {
+  /** Makes all streams look for events that they have not written yet. */
+  wake(): void {
     for (const stream of this.#streams) stream.wake();
   }
 
@@ -263,24 +274,6 @@ function belongsTo({ slug, audience }: Stream, event: Omit<Recent, 'text'>): boo
  */
 function isAllowed(stream: Stream): Promise<boolean> {
   return stream.isAllowed().catch(() => false);
-}
-
-/** A comment without an empty line after it: some clients take every empty line for the end of a message. */
-const HEARTBEAT = ': heartbeat\n';
-
-/** The wait before a client resumes, in milliseconds: usually, and after the ledger went back. */
-const RETRY_AFTER = { usually: 1_000, reset: 100 };
-
-/**
- * The first events of a stream. Each has data, because some clients drop an id without data, and others take a block without
- * data for a message. The id lets a client that is cut off before its next event resume from here. A client that sent the
- * id of an event that the ledger lacks gets `stream.reset` first: what it read since may be void.
- */
-function firstEvents({ shown, isResumed, lostId }: StreamStart): string {
-  const id = eventIdOf(shown);
-  const reset = lostId === null ? '' : eventText('stream.reset', { lastEventId: lostId }, id);
-  const opened = { position: shown.position, resumed: isResumed };
-  return `retry: ${RETRY_AFTER.usually}\n${reset}${eventText('stream.opened', opened, id)}`;
 }
 
 function endAfterReset(response: ServerResponse): void {

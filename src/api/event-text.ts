@@ -1,9 +1,9 @@
-import { type EventKind, eventIdOf } from '../domain/events.ts';
+import { type EventRef, eventIdOf } from '../domain/events.ts';
 import type { LedgerEvent } from '../postgres/outbox.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
 import { type BasisPoints, type Fractions, fractionsOf } from '../domain/probabilities.ts';
-import type { EventData, STREAM_DATA } from './schemas/events.ts';
+import type { EventData, ProposalEventData } from './schemas/events.ts';
 
 type VersionRow = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
 type ViewRow = {
@@ -28,11 +28,7 @@ type StateRow = {
  * An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. The id comes last, because some
  * clients resume after an id as soon as they have read its line, and would lose an event that is cut off behind it.
  */
-export function eventText(
-  event: EventKind | keyof typeof STREAM_DATA,
-  data: object,
-  id: string,
-): string {
+export function eventText(event: string, data: object, id: string): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\nid: ${id}\n\n`;
 }
 
@@ -41,8 +37,40 @@ export function renderEvent(event: LedgerEvent): string {
   return eventText(event.kind, eventData(event), eventIdOf(event));
 }
 
+/** Where a stream starts. */
+export type StreamStart = {
+  /** The last event that the client has, or that there is, whether or not the client may see it. */
+  last: EventRef;
+  /** The last one that the client may see. It has no digest if the client named an event that it may not see. */
+  shown: EventRef;
+  /** Whether the client sent the id of that event. */
+  isResumed: boolean;
+  /** The id that the client sent, if the ledger has no such event; null otherwise. */
+  lostId: string | null;
+  /** The feed's number of resets before `last` was read. */
+  resets: number;
+};
+
+/** A comment without an empty line after it: some clients take every empty line for the end of a message. */
+export const HEARTBEAT = ': heartbeat\n';
+
+/** The wait before a client resumes, in milliseconds: usually, and after the ledger went back. */
+export const RETRY_AFTER = { usually: 1_000, reset: 100 };
+
+/**
+ * The first events of a stream. Each has data, because some clients drop an id without data, and others take a block without
+ * data for a message. The id lets a client that is cut off before its next event resume from here. A client that sent the
+ * id of an event that the ledger lacks gets `stream.reset` first: what it read since may be void.
+ */
+export function firstEvents({ shown, isResumed, lostId }: StreamStart): string {
+  const id = eventIdOf(shown);
+  const reset = lostId === null ? '' : eventText('stream.reset', { lastEventId: lostId }, id);
+  const opened = { position: shown.position, resumed: isResumed };
+  return `retry: ${RETRY_AFTER.usually}\n${reset}${eventText('stream.opened', opened, id)}`;
+}
+
 /** What an event says, without its position. */
-export type EventContent = Omit<LedgerEvent, 'position' | 'digest'>;
+export type EventContent = Pick<LedgerEvent, 'kind' | 'slug' | 'version' | 'data' | 'recordedAt'>;
 
 /** The data of an event, as streams and webhooks send it. */
 export function eventData({ kind, slug, version, recordedAt, data }: EventContent): EventData {
@@ -126,6 +154,43 @@ export function eventData({ kind, slug, version, recordedAt, data }: EventConten
     default:
       return kind satisfies never;
   }
+}
+
+/** The data of an event of a proposal, as webhooks send it; jsonb has an order of its own. */
+export function proposalEventData({
+  data,
+  recordedAt,
+}: Pick<LedgerEvent, 'data' | 'recordedAt'>): ProposalEventData {
+  const known = data as Omit<ProposalEventData, 'recordedAt'>;
+  const {
+    subject,
+    proposal,
+    desk,
+    kind,
+    outlook,
+    title,
+    state,
+    draft,
+    publishAt,
+    version,
+    by,
+    text,
+  } = known;
+  return {
+    subject,
+    proposal,
+    desk,
+    kind,
+    outlook,
+    title,
+    state,
+    draft,
+    publishAt,
+    version,
+    by: by && { id: by.id, name: by.name },
+    text,
+    recordedAt: recordedAt.toISOString(),
+  };
 }
 
 function evidenceOf(data: unknown): EvidenceFields {

@@ -1,4 +1,5 @@
-import type { EventStreams, StreamStart } from './event-streams.ts';
+import type { EventStreams } from './event-streams.ts';
+import type { StreamStart } from './event-text.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type pg from 'pg';
 import type { OutgoingHttpHeaders } from 'node:http';
@@ -23,7 +24,7 @@ export type EventDeps = Authenticators & {
   streams: EventStreams;
 };
 
-const querystring = z.strictObject({
+export const streamQuery = z.strictObject({
   lastEventId: z.string().optional().meta({
     description:
       'Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too.',
@@ -90,7 +91,7 @@ function allRoute(api: Api, ledger: EventDeps): void {
       tags: ['Events'],
       summary: 'Follow all outlooks',
       description: `Streams every change in the ledger as it happens. ${DESCRIPTION}`,
-      querystring,
+      querystring: streamQuery,
       response: { ...response, ...problemResponses(422, 429) },
     },
     handler: (request, reply) => stream(request, reply, ledger, null, request.query.lastEventId),
@@ -108,7 +109,7 @@ function oneRoute(api: Api, ledger: EventDeps): void {
       summary: 'Follow one outlook',
       description: `Streams every change of one outlook as it happens. ${DESCRIPTION}`,
       params: z.strictObject({ slug }),
-      querystring,
+      querystring: streamQuery,
       response: { ...response, ...problemResponses(404, 422, 429) },
     },
     handler: async (request, reply) => {
@@ -126,8 +127,22 @@ async function stream(
   slugOrAll: string | null,
   queried: string | undefined,
 ): Promise<void> {
-  const { streams } = ledger;
   const start = await startOf(request, ledger, queried);
+  const { audience } = request;
+  const isAllowed = () => isStillAllowed(request, ledger);
+  await openStream(request, reply, ledger.streams, { slug: slugOrAll, audience, start, isAllowed });
+}
+
+/**
+ * Sends events until the client or the service ends it.
+ * @throws Problem `too-many-streams`
+ */
+export async function openStream(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  streams: EventStreams,
+  options: Parameters<EventStreams['follow']>[1],
+): Promise<void> {
   const address = addressOf(request);
   if (!streams.admit(address)) {
     throw new Problem('too-many-streams', 'Your address has too many open streams; close one.', {
@@ -140,11 +155,7 @@ async function stream(
     reply.hijack();
     reply.raw.writeHead(200, headersOf(reply));
     if (request.method === 'HEAD') reply.raw.end();
-    else {
-      const isAllowed = () => isStillAllowed(request, ledger);
-      const { audience } = request;
-      await streams.follow(reply.raw, { slug: slugOrAll, audience, start, isAllowed });
-    }
+    else await streams.follow(reply.raw, options);
   } catch (error) {
     // The response can no longer change; the client resumes from the last id it has.
     reply.raw.destroy();
@@ -173,19 +184,31 @@ async function startOf(
   { pool, feed, streams }: EventDeps,
   queried: string | undefined,
 ): Promise<StreamStart> {
-  const header = request.headers['last-event-id'];
-  const sent = typeof header === 'string' && header !== '' ? header : queried;
+  const sent = sentEventId(request, queried);
   const { audience } = request;
   const { resets } = feed;
-  if (sent === undefined) {
+  if (sent === null) {
     return { ...(await streams.newest(audience)), isResumed: false, lostId: null, resets };
   }
-  const found = await findEvent(pool, idOf(sent, header === sent), audience);
+  const found = await findEvent(pool, sent.event, audience);
   if (found) return { ...found, isResumed: true, lostId: null, resets };
   await feed.refresh(); // so that this instance sees, too, that the ledger went back
   const after = feed.resets;
   const newest = await streams.newest(audience);
-  return { ...newest, isResumed: false, lostId: sent, resets: after };
+  return { ...newest, isResumed: false, lostId: sent.id, resets: after };
+}
+
+/**
+ * The id of the last event that a client has; null if it sent none.
+ * @throws Problem `unknown-event` for a text that can't be the id of an event
+ */
+export function sentEventId(
+  request: FastifyRequest,
+  queried: string | undefined,
+): { id: string; event: EventRef } | null {
+  const header = request.headers['last-event-id'];
+  const id = typeof header === 'string' && header !== '' ? header : queried;
+  return id === undefined ? null : { id, event: idOf(id, header === id) };
 }
 
 /** @throws Problem `unknown-event` */

@@ -1,3 +1,4 @@
+import { showInbox } from './inbox.ts';
 import { followEvents } from './live.ts';
 import { letRevise } from './revise.ts';
 
@@ -17,3 +18,6 @@ if (live) {
     onShown(next);
   });
 }
+
+const inbox = document.querySelector<HTMLElement>('#inbox');
+if (inbox) showInbox(inbox, announce);

@@ -18,8 +18,12 @@ export type Draft = {
   };
 };
 
-/** The version that was published, or why none was; `isUnknown` if the service may have published it. */
-export type PublishResult = { version: number } | (Refusal & { isUnknown: boolean });
+/**
+ * The version that was published, or the proposal that waits for approval, or why there is neither; `isUnknown` if the service
+ * may have published it.
+ */
+export type PublishResult =
+  { version: number } | { proposal: string } | (Refusal & { isUnknown: boolean });
 export type Refusal = { sentence: string; errors: { pointer: string; detail: string }[] };
 
 /** Publishes a draft. Never throws: a request without a response is a result, too. */
@@ -41,7 +45,9 @@ export async function publish({
       },
       body: JSON.stringify(body),
     });
-    const content = (await response.json()) as Problem & { version: number };
+    const content = (await response.json()) as Problem & { version: number; id: string };
+    // The desk publishes revisions only with approval.
+    if (response.status === 202) return { proposal: content.id };
     if (response.ok) return { version: content.version };
     const sentence = `${content.title}: ${content.detail}`;
     return { sentence, errors: content.errors ?? [], isUnknown: response.status >= 500 };

@@ -143,6 +143,16 @@ class Revising {
       heading.focus();
       return;
     }
+    if ('proposal' in result) {
+      forget(this.#panel.form);
+      this.#show(currentPoints(this.#panel.form));
+      this.#edit();
+      this.#announce(
+        'Your desk publishes revisions only with approval. Yours was submitted; the inbox shows it to others.',
+      );
+      heading.focus();
+      return;
+    }
     this.#isSent = result.isUnknown;
     if (!result.isUnknown) this.#takeOver();
     refuse(this.#panel, result.sentence, result.errors);

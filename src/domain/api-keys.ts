@@ -26,13 +26,14 @@ export function keyHash(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
 
-export type KeyState = 'active' | 'expired' | 'revoked';
+export type KeyState = 'active' | 'deactivated' | 'expired' | 'revoked';
 
-/** A key expires exactly at `expiresAt`; null never expires. */
+/** A key expires exactly at `expiresAt`; null never expires. It rests while its analyst is deactivated. */
 export function keyState(
-  key: { expiresAt: Date | null; revokedAt: Date | null },
+  key: { expiresAt: Date | null; revokedAt: Date | null; isDeactivated: boolean },
   now: Date,
 ): KeyState {
   if (key.revokedAt !== null) return 'revoked';
-  return key.expiresAt !== null && key.expiresAt <= now ? 'expired' : 'active';
+  if (key.expiresAt !== null && key.expiresAt <= now) return 'expired';
+  return key.isDeactivated ? 'deactivated' : 'active';
 }

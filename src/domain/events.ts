@@ -21,6 +21,31 @@ export const EVENT_KINDS = [
 /** The kinds of events. Later releases add some. */
 export type EventKind = (typeof EVENT_KINDS)[number];
 
+/**
+ * The kinds of events about proposals. They are administrative: they have places in the log, but no positions, and only those
+ * who act for the desk get them.
+ */
+export const PROPOSAL_EVENT_KINDS = [
+  'proposal.approved',
+  'proposal.commented',
+  'proposal.discarded',
+  'proposal.edited',
+  'proposal.opened',
+  'proposal.published',
+  'proposal.returned',
+  'proposal.submitted',
+] as const;
+export type ProposalEventKind = (typeof PROPOSAL_EVENT_KINDS)[number];
+
+/** The kinds that webhooks deliver. */
+export const DELIVERED_KINDS = [...EVENT_KINDS, ...PROPOSAL_EVENT_KINDS] as const;
+export type DeliveredKind = (typeof DELIVERED_KINDS)[number];
+
+/** Whether an event is about a proposal. */
+export function isOfProposal(kind: DeliveredKind): kind is ProposalEventKind {
+  return kind.startsWith('proposal.');
+}
+
 /** The kinds of events that say what an analyst thinks. Without a key they show to nobody. */
 const VIEW_KINDS: ReadonlySet<EventKind> = new Set(['view.published', 'view.withdrawn']);
 
@@ -47,7 +72,7 @@ export function hiddenKinds({ hasKey }: Audience): EventKind[] {
 
 /**
  * The kinds of events about keys, names, series and whatever else belongs to no outlook. They have places and leaves in
- * the transparency log but no positions, and stay out of streams, feeds and webhooks.
+ * the transparency log but no positions, and stay out of streams and feeds. Webhooks deliver those of proposals.
  */
 export const ADMINISTRATIVE_EVENT_KINDS = [
   'analyst.added',
@@ -65,14 +90,7 @@ export const ADMINISTRATIVE_EVENT_KINDS = [
   'log.generation.started',
   'observations.recorded',
   'policy.changed',
-  'proposal.approved',
-  'proposal.commented',
-  'proposal.discarded',
-  'proposal.edited',
-  'proposal.opened',
-  'proposal.published',
-  'proposal.returned',
-  'proposal.submitted',
+  ...PROPOSAL_EVENT_KINDS,
   'refusals.recorded',
   'rows.digested',
   'series.added',

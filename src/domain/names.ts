@@ -2,6 +2,10 @@ import unhomoglyph from 'unhomoglyph';
 
 // Versions show their author's name, so no two analysts may have names that look alike.
 
+export const ANALYST_CHANGES = ['renamed', 'deactivated', 'reactivated'] as const;
+/** What happened to an analyst: a new name, the end of their access, or its return. */
+export type AnalystChange = (typeof ANALYST_CHANGES)[number];
+
 /** The most characters of a name. */
 const LONGEST = 300;
 

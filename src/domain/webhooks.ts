@@ -16,6 +16,29 @@ export const DISABLED_REASONS = ['asked', 'gone', 'failing', 'restored'] as cons
  */
 export type DisabledReason = (typeof DISABLED_REASONS)[number];
 
+export const WEBHOOK_FORMATS = ['json', 'slack', 'teams'] as const;
+/** How a webhook writes its deliveries: as the data of the event, or as a message for a chat. */
+export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];
+
+/** The least length of a path, in characters, whose last four are shown. */
+const SHOWN_OF_AT_LEAST = 20;
+
+/**
+ * A URL as others may see it: `https://hooks.slack.com/…aB3d`. Whoever knows the URL of a chat's webhook can post in the chat.
+ */
+export function maskedUrl(url: string): string {
+  const { origin } = new URL(url);
+  const rest = url.slice(url.indexOf('//') + 2);
+  const path = rest.includes('/') ? rest.slice(rest.indexOf('/')) : '';
+  const [last = ''] = path.length < SHOWN_OF_AT_LEAST ? [] : (/[\w-]{4}$/.exec(path) ?? []);
+  return `${origin}/…${last}`;
+}
+
+/** Whether a URL is one as {@link maskedUrl} shows it. */
+export function isMasked(url: string): boolean {
+  return /^https?:\/\/[^/]+\/(?:…|%e2%80%a6)[\w-]{0,4}$/i.test(url);
+}
+
 /** A secret in the form that receivers use. */
 export function secretText(secret: Buffer): string {
   return `whsec_${secret.toString('base64')}`;
@@ -62,6 +85,23 @@ const JITTER = 0.1;
 export function retryAfter(attempts: number, chance: number): number {
   const wait = WAITS[Math.min(attempts, WAITS.length) - 1] ?? WAITS[0];
   return Math.round(wait * (1 + JITTER * chance));
+}
+
+/** The longest wait that a receiver can ask for, in milliseconds. */
+const MOST_ASKED = 24 * HOUR;
+
+/**
+ * The wait that a receiver asks for in `Retry-After` (RFC 9110, 10.2.3), in milliseconds, from 1 second to a day.
+ * @returns null if it asks for none, or not in a form that the RFC knows
+ */
+export function waitAskedFor(header: string | undefined, now: Date): number | null {
+  if (header === undefined) return null;
+  const wait = /^\d{1,9}$/.test(header)
+    ? Number(header) * SECOND
+    : /^[A-Z][a-z]{2}, /.test(header)
+      ? Date.parse(header) - now.getTime()
+      : Number.NaN;
+  return Number.isNaN(wait) ? null : Math.min(MOST_ASKED, Math.max(SECOND, wait));
 }
 
 /** Whether a webhook has had failures only for too long. */

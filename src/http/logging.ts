@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { stdSerializers } from 'pino';
 import { whenFinished } from './when-finished.ts';
@@ -114,4 +115,13 @@ function logUnanswered(request: FastifyRequest, { raw }: FastifyReply): void {
   if (raw.writableFinished) return;
   const { id: reqId, log } = request;
   log.info({ reqId, req: request }, 'the connection closed before the response');
+}
+
+/** The client's request id if it is fit for a log line and a header and holds no secret, else one of our own. */
+export function requestId(request: {
+  headers: Record<string, string | string[] | undefined>;
+}): string {
+  const sent = request.headers['x-request-id'];
+  const isFit = typeof sent === 'string' && /^[\w.:-]{1,100}$/.test(sent);
+  return isFit && withoutSecrets(sent) === sent ? sent : randomUUID();
 }

@@ -150,6 +150,12 @@ export const PROBLEMS = {
       "Versions show the name of their author, so no new name may look like that of another analyst. Names look alike if they differ only in upper and lower case, in letters of other scripts that look the same, or in characters that can't be seen. Nothing was stored.",
     mend: 'For another key of that analyst, send the name exactly as `detail` gives it. For another analyst, choose a name that looks different.',
   },
+  'analyst-deactivated': {
+    status: 409,
+    title: 'The analyst is deactivated',
+    meaning: 'No key can be issued to an analyst who is deactivated. Nothing was stored.',
+    mend: 'Reactivate the analyst with PATCH /v1/analysts/{id}, or issue the key to another one.',
+  },
   'last-admin-key': {
     status: 409,
     title: "The last admin key can't be revoked here",

@@ -1,8 +1,9 @@
+import type { AnalystState } from '../access/analyst-changes.ts';
 import type { Analyst } from '../access/analysts.ts';
 import type { Audience } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
-import { visibleDesks, visibleTo } from './visibility.ts';
+import { onlyVisibleTo, visibleDesks, visibleTo } from './visibility.ts';
 import { VIEW_COLUMNS, type View, viewOf, type ViewRow } from './views.ts';
 
 /** @throws DomainError `analyst-not-found` */
@@ -23,17 +24,18 @@ export async function readAnalyst(session: Session, id: string): Promise<Analyst
 export async function listAnalysts(
   session: Session,
   { after, limit, audience }: { after: string | null; limit: number; audience: Audience },
-): Promise<Analyst[]> {
-  const { rows } = await session.query<Analyst>({
-    name: 'list-analysts',
+): Promise<AnalystState[]> {
+  const values: unknown[] = [after, limit];
+  const isVisible = onlyVisibleTo(audience, 'o', (value) => `$${values.push(value)}`);
+  const { rows } = await session.query<AnalystState>(
     // In the order of analysts_by_name; forecasters_of_analyst finds the forecasts of each.
-    text: `select a.id, a.name from analysts a
+    `select a.id, a.name, a.deactivated_at is null as active from analysts a
       where a.name collate "C" > coalesce($1, '') and exists (
-        select from forecasters f join outlooks o on o.id = f.outlook_id
-         where f.analyst_id = a.id and ${visibleTo('o', '$3')})
+        select from forecasters f ${isVisible === null ? '' : 'join outlooks o on o.id = f.outlook_id'}
+         where f.analyst_id = a.id and ${isVisible ?? 'true'})
       order by a.name collate "C" limit $2`,
-    values: [after, limit, visibleDesks(audience)],
-  });
+    values,
+  );
   return rows;
 }
 

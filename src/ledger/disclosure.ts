@@ -1,4 +1,5 @@
-import { type Desks, FIRST_DESK, requireDesk } from '../domain/desks.ts';
+import { deskOf } from '../access/desks.ts';
+import { actsFor, type Desks, requireDesk } from '../domain/desks.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { EventKind } from '../domain/events.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -43,14 +44,18 @@ type Subject = {
 
 const SUBJECT = (alias: string) => `
   select ${alias}.id, ${alias}.internal_to as "internalTo", d.id as "deskId", d.slug as "deskSlug", d.name as "deskName"`;
-const DESK_OF = (alias: string) => `desks d on d.id = coalesce(${alias}.desk_id, ${FIRST_DESK})`;
 
-/** @throws DomainError `wrong-desk` if the caller does not act for its desk, `already-public` if it is not internal */
+/**
+ * @param notFound the error for a caller who may not see it
+ * @throws DomainError `wrong-desk` if the caller does not act for its desk, `already-public` if it is not internal
+ */
 function requireInternal(
   { internalTo, deskId, deskSlug, deskName }: Subject,
   desks: Desks,
   name: string,
+  notFound: DomainError,
 ): void {
+  if (internalTo !== null && !actsFor(desks, internalTo)) throw notFound;
   requireDesk(desks, { id: deskId, slug: deskSlug, name: deskName }, `"${name}"`);
   if (internalTo === null) throw new DomainError('already-public', `"${name}" is public already.`);
 }
@@ -96,12 +101,12 @@ export async function discloseOutlook(
 
 async function findOutlook(session: Session, slug: string, desks: Desks): Promise<number> {
   const { rows } = await session.query<Subject>(
-    `${SUBJECT('o')} from outlooks o join ${DESK_OF('o')} where o.slug = $1`,
+    `${SUBJECT('o')} from outlooks o join ${deskOf('o')} where o.slug = $1`,
     [slug],
   );
   const [found] = rows;
   if (!found) throw outlookNotFound(slug);
-  requireInternal(found, desks, slug);
+  requireInternal(found, desks, slug, outlookNotFound(slug));
   return found.id;
 }
 
@@ -202,12 +207,12 @@ async function findSeries(
   const { rows } = await session.query<SeriesSubject>(
     `${SUBJECT('s')}, s.key, s.name,
         (select count(*) from observations b where b.series_id = s.id) as observations
-       from series s join ${DESK_OF('s')} where s.key = $1 ${isLocked ? 'for no key update of s' : ''}`,
+       from series s join ${deskOf('s')} where s.key = $1 ${isLocked ? 'for no key update of s' : ''}`,
     [key],
   );
   const [found] = rows;
   if (!found) throw seriesNotFound(key);
-  requireInternal(found, desks, key);
+  requireInternal(found, desks, key, seriesNotFound(key));
   return found;
 }
 

@@ -73,8 +73,8 @@ export function isFiltered(query: ResolvedQuery): boolean {
 
 /**
  * The filters of a query, as SQL conditions. One that is not set is null and left out of the text, so that the planner sees
- * which index finds few among many. outlooks_newest_public and outlooks_public_by_slug find the public ones in order.
- * outlooks_newest_of_instrument, outlooks_newest_of_status and outlooks_newest_of_desk find outlooks in order.
+ * which index finds few among many. outlooks_newest_public finds the public ones in order, and
+ * outlooks_newest_of_instrument, outlooks_newest_of_status and outlooks_newest_of_desk some of all.
  * outlooks_review_due, outlooks_awaiting_resolution and outlooks_contradicted each serve a filter with exactly their
  * condition. outlooks_by_bear, _base and _bull, outlooks_by_horizon_end and resolutions_by_outcome find outlooks to be
  * sorted. frameworks_search finds frameworks by their words; their ids lead to the outlooks.

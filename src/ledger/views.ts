@@ -152,7 +152,8 @@ export async function listViewVersions(
 
 /**
  * The views of an outlook that analysts hold, one for each analyst, in the order of the analysts' ids: those after the id
- * `after`, at most `limit`. With `asOf`, the views at that time. Those recorded before `since` are left out.
+ * `after`, at most `limit`. With `asOf`, the views at that time. Those recorded before `since` are left out, and those of
+ * analysts who were deactivated then.
  */
 export async function listViews(
   session: Session,
@@ -175,6 +176,10 @@ export async function listViews(
           where v.outlook_id = o.id and v.analyst_id = f.analyst_id and v.recorded_at <= $2
           order by v.version desc limit 1) w
       where o.slug = $1 and f.analyst_id > $3 and w.kind = 'held' and w.recorded_at >= $5
+        and coalesce((
+          select c.kind from analyst_changes c
+           where c.analyst_id = f.analyst_id and c.kind <> 'renamed' and c.recorded_at <= $2
+           order by c.id desc limit 1), 'reactivated') = 'reactivated'
       order by f.analyst_id limit $4`,
     values: [
       slug,

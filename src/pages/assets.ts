@@ -28,6 +28,10 @@ const ASSETS: Record<string, { type: MediaType; file: URL | string }> = {
   'revise.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/revise.js') },
   'revise-panel.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/revise-panel.js') },
   'publishing.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/publishing.js') },
+  'inbox.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/inbox.js') },
+  'inbox-api.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/inbox-api.js') },
+  'inbox-changes.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/inbox-changes.js') },
+  'inbox-panel.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/inbox-panel.js') },
   'linked-points.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/linked-points.js') },
 };
 

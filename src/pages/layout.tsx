@@ -63,6 +63,7 @@ export function renderPageOf(
             <a href="/" class="brand">
               Outlook Ledger
             </a>
+            <a href="/inbox">Inbox</a>
             <a href="/docs">API</a>
           </nav>
         </header>

@@ -26,6 +26,7 @@ import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
 import { type Api, noRoute } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { assetRoutes } from './assets.ts';
+import { inboxPageRoute } from './inbox-page.tsx';
 import { PAGE_POLICY, renderPageOf } from './layout.tsx';
 import { ListPage } from './list-page.tsx';
 import { headOf, OutlookPage } from './outlook-page.tsx';
@@ -53,6 +54,7 @@ export function pageRoutes(api: Api, ledger: PageDeps): void {
   listRoute(api, ledger, place);
   deskRoute(api, ledger, place);
   outlookRoute(api, ledger, place);
+  inboxPageRoute(api, ledger, place);
   verifyPageRoute(api, ledger);
   redirectRoutes(api);
 }

@@ -135,8 +135,11 @@ CREATE TABLE drizzle.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT 
     { name: 'drizzle.release_support', columns: ['migration', 'runs_with'] },
   ];
   const ours = tables.filter(({ name }) => name.startsWith('public.'));
+  // What migrations added to the empty database gives way to the ledger's own rows.
+  yield '\nSET CONSTRAINTS ALL IMMEDIATE;\nSET CONSTRAINTS ALL DEFERRED;\n';
   // The triggers checked the rows when they were written. CHECKs, keys and foreign keys hold here, too.
   for (const { name } of ours) yield `ALTER TABLE ${name} DISABLE TRIGGER USER;\n`;
+  yield `TRUNCATE ${ours.map(({ name }) => name).join(', ')};\n`;
   for (const { name, columns } of tables) {
     const rows = `${name} (${columns.join(', ')})`;
     yield `\nCOPY ${rows} FROM stdin;\n`;

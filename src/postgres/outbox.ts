@@ -26,6 +26,15 @@ export async function sequenceEvents(session: Session): Promise<number> {
   return rows[0]?.last ?? 0;
 }
 
+/** The last place in the log, which events about no outlook have, too; 0 if there is none. */
+export async function lastLogPosition(session: Session): Promise<number> {
+  const { rows } = await session.query<{ last: number }>({
+    name: 'last-log-position',
+    text: 'select coalesce(max(coalesce(log_position, position)), 0) as last from events',
+  });
+  return rows[0]?.last ?? 0;
+}
+
 type EventRow = Pick<LedgerEvent, 'position' | 'kind' | 'version' | 'data'> & {
   outlookId: number;
   /** In milliseconds since 1970, because the text of a time depends on the settings of the session. */
@@ -118,12 +127,13 @@ export async function hasEvent(session: Session, { position, digest }: EventRef)
   return (await readEventRef(session, position))?.digest === digest;
 }
 
-// An erasure of a name changes events and whatever shows the name, and another name of a desk whatever shows that. Each has an
-// id or a place of its own in the log, so the sum of the last two is another one after either.
-const ERASURES = `((select coalesce(max(id), 0) from erasures)
+// An erasure of a name changes events and whatever shows the name, a change of an analyst whatever shows the name or a
+// consensus, and another name of a desk whatever shows that. Each has an id or a place of its own in the log, so the sum of the
+// last ones is another one after any of them.
+const ERASURES = `((select coalesce(max(id), 0) from erasures) + (select coalesce(max(id), 0) from analyst_changes)
     + (select coalesce(max(log_position), 0) from events where kind = 'desk.changed'))`;
 
-/** Tells the erasures and changes of names so far from those at another time. */
+/** Tells the erasures and changes of names, and the changes of analysts, so far from those at another time. */
 export async function lastErasure(session: Session): Promise<number> {
   const { rows } = await session.query<{ last: number }>(`select ${ERASURES} as last`);
   return rows[0]?.last ?? 0;

@@ -61,6 +61,7 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
     'previous_secret',
     'previous_secret_until',
     'position',
+    'log_position',
     'failing_since',
     'disabled_at',
     'disabled_reason',

@@ -1,69 +1,21 @@
 import type pg from 'pg';
+import type { DeliveredKind } from '../domain/events.ts';
 import { type DisabledReason, isGivenUp } from '../domain/webhooks.ts';
 import { inTransaction, type Session } from '../postgres/pool.ts';
-import type { LedgerEvent } from '../postgres/outbox.ts';
-import { type Receiver, secretsAt } from './webhooks.ts';
+import { NOT_UNDER_WAY, type Receiver, secretsAt } from './webhooks.ts';
 
-/** Events of a webhook that one transaction plans. */
-const PLANNED_AT_ONCE = 500;
-
-/**
- * Plans the deliveries of the events that have positions, for every webhook that is behind. Several instances may do so at
- * once: one of them plans for a webhook, the others skip it.
- * @returns whether more remain: a call plans a bounded number, so that a webhook far behind holds up no other
- */
-export async function planDeliveries(pool: pg.Pool, now: Date): Promise<boolean> {
-  const { rows: behind } = await pool.query<{ id: string }>({
-    name: 'webhooks-behind',
-    text: `select id from webhooks
-      where disabled_at is null and position < (select max(position) from events)`,
-  });
-  let isMore = false;
-  for (const { id } of behind) {
-    const isDone = await inTransaction(pool, (session) => planSome(session, id, now));
-    isMore ||= !isDone;
-  }
-  return isMore;
-}
-
-// An outlook's first event is due if no earlier one of it is undelivered. The statement runs after the webhook is locked;
-// finish() takes the same lock, so each sees what the other made due.
-const PLAN = `
-  insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at, due_at)
-  select w.id, e.position, e.outlook_id, $3,
-    case when row_number() over (partition by e.outlook_id order by e.position) = 1
-      and not exists (select from webhook_deliveries d where d.webhook_id = w.id
-        and d.outlook_id = e.outlook_id and d.delivered_at is null)
-    then $3::timestamptz end
-    from webhooks w join events e on e.position > w.position and e.position <= $2
-   where w.id = $1 and (w.kinds is null or e.kind = any(w.kinds))
-     and (w.outlook_id is null or e.outlook_id = w.outlook_id)
-   order by e.position`;
-
-const LAST_POSITION = {
-  name: 'last-position',
-  text: 'select coalesce(max(position), 0) as last from events',
+/** An event as a delivery needs it. */
+export type ClaimedEvent = {
+  kind: DeliveredKind;
+  /** Of its outlook, and the version at that time; null for an event of a proposal. */
+  slug: string | null;
+  version: number | null;
+  data: unknown;
+  recordedAt: Date;
+  /** The title of the outlook, and who caused the event. Null for JSON, where its kind says neither, or if nobody did. */
+  title: string | null;
+  author: string | null;
 };
-
-/** @returns whether the webhook is up to date, or left to another instance */
-async function planSome(session: pg.PoolClient, id: string, now: Date): Promise<boolean> {
-  const { rows } = await session.query<{ position: number }>(
-    `select position from webhooks
-      where id = $1 and disabled_at is null for no key update skip locked`,
-    [id],
-  );
-  if (!rows[0]) return true;
-  const { position } = rows[0];
-  // Read here, so that a webhook never gets beyond the events of its own ledger: what a feed read before may be gone since.
-  const newest = (await session.query<{ last: number }>(LAST_POSITION)).rows[0]?.last ?? 0;
-  if (position >= newest) return true;
-  const until = Math.min(newest, position + PLANNED_AT_ONCE);
-  await session.query(PLAN, [id, until, now.toISOString()]);
-  await session.query('update webhooks set position = $2 where id = $1', [id, until]);
-  return until === newest;
-}
-
-type ClaimedEvent = Omit<LedgerEvent, 'digest'>;
 
 /** A delivery that an instance has claimed. */
 export type Claim = Receiver & {
@@ -76,6 +28,22 @@ export type Claim = Receiver & {
 
 type ClaimRow = Receiver & ClaimedEvent & Pick<Claim, 'id' | 'webhookId' | 'attempt'>;
 
+// The title and the name that a message for a chat shows.
+const FOR_CHAT = `
+  select f.title, (select a.name from analysts a where a.id = case
+      when e.kind in ('outlook.created', 'outlook.version.published') then v.author_id
+      when e.kind in ('outlook.resolved', 'outlook.reopened') then (select r.author_id from resolutions r
+        where r.outlook_id = e.outlook_id and r.number = (e.data->>'number')::integer)
+      when e.kind = 'outlook.disclosed' then (select d.author_id from disclosures d where d.outlook_id = e.outlook_id)
+      when e.kind = 'evidence.added' then (select i.author_id from evidence i
+        where i.outlook_id = e.outlook_id and i.id = (e.data->>'id')::uuid)
+      when e.data->>'cause' = 'assessment' then (select c.author_id from condition_changes c
+        where c.outlook_id = e.outlook_id and c.key = e.data->>'key' and c.recorded_at = e.recorded_at
+        order by c.id desc limit 1)
+    end) as author
+    from outlook_versions v join frameworks f on f.id = v.framework_id
+   where v.outlook_id = e.outlook_id and v.version = e.version and w.format is not null`;
+
 const CLAIM = `
   with due as (
     select one.id
@@ -84,22 +52,23 @@ const CLAIM = `
       cross join lateral (
         select d.id, d.due_at from webhook_deliveries d
          where d.webhook_id = w.id and d.due_at <= $1
-         order by d.due_at limit greatest(0, $5 - coalesce(busy.requests, 0))
+         order by d.due_at limit greatest(0, case when w.format is null then $5 else 1 end - coalesce(busy.requests, 0))
            for update skip locked) as one
      where w.disabled_at is null
      order by coalesce(busy.requests, 0), one.due_at limit $6),
   claimed as (
     update webhook_deliveries d set attempts = d.attempts + 1, due_at = $2 from due where d.id = due.id
-    returning d.id, d.webhook_id, d.position, d.attempts),
+    returning d.id, d.webhook_id, d.position, d.event_id, d.attempts),
   begun as (
     insert into webhook_attempts (delivery_id, number, started_at) select id, attempts, $1 from claimed)
-  select c.id, c.webhook_id as "webhookId", c.attempts as attempt, w.url, ${secretsAt('$1')} as secrets,
-    e.position, e.kind, o.slug, e.version, e.data, e.recorded_at as "recordedAt"
+  select c.id, c.webhook_id as "webhookId", c.attempts as attempt, w.url, coalesce(w.format, 'json') as format,
+    ${secretsAt('$1')} as secrets, e.kind, o.slug, e.version, e.data, e.recorded_at as "recordedAt", chat.title, chat.author
     from claimed c join webhooks w on w.id = c.webhook_id
-    join events e on e.position = c.position join outlooks o on o.id = e.outlook_id`;
+    join lateral (select * from events where position = c.position union all select * from events where id = c.event_id) e on true
+    left join outlooks o on o.id = e.outlook_id left join lateral (${FOR_CHAT}) as chat on true`;
 
 /**
- * Claims deliveries that are due, those of idle webhooks first. No other instance claims them until the lease ends, and
+ * Claims deliveries that are due, one at a time for a webhook that writes in a chat, those of idle webhooks first. No other instance claims them until the lease ends, and
  * no lock is held in the meantime.
  * @param busy how many requests the instance has under way, by the id of the webhook
  * @param limits of one webhook, deliveries under way included, and of all together
@@ -122,11 +91,12 @@ export async function claimDeliveries(
       limits.total,
     ],
   });
-  return rows.map(({ id, webhookId, attempt, url, secrets, ...event }) => ({
+  return rows.map(({ id, webhookId, attempt, url, format, secrets, ...event }) => ({
     id,
     webhookId,
     attempt,
     url,
+    format,
     secrets,
     event,
   }));
@@ -140,10 +110,13 @@ export type Outcome = {
   fault: string | null;
   /** Whether the receiver said that it is gone for good. */
   isGone: boolean;
+  /** How long the receiver asks to be left alone, in milliseconds; null if it does not. */
+  retryAfter: number | null;
 };
 
 /**
- * Records the outcome of an attempt. After a success the outlook's next event is due, after a failure the same again.
+ * Records the outcome of an attempt. After a success the next event of the outlook or proposal is due, after a failure the same
+ * again, and if the receiver asked to be left alone, no other before it.
  * @param again when to try again after a failure; null to try at once, because the receiver did not cause it, as when
  *   the service stops
  * @returns the reason if this disabled the webhook, else null
@@ -177,6 +150,9 @@ export async function recordOutcome(
         where id = $1 and attempts = $2 and delivered_at is null`,
       [claim.id, claim.attempt, (again ?? now).toISOString()],
     );
+    if (again !== null && outcome.retryAfter !== null) {
+      await postpone(session, claim.webhookId, again);
+    }
     if (again === null || !webhook.isEnabled) return null;
     return recordFailure(session, claim.webhookId, outcome, webhook.failingSince ?? now, now);
   });
@@ -193,18 +169,27 @@ async function finish(
       where id = $1 and delivered_at is null`,
     [id, now.toISOString()],
   );
+  const next = (subject: string, order: string) => `
+    (select next.id from webhook_deliveries next
+      where next.webhook_id = $1 and next.delivered_at is null
+        and next.${subject} = (select ${subject} from webhook_deliveries where id = $2)
+      order by next.${order} limit 1)`;
   await session.query(
-    `update webhook_deliveries set due_at = $3
-      where due_at is null and id = (
-        select next.id from webhook_deliveries next
-         where next.webhook_id = $1 and next.delivered_at is null and next.outlook_id =
-           (select outlook_id from webhook_deliveries where id = $2)
-         order by next.position limit 1)`,
+    `update webhook_deliveries set due_at = $3 where due_at is null
+       and id = coalesce(${next('outlook_id', 'position')}, ${next('subject', 'event_id')})`,
     [webhookId, id, now.toISOString()],
   );
   await session.query(
     'update webhooks set failing_since = null where id = $1 and failing_since is not null',
     [webhookId],
+  );
+}
+
+/** Leaves a webhook alone until a time; attempts under way go on. */
+async function postpone(session: pg.PoolClient, webhookId: string, until: Date): Promise<void> {
+  await session.query(
+    `update webhook_deliveries d set due_at = $2 where d.webhook_id = $1 and d.due_at < $2 and ${NOT_UNDER_WAY}`,
+    [webhookId, until.toISOString()],
   );
 }
 

@@ -1,11 +1,18 @@
+import type { DeliveredKind } from '../domain/events.ts';
 import type { Session } from '../postgres/pool.ts';
 
 /** A delivery, for people. */
 export type Delivery = {
   id: string;
-  position: number;
-  kind: string;
-  slug: string;
+  /** The place of its event in the transparency log, by which deliveries are ordered. */
+  place: number;
+  /** The position of its event; of one about a proposal, its place in the log. */
+  event: number;
+  kind: DeliveredKind;
+  /** The path of what the event is about, in the API. */
+  subject: string;
+  /** The slug of its outlook; null for the proposal of a new one. */
+  slug: string | null;
   plannedAt: Date;
   deliveredAt: Date | null;
   dueAt: Date | null;
@@ -22,23 +29,36 @@ export type Delivery = {
 /** The most attempts to show of one delivery; the newest. */
 const SHOWN_ATTEMPTS = 20;
 
-/** Deliveries of a webhook for events before the position `before`, newest first; at most `limit`. */
+// Both kinds of deliveries have an index that gives their order. A position is never greater than the place.
+const NEWEST = `
+  select * from (
+    (select d.*, coalesce(e.log_position, e.position) as place, e.position as event, e.kind, o.slug,
+        '/v1/outlooks/' || o.slug as about
+       from webhook_deliveries d join events e on e.position = d.position join outlooks o on o.id = d.outlook_id
+      where d.webhook_id = $1
+        and ($2::bigint is null or d.position < $2 and coalesce(e.log_position, e.position) < $2)
+      order by d.position desc limit $3)
+    union all
+    (select d.*, e.log_position, e.log_position, e.kind, e.data->>'outlook', d.subject
+       from webhook_deliveries d join events e on e.id = d.event_id
+      where d.webhook_id = $1 and d.event_id is not null and ($2::bigint is null or e.log_position < $2)
+      order by e.log_position desc limit $3)) as both_kinds
+  order by place desc limit $3`;
+
+/** Deliveries of a webhook for events before the place `before` in the log, newest first; at most `limit`. */
 export async function listDeliveries(
   session: Session,
   webhookId: string,
   { before, limit }: { before: number | null; limit: number },
 ): Promise<Delivery[]> {
   const { rows } = await session.query<Delivery>(
-    `select d.id, d.position, e.kind, o.slug, d.planned_at as "plannedAt",
+    `select d.id, d.place, d.event, d.kind, d.slug, d.about as subject, d.planned_at as "plannedAt",
        d.delivered_at as "deliveredAt", d.due_at as "dueAt",
        coalesce((select json_agg(json_build_object('number', a.number, 'startedAt', a.started_at,
            'milliseconds', a.milliseconds, 'status', a.status, 'fault', a.fault) order by a.number desc)
          from (select * from webhook_attempts where delivery_id = d.id
                 order by number desc limit ${SHOWN_ATTEMPTS}) as a), '[]') as attempts
-     from webhook_deliveries d join events e on e.position = d.position
-     join outlooks o on o.id = d.outlook_id
-    where d.webhook_id = $1 and ($2::bigint is null or d.position < $2)
-    order by d.position desc limit $3`,
+     from (${NEWEST}) as d order by d.place desc`,
     [webhookId, before, limit],
   );
   return rows;

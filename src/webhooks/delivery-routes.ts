@@ -1,9 +1,8 @@
 import type { WebhookDispatcher } from './dispatcher.ts';
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type Delivery, listDeliveries } from './delivery-log.ts';
+import { testMessageOf } from './messages.ts';
 import { readReceiver, readWebhook, type Receiver } from './webhooks.ts';
-import type { EventKind } from '../domain/events.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
@@ -43,10 +42,10 @@ function listRoute(api: Api, { pool }: DeliveryDeps): void {
     handler: async (request, reply) => {
       const { id } = await readWebhook(pool, request.params.id);
       const reads = keysetReads(request.query, {
-        cursorScope: ['deliveries', id],
+        cursorScope: ['deliveries', id, 'by place in the log'],
         position: idPosition,
         fetch: (before, limit) => listDeliveries(pool, id, { before, limit }),
-        positionOf: ({ position }) => position,
+        positionOf: ({ place }) => place,
         represent,
       });
       forbidStoring(reply);
@@ -56,11 +55,9 @@ function listRoute(api: Api, { pool }: DeliveryDeps): void {
 }
 
 function represent(known: Delivery): z.output<typeof delivery> {
-  const { position, plannedAt, deliveredAt, dueAt, attempts, kind, ...rest } = known;
+  const { place: _, plannedAt, deliveredAt, dueAt, attempts, ...rest } = known;
   return {
     ...rest,
-    kind: kind as EventKind,
-    event: position,
     state: deliveredAt ? 'delivered' : dueAt ? 'due' : 'behind',
     plannedAt: plannedAt.toISOString(),
     deliveredAt: deliveredAt?.toISOString() ?? null,
@@ -82,7 +79,7 @@ function testRoute(api: Api, ledger: DeliveryDeps): void {
       tags: [TAG],
       summary: 'Send a test delivery',
       description:
-        'Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like a delivery, and returns the response of the receiver. It makes one attempt, works for a disabled webhook too, and does not appear among the deliveries.',
+        'Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, or a message in the format of the webhook, signed like a delivery, and returns the response of the receiver. It makes one attempt, works for a disabled webhook too, and does not appear among the deliveries.',
       security,
       params,
       response: { 200: webhookTest, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
@@ -112,9 +109,12 @@ async function sendTest(
   receiver: Receiver,
   now: Date,
 ): Promise<z.output<typeof webhookTest>> {
-  const data = { webhook: id };
-  const body = JSON.stringify({ type: 'webhook.test', timestamp: now.toISOString(), data });
-  const message = { id: randomUUID(), body };
-  const { isGone: _, ...outcome } = await webhooks.send(receiver, message, now, webhooks.stopped);
+  const { format } = receiver;
+  const message = testMessageOf({ id, format }, { now, publicUrl: webhooks.publicUrl });
+  const {
+    isGone: _,
+    retryAfter: __,
+    ...outcome
+  } = await webhooks.send(receiver, message, now, webhooks.stopped);
   return { delivered: outcome.fault === null, ...outcome };
 }

@@ -4,18 +4,13 @@ import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { sequenceEvents } from '../postgres/outbox.ts';
-import {
-  type Claim,
-  claimDeliveries,
-  type Outcome,
-  planDeliveries,
-  recordOutcome,
-} from './deliveries.ts';
+import { type Claim, claimDeliveries, type Outcome, recordOutcome } from './deliveries.ts';
 import { type Backlog, readBacklog } from './delivery-log.ts';
+import { messageOf } from './messages.ts';
+import { planDeliveries } from './plan-deliveries.ts';
 import { retryAfter } from '../domain/webhooks.ts';
-import { eventData } from '../api/event-text.ts';
 import type { AddressPolicy } from '../outbound/addresses.ts';
-import { type Message, type Send, sender } from './send.ts';
+import { type Send, sender } from './send.ts';
 
 /** How often the dispatcher looks for due deliveries when no event wakes it, in milliseconds. */
 const POLL_EVERY = 1_000;
@@ -34,7 +29,7 @@ const LEASE = 90_000;
 const DRAIN_WITHIN = 5_000;
 
 /**
- * Delivers events to webhooks: each at least once, those of one outlook in order. Postgres holds what is due and which
+ * Delivers events to webhooks: each at least once, those of one outlook or proposal in order. Postgres holds what is due and which
  * instance delivers it, so any number of instances share the work. While a receiver takes its time, no connection to
  * Postgres waits, only a lease runs.
  */
@@ -42,6 +37,8 @@ export class WebhookDispatcher {
   /** How the attempts of this instance ended. */
   readonly outcomes = { delivered: 0, failed: 0 };
   readonly addressPolicy: AddressPolicy;
+  /** Where people find the service: messages in chats link to it. */
+  readonly publicUrl: string;
   readonly send: Send;
   readonly #pool: pg.Pool;
   readonly #feed: ChangeFeed;
@@ -68,6 +65,7 @@ export class WebhookDispatcher {
       feed: ChangeFeed;
       now: () => Date;
       addressPolicy: AddressPolicy;
+      publicUrl: string;
       version: string;
     },
   ) {
@@ -76,6 +74,7 @@ export class WebhookDispatcher {
     this.#now = options.now;
     this.#log = app.log;
     this.addressPolicy = options.addressPolicy;
+    this.publicUrl = options.publicUrl;
     this.send = sender(options.addressPolicy, `OutlookLedger/${options.version}`);
     setMaxListeners(0, this.stopped); // every delivery under way listens
     app.addHook('onListen', async () => this.#start());
@@ -170,7 +169,8 @@ export class WebhookDispatcher {
     const { webhookId } = claim;
     this.#busy.set(webhookId, (this.#busy.get(webhookId) ?? 0) + 1);
     try {
-      const outcome = await this.send(claim, messageOf(claim), this.#now(), this.stopped);
+      const message = messageOf(claim, this.publicUrl);
+      const outcome = await this.send(claim, message, this.#now(), this.stopped);
       this.#recording = this.#recording.then(() => this.#record(claim, outcome));
       await this.#recording;
     } catch (error) {
@@ -188,7 +188,7 @@ export class WebhookDispatcher {
 
   async #record(claim: Claim, outcome: Outcome): Promise<void> {
     const now = this.#now();
-    const wait = retryAfter(claim.attempt, Math.random());
+    const wait = outcome.retryAfter ?? retryAfter(claim.attempt, Math.random());
     const wasAborted = outcome.fault !== null && this.stopped.aborted;
     const retryAt = wasAborted ? null : new Date(now.getTime() + wait);
     const { webhookId, id: deliveryId, attempt } = claim;
@@ -216,11 +216,4 @@ export class WebhookDispatcher {
       // The last count stays; the failure itself is logged elsewhere.
     }
   }
-}
-
-/** The message of a delivery, the same text at each attempt. */
-function messageOf({ id, event }: Claim): Message {
-  const { kind, recordedAt } = event;
-  const payload = { type: kind, timestamp: recordedAt.toISOString(), data: eventData(event) };
-  return { id, body: JSON.stringify(payload) };
 }

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { OpenAPIV3_1 } from 'openapi-types';
-import { EVENT_KINDS, type EventKind } from '../domain/events.ts';
+import { DELIVERED_KINDS, type DeliveredKind } from '../domain/events.ts';
 import { deliveryOf, EVENT_DELIVERIES } from '../api/schemas/events.ts';
 
-const SUMMARIES: Record<EventKind, string> = {
+const SUMMARIES: Record<DeliveredKind, string> = {
   'outlook.created': 'An outlook was created',
   'outlook.version.published': 'A version was published',
   'outlook.state.changed': 'The status or the review of an outlook changed',
@@ -20,6 +20,14 @@ const SUMMARIES: Record<EventKind, string> = {
   'drawdown.label.changed': 'The drawdown label changed',
   'view.published': 'An analyst recorded a view',
   'view.withdrawn': 'An analyst withdrew a view',
+  'proposal.approved': 'An analyst approved a proposal',
+  'proposal.commented': 'An analyst commented on a proposal',
+  'proposal.discarded': 'A proposal was discarded',
+  'proposal.edited': 'A proposal has another draft',
+  'proposal.opened': 'A proposal was opened',
+  'proposal.published': 'A proposal was published',
+  'proposal.returned': 'A proposal was returned',
+  'proposal.submitted': 'A proposal was submitted for approval',
 };
 
 const TEST = deliveryOf(
@@ -57,13 +65,13 @@ const HEADERS = [
 ];
 
 const DESCRIPTION =
-  'Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.';
+  'Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.';
 
 /** The `webhooks` section of the OpenAPI document: what the service posts to the address of a webhook. */
 export const WEBHOOKS: NonNullable<OpenAPIV3_1.Document['webhooks']> = Object.fromEntries([
-  ...EVENT_KINDS.map((kind, index) => [
+  ...DELIVERED_KINDS.map((kind) => [
     kind,
-    delivered(kind, SUMMARIES[kind], EVENT_DELIVERIES[index]),
+    delivered(kind, SUMMARIES[kind], EVENT_DELIVERIES.get(kind)),
   ]),
   ['webhook.test', delivered('webhook.test', 'An admin sent a test', TEST)],
 ]);

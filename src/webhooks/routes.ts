@@ -10,7 +10,7 @@ import {
   rotateSecret,
   type Webhook,
 } from './webhooks.ts';
-import { secretText } from '../domain/webhooks.ts';
+import { maskedUrl, secretText } from '../domain/webhooks.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import type { AuditSubject } from '../access/audit-log.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
@@ -42,12 +42,15 @@ export async function webhookRoutes(api: Api, ledger: WebhookDeps): Promise<void
   await api.register(async (scope) => changeRoute(scope, ledger));
 }
 
-const CREATE = `From now on, the service posts the events of \`GET /v1/events\` to \`url\`, following [Standard Webhooks](https://www.standardwebhooks.com).
-The body is \`{"type": kind, "timestamp": …, "data": …}\` with the same data as event streams. The headers are \`webhook-id\` (the same for every attempt),
+const CREATE = `From now on, the service posts the events of \`GET /v1/events\` to \`url\`: those of public outlooks and, with a \`desk\`, those of its internal outlooks and of its proposals. It follows [Standard Webhooks](https://www.standardwebhooks.com).
+With the format \`json\` the body is \`{"type": kind, "timestamp": …, "data": …}\` with the same data as event streams. The headers are \`webhook-id\` (the same for every attempt),
 \`webhook-timestamp\` and \`webhook-signature\`. Libraries in many languages verify the signature with the secret, which is shown only in this response.
 
-Each event is delivered at least once, and the events of one outlook in order: later ones wait until the receiver answers 2xx. Failed attempts are
-repeated after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and then every day. A 410, or five days of failures only, disables the webhook. Missed events are stored until an admin enables it again.`;
+Each event is delivered at least once, and the events of one outlook or proposal in order: later ones wait until the receiver answers 2xx. Failed attempts are
+repeated after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and then every day; or when the receiver asks for it, by a 429 or 503 with \`Retry-After\`. A 410, or five days of failures only, disables the webhook. Missed events are stored until an admin enables it again.
+
+With the format \`slack\` or \`teams\` the body is a message of one line, with a link, for a channel: the URL is that of an incoming webhook of Slack, or of a
+workflow of Microsoft Teams. Whoever knows it can post there, so it is secret: responses show only its start and end.`;
 
 function createRoute(api: Api, ledger: WebhookDeps): void {
   api.route({
@@ -159,7 +162,7 @@ function changeRoute(api: Api, ledger: WebhookDeps): void {
       tags: [TAG],
       summary: 'Change, disable or enable a webhook',
       description:
-        'A merge patch (RFC 7396). A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.',
+        'A merge patch (RFC 7396). The desk and the format stay. A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.',
       security,
       params,
       consumes: ['application/merge-patch+json'],
@@ -251,11 +254,12 @@ function subjectOf(id: string, summary: string): AuditSubject {
 }
 
 function represent(known: Webhook): z.output<typeof webhook> {
-  const { createdAt, failingSince, disabledAt, disabledReason, previousSecretUntil, ...rest } =
+  const { url, createdAt, failingSince, disabledAt, disabledReason, previousSecretUntil, ...rest } =
     known;
   const isDisabled = disabledAt !== null && disabledReason !== null;
   return {
     ...rest,
+    url: rest.format === 'json' ? url : maskedUrl(url),
     createdAt: createdAt.toISOString(),
     failingSince: failingSince?.toISOString() ?? null,
     disabled: isDisabled ? { at: disabledAt.toISOString(), reason: disabledReason } : null,

@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { EVENT_KINDS } from '../domain/events.ts';
-import { DISABLED_REASONS } from '../domain/webhooks.ts';
-import { line, optionalLine, slug, timestamp, webAddress } from '../http/fields.ts';
+import { kindFaults } from './webhooks.ts';
+import { DELIVERED_KINDS } from '../domain/events.ts';
+import { DISABLED_REASONS, isMasked, WEBHOOK_FORMATS } from '../domain/webhooks.ts';
+import { line, optionalLine, slug, timestamp, webAddress, withRule } from '../http/fields.ts';
 
 const url = webAddress
   .refine(
@@ -13,32 +14,51 @@ const url = webAddress
     { error: 'must not contain a user or password; deliveries are signed instead' },
   )
   .refine((text) => !text.includes('#'), { error: 'must not have a fragment, which is never sent' })
+  .refine((text) => !isMasked(text), {
+    error:
+      'must be the whole URL, not the short form that responses show of a secret one; leave it out to keep the URL',
+  })
   .meta({
     description:
       'The https URL, at a public address, that receives deliveries. It must answer 2xx within 15 s; redirects are not followed.',
   });
 
 const kinds = z
-  .array(z.enum(EVENT_KINDS, { error: `must be one of ${EVENT_KINDS.join(', ')}` }))
+  .array(z.enum(DELIVERED_KINDS, { error: `must be one of ${DELIVERED_KINDS.join(', ')}` }))
   .min(1, { error: 'must contain at least one kind; leave it out or send null for all kinds' })
-  .max(EVENT_KINDS.length)
+  .max(DELIVERED_KINDS.length)
   .nullable()
   .meta({
     description:
-      'The kinds of events to deliver. Null for all, including kinds that later releases add.',
+      'The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals are for the webhook of a desk.',
   });
 
-export const newWebhook = z
-  .strictObject({
+const formatText =
+  'How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams.';
+const deskText =
+  'The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only.';
+
+export const newWebhook = withRule(
+  z.strictObject({
     url,
+    format: z
+      .enum(WEBHOOK_FORMATS, { error: `must be one of ${WEBHOOK_FORMATS.join(', ')}` })
+      .default('json')
+      .meta({ description: `${formatText} It stays.` }),
+    desk: slug
+      .nullable()
+      .default(null)
+      .meta({ description: `${deskText} It stays.` }),
     kinds: kinds.default(null),
     outlook: slug
       .nullable()
       .default(null)
       .meta({ description: 'Deliver only events of this outlook. Null for all outlooks.' }),
     description: optionalLine,
-  })
-  .meta({ id: 'WebhookInput', description: 'A request for a webhook.' });
+  }),
+  ({ desk, kinds: sent }) =>
+    desk === undefined || sent === undefined ? [] : kindFaults({ desk, kinds: sent }),
+).meta({ id: 'WebhookInput', description: 'A request for a webhook.' });
 
 export const webhookPatch = z
   .strictObject({
@@ -54,9 +74,14 @@ export const webhookPatch = z
 
 const shape = {
   id: z.uuid(),
-  url: z.string(),
+  url: z.string().meta({
+    description:
+      'The URL that receives deliveries. That of a chat is secret, so it is cut: `https://hooks.slack.com/…aB3d`.',
+  }),
+  format: z.enum(WEBHOOK_FORMATS).meta({ description: formatText }),
+  desk: slug.nullable().meta({ description: deskText }),
   kinds: z
-    .array(z.enum(EVENT_KINDS))
+    .array(z.enum(DELIVERED_KINDS))
     .nullable()
     .meta({ description: 'Null for all, including kinds that later releases add.' }),
   outlook: z.string().nullable().meta({ description: 'Null for all outlooks.' }),
@@ -115,15 +140,21 @@ export const webhookTest = z
 export const delivery = z
   .object({
     id: z.uuid().meta({ description: 'The `webhook-id` header of every attempt.' }),
-    event: z
-      .int()
-      .min(1)
-      .meta({ format: 'int64', description: 'The id of the event, as in event streams.' }),
-    kind: z.enum(EVENT_KINDS),
-    slug: z.string(),
+    event: z.int().min(1).meta({
+      format: 'int64',
+      description:
+        'The id of the event, as in event streams. Of an event of a proposal, its place in the transparency log.',
+    }),
+    kind: z.enum(DELIVERED_KINDS),
+    subject: z.string().meta({
+      description: 'The path of the outlook or proposal that the event is about, in this API.',
+    }),
+    slug: z.string().nullable().meta({
+      description: 'The slug of the outlook. Null for the proposal of a new one.',
+    }),
     state: z.enum(['delivered', 'due', 'behind']).meta({
       description:
-        '`due`: next attempt at `nextAttemptAt`. `behind`: waiting for an older event of the same outlook.',
+        '`due`: next attempt at `nextAttemptAt`. `behind`: waiting for an older event of the same outlook or proposal.',
     }),
     plannedAt: timestamp,
     deliveredAt: timestamp.nullable(),

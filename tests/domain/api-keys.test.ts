@@ -66,5 +66,7 @@ test.for([
   ['was revoked before it would expire', moment(31), moment(29), 'revoked'],
   ['was revoked and expired since', moment(29), moment(28), 'revoked'],
 ] as const)('a key that %s is %4$s', ([, expiresAt, revokedAt, state]) => {
-  expect(keyState({ expiresAt, revokedAt }, moment(30))).toBe(state);
+  expect(keyState({ expiresAt, revokedAt, isDeactivated: false }, moment(30))).toBe(state);
+  const resting = keyState({ expiresAt, revokedAt, isDeactivated: true }, moment(30));
+  expect(resting).toBe(state === 'active' ? 'deactivated' : state);
 });

@@ -64,6 +64,7 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   analyst_identities: { set: `issuer = 'https://other'`, rule: 'analyst_identities_append_only' },
   audit_entries: { set: `method = 'GET'`, rule: 'audit_entries_append_only' },
   analyst_skeletons: { set: `hash = sha256(hash)`, rule: 'analyst_skeletons_append_only' },
+  analyst_changes: { set: `new_name = 'Other'`, rule: 'analyst_changes_append_only' },
   desks: { set: `slug = 'other'`, rule: 'desks_fixed' },
   disclosures: { set: `recorded_at = now()`, rule: 'disclosures_append_only' },
   desk_policies: { set: `revision = 0`, rule: 'desk_policies_append_only' },

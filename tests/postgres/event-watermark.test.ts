@@ -228,7 +228,7 @@ test('events that had no position when the database was migrated have one then',
       reset session_replication_role`);
     await migrateToLatest(pool);
     const { rows } = await pool.query(
-      'select count(*) as n, count(position) as placed, max(position) as last from events',
+      'select count(*) as n, count(position) as placed, max(position) as last from events where outlook_id is not null',
     );
     expect(rows).toEqual([{ n: 2500, placed: 2500, last: 2500 }]);
   } finally {

@@ -69,7 +69,7 @@ const CHANGED: Record<string, string> = {
   webhook_attempts: 'update (fault, milliseconds, status)',
   webhook_deliveries: 'update (attempts, delivered_at, due_at), delete',
   webhooks:
-    'update (description, disabled_at, disabled_reason, failing_since, kinds, position, previous_secret, previous_secret_until, secret, url), delete',
+    'update (description, disabled_at, disabled_reason, failing_since, kinds, log_position, position, previous_secret, previous_secret_until, secret, url), delete',
 };
 
 test('it may read all tables and add rows, and change or delete only these', async () => {

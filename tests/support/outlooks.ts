@@ -68,6 +68,10 @@ export async function fillLedger(ledger: TestLedger): Promise<void> {
     commit`);
   await pool.query('insert into search_backlog (framework_id) values (0)');
   await pool.query(`
+    insert into analyst_changes (analyst_id, kind, recorded_at)
+    select a.id, kind, now() from analysts a, (values (1, 'deactivated'), (2, 'reactivated')) c (number, kind)
+     where a.name = 'feed desk' order by number`);
+  await pool.query(`
     with internal as (
       insert into series (key, name, unit, frequency, source, created_at, is_internal)
       values ('orders', 'Orders', 'index', 'monthly', 'A survey', now(), true) returning id)

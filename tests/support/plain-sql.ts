@@ -95,6 +95,7 @@ export const TABLES = [
   'analyst_identities',
   'audit_entries',
   'analyst_skeletons',
+  'analyst_changes',
   'desks',
   'disclosures',
   'desk_policies',

@@ -17,28 +17,44 @@ import { probabilityBars } from '../probabilities.ts';
 
 const OUTCOMES = [...SCENARIOS, 'void', 'reopened'] as const;
 
+/** What a resolution is made of. */
+export const RESOLUTION_OPTIONS = {
+  outcome: {
+    choices: OUTCOMES,
+    describe: 'scenario that came true, void, or reopened to take it back',
+  },
+  return: numberOption('realised return over the horizon as a fraction; -0.1 is down 10 %'),
+  'known-at': textOption('when the outcome became known, such as 2026-11-20T16:00:00Z'),
+  reason: textOption('reason; required if early, void, a correction or a reopening'),
+  supersedes: numberOption('number of the resolution that this one corrects or takes back'),
+  evidence: evidenceOption,
+} as const;
+
+type ResolutionOptions = {
+  outcome: (typeof OUTCOMES)[number] | undefined;
+  return: number | undefined;
+  knownAt: string | undefined;
+  reason: string | undefined;
+  supersedes: number | undefined;
+  evidence: string[];
+};
+
+export function resolutionFrom(argv: ResolutionOptions) {
+  const { outcome, return: realisedReturn, knownAt, reason, supersedes, evidence } = argv;
+  return { ...omitUndefined({ outcome, realisedReturn, knownAt, reason, supersedes }), evidence };
+}
+
 export function resolveCommand(yargs: Yargs): void {
   yargs.command(
     'resolve <slug>',
     'Record the outcome; if omitted, the closing prices decide',
     (yargs) =>
-      yargs.positional('slug', slugArgument).options({
-        outcome: {
-          choices: OUTCOMES,
-          describe: 'scenario that came true, void, or reopened to take it back',
-        },
-        return: numberOption('realised return over the horizon as a fraction; -0.1 is down 10 %'),
-        'known-at': textOption('when the outcome became known, such as 2026-11-20T16:00:00Z'),
-        reason: textOption('reason; required if early, void, a correction or a reopening'),
-        supersedes: numberOption('number of the resolution that this one corrects or takes back'),
-        evidence: evidenceOption,
-        yes: yesOption,
-      }),
+      yargs.positional('slug', slugArgument).options({ ...RESOLUTION_OPTIONS, yes: yesOption }),
     async (argv) => {
       requireTerminal(argv);
       const client = apiClient(argv.url);
       const params = { path: { slug: argv.slug } };
-      const { outcome, return: realisedReturn, knownAt, reason, supersedes, evidence } = argv;
+      const { outcome } = argv;
       if (!argv.yes) {
         const current = dataOrThrow(await client.GET('/v1/outlooks/{slug}', { params }));
         const preview = formatPreview(current, outcome);
@@ -48,8 +64,7 @@ export function resolveCommand(yargs: Yargs): void {
             : 'Resolve this outlook? You cannot revise it afterwards.';
         await requireConfirmation(argv, preview, question);
       }
-      const sent = omitUndefined({ outcome, realisedReturn, knownAt, reason, supersedes });
-      const body = { ...sent, evidence };
+      const body = resolutionFrom(argv);
       const resolved = dataOrThrow(
         await client.POST('/v1/outlooks/{slug}/resolution', { params, body }),
       );

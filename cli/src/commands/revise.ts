@@ -17,40 +17,40 @@ import { probabilityChanges } from '../probabilities.ts';
 const probabilityOption = (scenario: string) =>
   numberOption(`new probability of the ${scenario} scenario`);
 
+/** What a revision is made of. */
+export const REVISION_OPTIONS = {
+  bear: probabilityOption('bear'),
+  base: probabilityOption('base'),
+  bull: probabilityOption('bull'),
+  reaffirm: {
+    type: 'boolean',
+    default: false,
+    describe: 'keep the probabilities; this answers every triggered condition',
+  },
+  why: {
+    ...textOption('rationale: why the probabilities change or stay'),
+    demandOption: true,
+  },
+  evidence: evidenceOption,
+  acknowledge: {
+    type: 'string',
+    array: true,
+    default: [] as string[],
+    describe: 'KEY=REASON: why a triggered condition changes nothing; may be repeated',
+  },
+} as const;
+
 export function reviseCommand(yargs: Yargs): void {
   yargs.command(
     'revise <slug>',
     'Publish new probabilities, which must sum to exactly 1, or reaffirm the current ones',
     (yargs) =>
-      yargs.positional('slug', slugArgument).options({
-        bear: probabilityOption('bear'),
-        base: probabilityOption('base'),
-        bull: probabilityOption('bull'),
-        reaffirm: {
-          type: 'boolean',
-          default: false,
-          describe: 'keep the probabilities; this answers every triggered condition',
-        },
-        why: {
-          ...textOption('rationale: why the probabilities change or stay'),
-          demandOption: true,
-        },
-        evidence: evidenceOption,
-        acknowledge: {
-          type: 'string',
-          array: true,
-          default: [] as string[],
-          describe: 'KEY=REASON: why a triggered condition changes nothing; may be repeated',
-        },
-        yes: yesOption,
-      }),
+      yargs.positional('slug', slugArgument).options({ ...REVISION_OPTIONS, yes: yesOption }),
     async (argv) => {
       requireTerminal(argv);
       const client = apiClient(argv.url);
       const path = { slug: argv.slug };
-      const { reaffirm, why: rationale, evidence } = argv;
-      const acknowledges = argv.acknowledge.map(parseAcknowledgement);
-      const body = { ...probabilitiesFrom(argv), reaffirm, rationale, evidence, acknowledges };
+      const body = revisionFrom(argv);
       const read = await client.GET('/v1/outlooks/{slug}', { params: { path } });
       const current = dataOrThrow(read);
       const question = `Publish version ${current.version + 1}?`;
@@ -64,15 +64,28 @@ export function reviseCommand(yargs: Yargs): void {
   );
 }
 
+type RevisionOptions = ProbabilityOptions & {
+  why: string;
+  evidence: string[];
+  acknowledge: string[];
+};
+
+/** @throws UsageError */
+export function revisionFrom(argv: RevisionOptions) {
+  const { reaffirm, why: rationale, evidence } = argv;
+  const acknowledges = argv.acknowledge.map(parseAcknowledgement);
+  return { ...probabilitiesFrom(argv), reaffirm, rationale, evidence, acknowledges };
+}
+
+type ProbabilityOptions = {
+  [Scenario in keyof Probabilities]: number | undefined;
+} & { reaffirm: boolean };
+
 /**
  * The three probabilities, or none with --reaffirm.
  * @throws UsageError if one is missing, or given with --reaffirm
  */
-function probabilitiesFrom(
-  argv: {
-    [Scenario in keyof Probabilities]: number | undefined;
-  } & { reaffirm: boolean },
-): { probabilities?: Probabilities } {
+function probabilitiesFrom(argv: ProbabilityOptions): { probabilities?: Probabilities } {
   const { bear, base, bull } = argv;
   const given = SCENARIOS.filter((scenario) => argv[scenario] !== undefined);
   if (argv.reaffirm) {

@@ -1,6 +1,12 @@
 import { z } from 'zod';
-import { EVENT_KINDS, type EventKind } from '../../domain/events.ts';
+import {
+  type DeliveredKind,
+  EVENT_KINDS,
+  type EventKind,
+  PROPOSAL_EVENT_KINDS,
+} from '../../domain/events.ts';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
+import { PROPOSAL_KINDS, PROPOSAL_STATES } from '../../domain/proposals.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { CHANGE_CAUSES } from '../../domain/review.ts';
 import { close } from '../../http/closes-schema.ts';
@@ -177,6 +183,30 @@ const drawdownChanged = z
   })
   .meta({ id: 'DrawdownEventData', description: 'A change of the drawdown label.' });
 
+/** The data of every event of a proposal. */
+export const proposalEvent = z
+  .object({
+    subject: z.string().meta({ description: 'The path of the proposal in this API.' }),
+    proposal: z.uuid(),
+    desk: slug,
+    kind: z.enum(PROPOSAL_KINDS).meta({ description: 'What it asks for.' }),
+    outlook: slug
+      .nullable()
+      .meta({ description: 'Null for a new outlook, until it is published.' }),
+    title: z.string().meta({ description: 'The title of the outlook.' }),
+    state: z.enum(PROPOSAL_STATES).meta({ description: 'The state after the event.' }),
+    draft: z.int().min(1).meta({ description: 'The number of the draft.' }),
+    publishAt: timestamp.nullable(),
+    version: z.int().min(1).nullable().meta({ description: 'The version that it became.' }),
+    by: author.nullable().meta({ description: 'Who did it. Null for the service.' }),
+    text: z.string().nullable().meta({ description: 'Their words, at most 1,000 characters.' }),
+    recordedAt: timestamp,
+  })
+  .meta({ id: 'ProposalEventData', description: 'What happened to a proposal.' });
+
+/** The data of an event of a proposal. */
+export type ProposalEventData = z.output<typeof proposalEvent>;
+
 /** The schema of the data of each kind of event, as streams and webhooks send it. */
 export const EVENT_DATA = {
   'outlook.created': published,
@@ -239,4 +269,11 @@ export const deliveryOf = <Data extends z.ZodType>(type: string, data: Data) =>
 const pascalCase = (kind: string) =>
   kind.replace(/(?:^|\.)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
-export const EVENT_DELIVERIES = EVENT_KINDS.map((kind) => deliveryOf(kind, EVENT_DATA[kind]));
+/** The schemas of the deliveries of all kinds of events, by kind. */
+export const EVENT_DELIVERIES: ReadonlyMap<DeliveredKind, z.ZodType> = new Map<
+  DeliveredKind,
+  z.ZodType
+>([
+  ...EVENT_KINDS.map((kind) => [kind, deliveryOf(kind, EVENT_DATA[kind])] as const),
+  ...PROPOSAL_EVENT_KINDS.map((kind) => [kind, deliveryOf(kind, proposalEvent)] as const),
+]);

@@ -54,6 +54,17 @@ export const REQUEST_EXAMPLES: Record<
       },
     },
   },
+  ...Object.fromEntries(
+    ['discloseOutlook', 'discloseSeries'].map((operation) => [
+      operation,
+      {
+        disclosure: {
+          summary: 'What GET said would open',
+          value: { confirm: 'RDc0Xm3h3f1a0pVb3Fq2c0xYz9A' },
+        },
+      },
+    ]),
+  ),
   reviseOutlook: {
     revision: {
       summary: 'Five points from base to bear',
@@ -174,6 +185,10 @@ export const REQUEST_EXAMPLES: Record<
       },
     },
   },
+  changeAnalyst: {
+    rename: { summary: 'Rename', value: { name: 'Ada Fenwick' } },
+    deactivate: { summary: 'Deactivate', value: { active: false } },
+  },
   patchInstrument: {
     closes: { summary: 'Name the series of the closes', value: { closes: 'rut-close' } },
   },
@@ -197,6 +212,12 @@ export const REQUEST_EXAMPLES: Record<
       value: { kinds: ['outlook.version.published', 'outlook.resolved'] },
     },
     enable: { summary: 'Go on', value: { enabled: true } },
+  },
+  addDesk: {
+    rates: { summary: 'A second desk', value: { slug: 'rates', name: 'Rates desk' } },
+  },
+  renameDesk: {
+    rates: { summary: 'A new name', value: { name: 'Rates and inflation desk' } },
   },
   setDeskPolicy: {
     fourEyes: {
@@ -256,12 +277,6 @@ export const REQUEST_EXAMPLES: Record<
     },
   },
   commentProposal: { comment: { summary: 'A question', value: { text: 'Is the auction in?' } } },
-  addDesk: {
-    rates: { summary: 'A second desk', value: { slug: 'rates', name: 'Rates desk' } },
-  },
-  renameDesk: {
-    rates: { summary: 'A new name', value: { name: 'Rates and inflation desk' } },
-  },
   issueKey: {
     analyst: {
       summary: 'A key for a desk, for a year',

@@ -21,6 +21,7 @@ export const TAGS = [
   },
   { name: 'Series', description: 'Prices and indicators, as they were known at any time.' },
   { name: 'Events', description: 'Changes in the ledger, streamed as they happen.' },
+  { name: 'Inbox', description: 'What waits for you and your desks.' },
   { name: 'Webhooks', description: 'Events posted to a URL. For admins.' },
   { name: 'Feeds', description: 'New versions and outcomes for feed readers.' },
   { name: 'Export', description: 'Everything in one response.' },

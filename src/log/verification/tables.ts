@@ -13,8 +13,8 @@ export type DigestedTable = {
 };
 
 const APPEND_ONLY = [
+  'analyst_changes',
   'analyst_identities',
-  'analysts',
   'condition_answers',
   'condition_changes',
   'condition_comparisons',
@@ -50,9 +50,10 @@ const APPEND_ONLY = [
   'version_views',
   'views',
 ];
-const CHANGING = ['api_keys', 'desks', 'instruments', 'series_sources', 'webhooks'];
+const CHANGING = ['analysts', 'api_keys', 'desks', 'instruments', 'series_sources', 'webhooks'];
 const DELETABLE = new Set(['series_sources', 'webhooks']);
 const WITH_NAMES = new Set([
+  'analyst_changes',
   'analyst_identities',
   'analysts',
   'api_keys',

@@ -10,7 +10,8 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core';
 import { type Role, ROLES } from '../../domain/api-keys.ts';
-import { bytea, literals, timestamptz } from './columns.ts';
+import { type AnalystChange, ANALYST_CHANGES } from '../../domain/names.ts';
+import { bytea, identity, literals, timestamptz } from './columns.ts';
 
 export const analysts = pgTable(
   'analysts',
@@ -18,6 +19,8 @@ export const analysts = pgTable(
     id: uuid('id').primaryKey().defaultRandom(),
     name: text('name').notNull().unique(),
     createdAt: timestamptz('created_at').notNull(),
+    // Null for an analyst who is active.
+    deactivatedAt: timestamptz('deactivated_at'),
   },
   (t) => [
     // For the list of analysts. Not in the collation of the column, as that of outlooks by slug.
@@ -26,6 +29,29 @@ export const analysts = pgTable(
     check(
       'analysts_name',
       sql`${t.name} = btrim(${t.name}) and ${t.name} !~ '[[:cntrl:]]' and length(${t.name}) between 1 and 300`,
+    ),
+  ],
+);
+
+// Other names of analysts, and the times when they were deactivated and reactivated. A trigger makes each change.
+export const analystChanges = pgTable(
+  'analyst_changes',
+  {
+    id: identity(),
+    analystId: uuid('analyst_id')
+      .notNull()
+      .references(() => analysts.id),
+    kind: text('kind').notNull().$type<AnalystChange>(),
+    oldName: text('old_name'),
+    newName: text('new_name'),
+    recordedAt: timestamptz('recorded_at').notNull(),
+  },
+  (t) => [
+    index('analyst_changes_of_analyst').on(t.analystId, t.id),
+    check('analyst_changes_kind', sql`${t.kind} in (${literals(ANALYST_CHANGES)})`),
+    check(
+      'analyst_changes_names',
+      sql`num_nonnulls(${t.oldName}, ${t.newName}) = case ${t.kind} when 'renamed' then 2 else 0 end`,
     ),
   ],
 );

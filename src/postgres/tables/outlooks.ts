@@ -98,6 +98,14 @@ export const outlooks = pgTable(
     uniqueIndex('outlooks_by_slug').on(sql`${t.slug} collate "C"`),
     // For the pages of the list of outlooks: all, those of one instrument, of one desk, those with one status.
     index('outlooks_newest').on(t.publishedAt, t.id),
+    // The public ones of them, for readers who see no others.
+    index('outlooks_newest_public')
+      .on(t.publishedAt, t.id)
+      .where(sql`${t.internalTo} is null`),
+    // For the records of those, which leave the others out.
+    index('outlooks_internal')
+      .on(t.id)
+      .where(sql`${t.isInternal}`),
     index('outlooks_newest_of_instrument').on(t.instrumentId, t.publishedAt, t.id),
     index('outlooks_newest_of_desk').on(sql`coalesce(${t.deskId}, 1)`, t.publishedAt, t.id),
     // For the outlooks that were written since the first page of a list was read.

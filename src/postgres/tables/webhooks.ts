@@ -11,9 +11,14 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
-import { EVENT_KINDS, type EventKind } from '../../domain/events.ts';
-import { DISABLED_REASONS, type DisabledReason } from '../../domain/webhooks.ts';
+import { DELIVERED_KINDS, type DeliveredKind, PROPOSAL_EVENT_KINDS } from '../../domain/events.ts';
+import {
+  DISABLED_REASONS,
+  type DisabledReason,
+  type WebhookFormat,
+} from '../../domain/webhooks.ts';
 import { bytea, literals, timestamptz } from './columns.ts';
+import { desks } from './desks.ts';
 import { events } from './events.ts';
 import { outlooks } from './outlooks.ts';
 
@@ -24,8 +29,12 @@ export const webhooks = pgTable(
     id: uuid('id').primaryKey().defaultRandom(),
     url: text('url').notNull(),
     // Null for all kinds, also those that later releases add.
-    kinds: text('kinds').array().$type<EventKind[]>(),
+    kinds: text('kinds').array().$type<DeliveredKind[]>(),
     outlookId: bigint('outlook_id', { mode: 'number' }).references(() => outlooks.id),
+    // Whose internal outlooks and proposals it hears of, too; null for those of no desk.
+    deskId: integer('desk_id').references(() => desks.id),
+    // Null for JSON.
+    format: text('format').$type<Exclude<WebhookFormat, 'json'>>(),
     description: text('description'),
     // In plain text, because it signs deliveries.
     secret: bytea('secret').notNull(),
@@ -33,6 +42,8 @@ export const webhooks = pgTable(
     previousSecretUntil: timestamptz('previous_secret_until'),
     // Deliveries exist for the events up to this position that the webhook subscribes to.
     position: bigint('position', { mode: 'number' }).notNull(),
+    // The same for the events of proposals, by their places in the log; null without a desk.
+    logPosition: bigint('log_position', { mode: 'number' }),
     createdAt: timestamptz('created_at').notNull(),
     // The time of the first failure since the last success; null if there is none.
     failingSince: timestamptz('failing_since'),
@@ -44,7 +55,8 @@ export const webhooks = pgTable(
     check('webhooks_url', sql`${t.url} ~ '^https?://' and length(${t.url}) <= 2000`),
     check(
       'webhooks_kinds',
-      sql`cardinality(${t.kinds}) > 0 and ${t.kinds} <@ array[${literals(EVENT_KINDS)}]`,
+      sql`cardinality(${t.kinds}) > 0 and ${t.kinds} <@ array[${literals(DELIVERED_KINDS)}]
+        and (${t.deskId} is not null or not ${t.kinds} && array[${literals(PROPOSAL_EVENT_KINDS)}])`,
     ),
     check('webhooks_description', sql`length(${t.description}) between 1 and 300`),
     check('webhooks_secret', sql`octet_length(${t.secret}) between 24 and 64`),
@@ -53,6 +65,11 @@ export const webhooks = pgTable(
       sql`num_nulls(${t.previousSecret}, ${t.previousSecretUntil}) in (0, 2) and (octet_length(${t.previousSecret}) between 24 and 64) is not false`,
     ),
     check('webhooks_from_0', sql`${t.position} >= 0`),
+    check('webhooks_format', sql`${t.format} in ('slack', 'teams')`),
+    check(
+      'webhooks_log_position',
+      sql`${t.logPosition} >= 0 and (${t.deskId} is null) = (${t.logPosition} is null)`,
+    ),
     check(
       'webhooks_disabled',
       sql`num_nulls(${t.disabledAt}, ${t.disabledReason}) in (0, 2) and (${t.disabledReason} in (${literals(DISABLED_REASONS)})) is not false`,
@@ -60,8 +77,8 @@ export const webhooks = pgTable(
   ],
 );
 
-// An event for a webhook. The events of an outlook are delivered in the order of their positions: only the first
-// undelivered one is due.
+// An event for a webhook. The events of an outlook are delivered in the order of their positions, those of a proposal in the
+// order of their ids: only the first undelivered one is due.
 export const webhookDeliveries = pgTable(
   'webhook_deliveries',
   {
@@ -69,11 +86,12 @@ export const webhookDeliveries = pgTable(
     webhookId: uuid('webhook_id')
       .notNull()
       .references(() => webhooks.id, { onDelete: 'cascade' }),
-    position: bigint('position', { mode: 'number' })
-      .notNull()
-      .references(() => events.position),
+    position: bigint('position', { mode: 'number' }).references(() => events.position),
     // The event's outlook. No foreign key: it would lock the outlook's row, which writers wait for.
-    outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
+    outlookId: bigint('outlook_id', { mode: 'number' }),
+    // Of an event without a position, in place of these two: its id, and the proposal that it is about.
+    eventId: bigint('event_id', { mode: 'number' }).references(() => events.id),
+    subject: text('subject'),
     plannedAt: timestamptz('planned_at').notNull(),
     // How many attempts were started. An instance whose number is not the latest has lost the delivery to another.
     attempts: integer('attempts').notNull().default(0),
@@ -95,6 +113,20 @@ export const webhookDeliveries = pgTable(
     index('webhook_deliveries_oldest') // for the deliveries to delete
       .on(t.deliveredAt)
       .where(sql`${t.deliveredAt} is not null`),
+    uniqueIndex('webhook_deliveries_once_an_event')
+      .on(t.webhookId, t.eventId)
+      .where(sql`${t.eventId} is not null`),
+    uniqueIndex('webhook_deliveries_one_due_of_subject')
+      .on(t.webhookId, t.subject)
+      .where(sql`${t.dueAt} is not null and ${t.subject} is not null`),
+    index('webhook_deliveries_undelivered_of_subject') // for the next event of a proposal
+      .on(t.webhookId, t.subject, t.eventId)
+      .where(sql`${t.deliveredAt} is null and ${t.subject} is not null`),
+    check(
+      'webhook_deliveries_event',
+      sql`case when ${t.eventId} is null then ${t.subject} is null and num_nulls(${t.position}, ${t.outlookId}) = 0
+        else ${t.subject} is not null and num_nulls(${t.position}, ${t.outlookId}) = 2 end`,
+    ),
     check('webhook_deliveries_attempts', sql`${t.attempts} >= 0`),
     check(
       'webhook_deliveries_delivered_once',
