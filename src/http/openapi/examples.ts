@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { PROPOSAL_EXAMPLES } from './proposal-examples.ts';
 import { fractionsOf, probabilitiesOf } from '../../domain/probabilities.ts';
 
 const sampleFile = (name: string): unknown =>
