@@ -259,7 +259,11 @@ export const REQUEST_EXAMPLES: Record<
   editProposal: {
     draft: {
       summary: 'Another draft',
-      value: { body: { probabilities: revised, rationale }, note: 'Rounded to whole points.' },
+      value: {
+        body: { probabilities: revised, rationale },
+        note: 'Rounded to whole points.',
+        publishAt: '2026-11-30T21:00:00.000Z',
+      },
     },
   },
   submitProposal: { submission: { summary: 'The newest draft', value: {} } },
