@@ -1,4 +1,5 @@
 import type { Session } from '../../postgres/pool.ts';
+import { DESK_RULES } from './desks.ts';
 import type { RowFaults } from './faults.ts';
 import { SUM_RULES } from './sums.ts';
 
@@ -181,7 +182,7 @@ export async function verifyDerived(
   faults: RowFaults,
   onRule: () => void,
 ): Promise<void> {
-  for (const { relation, fault, text } of [...RULES, ...SUM_RULES]) {
+  for (const { relation, fault, text } of [...RULES, ...DESK_RULES, ...SUM_RULES]) {
     onRule();
     const { rows } = await session.query<{ key: string; count: number }>(
       `with found as (${text})
