@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Actor } from '../domain/desks.ts';
+import type { Actor, Audience } from '../domain/desks.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { isOver } from '../domain/horizon.ts';
@@ -21,6 +21,7 @@ import { lockOwnOutlook, outlookNotFound } from './find-outlook.ts';
 import { readRules } from './policies.ts';
 import { approversOf } from './approvals.ts';
 import { lockOutObservations } from './rules.ts';
+import { visibleDesks, visibleTo } from './visibility.ts';
 
 /** The outcome of an outlook, and who decided it. */
 export type FullResolution = {
@@ -112,15 +113,17 @@ export type AnnouncedResolution = Pick<
 
 /**
  * The newest resolutions, corrections and reopenings, newest first, at most `limit`.
- * @param slug of the outlook; null for all outlooks, whose newest are found by resolutions_newest
+ * @param of one outlook, or all that an audience may see, whose newest are found by resolutions_newest
  */
 export async function newestResolutions(
   session: Session,
-  slug: string | null,
+  of: { slug: string } | { audience: Audience },
   limit: number,
 ): Promise<AnnouncedResolution[]> {
-  const ofOne =
-    slug === null ? '' : 'where r.outlook_id = (select id from outlooks where slug = $2)';
+  const which =
+    'slug' in of
+      ? 'r.outlook_id = (select id from outlooks where slug = $2)'
+      : visibleTo('o', '$2');
   const { rows } = await session.query<AnnouncedResolution>(
     `select o.slug, f.title, ${COLUMNS},
         not r.reopens and coalesce((select not p.reopens from resolutions p
@@ -128,9 +131,10 @@ export async function newestResolutions(
        from resolutions r
        join outlooks o on o.id = r.outlook_id
        join frameworks f on f.id = o.framework_id
-       join analysts a on a.id = r.author_id ${ofOne}
+       join analysts a on a.id = r.author_id
+      where ${which}
       order by r.recorded_at desc, r.outlook_id desc, r.number desc limit $1`,
-    slug === null ? [limit] : [limit, slug],
+    [limit, 'slug' in of ? of.slug : visibleDesks(of.audience)],
   );
   return rows;
 }

@@ -162,7 +162,7 @@ describe('only the desk of an outlook', () => {
     );
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([201, 403, 201, 201, 403, 201]);
     const versions = answers.flatMap((answer) => answer.json<{ version?: number }>().version ?? []);
-    expect(versions.toSorted()).toEqual([2, 3, 4, 5]);
+    expect(versions.toSorted((a, b) => a - b)).toEqual([2, 3, 4, 5]);
   });
 
   test('which gets its first response again with the same Idempotency-Key', async () => {
@@ -412,7 +412,7 @@ describe('outlooks are found by their desk', () => {
     expect((await page('/?desk=credit')).body).toContain('/outlooks/of-credit"');
     expect((await page('/?desk=nowhere')).body).toContain('No outlooks match.');
     expect((await page('/desks/nowhere')).statusCode).toBe(404);
-    expect((await page('/desks/No')).statusCode).toBe(422);
+    expect((await page('/desks/No')).statusCode).toBe(404);
   });
 });
 

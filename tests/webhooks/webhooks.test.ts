@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { EVENT_KINDS } from '../../src/domain/events.ts';
+import { DELIVERED_KINDS, EVENT_KINDS } from '../../src/domain/events.ts';
 import { deleteOldDeliveries } from '../../src/webhooks/delivery-log.ts';
 import { deleteExpiredSecrets } from '../../src/webhooks/webhooks.ts';
 import { openSession } from '../support/plain-sql.ts';
@@ -46,6 +46,8 @@ describe('creating', () => {
     expect(known).toEqual({
       id: known.id,
       url: URL,
+      format: 'json',
+      desk: null,
       kinds: ['view.published'],
       outlook: SLUG,
       description: 'D',
@@ -106,7 +108,7 @@ describe('creating', () => {
     expect(JSON.stringify(items)).not.toContain('token=abc');
   });
 
-  const KINDS = `must be one of ${EVENT_KINDS.join(', ')}`;
+  const KINDS = `must be one of ${DELIVERED_KINDS.join(', ')}`;
   test.for<[string, Record<string, unknown>, Record<string, unknown>]>([
     ['no URL', { url: undefined }, { '/url': 'is required' }],
     ['another scheme', { url: 'ftp://desk.example' }, { '/url': 'must be an http or https URL' }],
@@ -151,7 +153,10 @@ describe('creating', () => {
     [
       'a secret of its own',
       { secret: 'whsec_mine' },
-      { '/secret': 'unknown property "secret"; allowed here: url, kinds, outlook, description' },
+      {
+        '/secret':
+          'unknown property "secret"; allowed here: url, format, desk, kinds, outlook, description',
+      },
     ],
   ])('with %s is refused', async ([, change, faults]) => {
     const before = await stored(ledger);
