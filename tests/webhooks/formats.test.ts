@@ -362,7 +362,7 @@ describe('a chat', () => {
     for (const kind of PROPOSAL_EVENT_KINDS) {
       await ledger.pool.query(
         'insert into events (kind, data, recorded_at) values ($1, $2, now())',
-        [kind, proposal()],
+        [kind, proposal('Please.', { desk: 'main' })],
       );
     }
     const delivered = async () =>
