@@ -39,7 +39,7 @@ export interface paths {
         put?: never;
         /**
          * Publish a new outlook
-         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the sender and its time that of the request, and it starts without evidence, views and triggered conditions. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.
+         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the sender and its time that of the request, and it starts without evidence, views and triggered conditions. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it. An outlook belongs to one desk, for good, and only that desk may change it; `visibility` says who sees it.
          */
         post: operations["createOutlook"];
         delete?: never;
@@ -261,7 +261,7 @@ export interface paths {
         };
         /**
          * List the views of an outlook
-         * @description One view per analyst, at its newest version. Withdrawn views are left out; the history of each shows them.
+         * @description One view per analyst, at its newest version. Views that were withdrawn, and those of analysts who are deactivated, are left out; the history of each shows them. Views are for those with a key; without one, see the consensus.
          */
         get: operations["listViews"];
         put?: never;
@@ -329,7 +329,7 @@ export interface paths {
         };
         /**
          * List the analysts
-         * @description The analysts who have published a version or a view, by name. Holders of keys who have published neither are left out.
+         * @description The analysts who have published a version or, with a key, a view, by name. Holders of keys who have published neither are left out.
          */
         get: operations["listAnalysts"];
         put?: never;
@@ -357,7 +357,11 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Rename, deactivate or reactivate an analyst
+         * @description A merge patch (RFC 7396) of `name` and `active`. What the analyst wrote shows the new name; the log keeps the earlier one, and nobody else gets it. While an analyst is deactivated, their keys and tokens are refused, and each consensus leaves their views out; a consensus as of an earlier time has them. They stay the author of what they wrote.
+         */
+        patch: operations["changeAnalyst"];
         trace?: never;
     };
     "/v1/analysts/{id}/outlooks": {
@@ -409,7 +413,9 @@ export interface paths {
         };
         /**
          * Read the consensus
-         * @description The pooled views that analysts hold, with their spread and the distance of each view from the pool. A withdrawn view is left out from its withdrawal on; with `maxAge`, so is an old one.
+         * @description The pooled views that analysts hold, with their spread and the distance of each view from the pool. A view is left out from its withdrawal on, or while its analyst is deactivated; with `maxAge`, so is an old one.
+         *
+         *     Without a key, it is the linear pool with equal weights, in whole percents, as of the last midnight (UTC), with the number of views and their standard deviation. It is shown from three views on, and refreshed once a day, so that it does not tell who holds which view. `method`, `weights`, `maxAge` and `asOf` need a key.
          */
         get: operations["getConsensus"];
         put?: never;
@@ -577,7 +583,7 @@ export interface paths {
         };
         /**
          * Get the receipt of a version
-         * @description Proves a version without this service, also years later: what was published, by whom, when, and that a signed checkpoint of the transparency log covers it. With cosignatures of witnesses it proves since when it has been on record. The receipt of a version that published a framework has its rows as well. A receipt that you saved stays valid; a later one may have more cosignatures.
+         * @description Proves a version without this service, also years later: what was published, by whom, when, and that a signed checkpoint of the transparency log covers it. With cosignatures of witnesses it proves since when it has been on record. The receipt of a version that published a framework has its rows as well; that of a consensus, with a key, the views that it pooled. A receipt that you saved stays valid; a later one may have more cosignatures.
          */
         get: operations["getVersionReceipt"];
         put?: never;
@@ -717,7 +723,7 @@ export interface paths {
         };
         /**
          * Read the track record of all outlooks
-         * @description Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards.
+         * @description Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards. Without a key, it covers the outlooks that were public from their first version; a key adds the internal outlooks of its desks. A disclosure changes no record.
          */
         get: operations["getTrackRecord"];
         put?: never;
@@ -737,7 +743,7 @@ export interface paths {
         };
         /**
          * Read the track record of an instrument
-         * @description Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards.
+         * @description Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards. Without a key, it covers the outlooks that were public from their first version; a key adds the internal outlooks of its desks. A disclosure changes no record.
          */
         get: operations["getInstrumentTrackRecord"];
         put?: never;
@@ -757,9 +763,51 @@ export interface paths {
         };
         /**
          * Read the track record of an analyst
-         * @description Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards. A version counts for its author, over the time that it was current.
+         * @description Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards. Without a key, it covers the outlooks that were public from their first version; a key adds the internal outlooks of its desks. A disclosure changes no record. A version counts for its author, over the time that it was current. `source=view` needs a key.
          */
         get: operations["getAnalystTrackRecord"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/inbox": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read your inbox
+         * @description What waits for you and your desks: proposals to approve, proposals of yours that were returned, reviews that are due, horizons that are over, resolutions that closes contradict, and series that stopped arriving. Kinds come in this order, and the oldest items of each first. `GET /v1/inbox/events` tells when to read it again.
+         */
+        get: operations["getInbox"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/inbox/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow your inbox
+         * @description Streams the events of the proposals of your desks, so that you know when to read your inbox again: `proposal.approved`, `proposal.commented`, `proposal.discarded`, `proposal.edited`, `proposal.opened`, `proposal.published`, `proposal.returned`, `proposal.submitted`. Later releases may add kinds.
+         *
+         *     Each has `{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}`: `by` is the analyst who acted, or null for the service, and `text` their words. Ids, `Last-Event-ID`, `stream.opened`, `stream.reset` and comments are those of `GET /v1/events`, but `position` is the place in the transparency log. Places between those of your events belong to other writes. The stream ends when the key or token does.
+         */
+        get: operations["streamInboxEvents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -791,13 +839,14 @@ export interface paths {
          *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
          *     - `view.withdrawn`: `{slug, version, recordedAt, view: {analyst, version}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
+         *     - `outlook.disclosed`: `{slug, version, disclosedAt}`; an internal outlook became public, with all its events
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
          *
-         *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
+         *     Later releases may add kinds. A stream has the events that its caller may see. Without a key it leaves out the events of internal outlooks, and `view.published` and `view.withdrawn`; with a key, those of other desks' internal outlooks. The ids of what is left out are missing: a gap between two ids is no loss. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
          *
-         *     A stream begins with `stream.opened`, `{position, resumed}`: `position` is that of the last event before the stream, and `resumed` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
+         *     A stream begins with `stream.opened`, `{position, resumed}`: `position` is that of the last event before the stream that its caller may see, and `resumed` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
          *
-         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then `stream.reset` comes first, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
+         *     If the ledger has no event with the id in `Last-Event-ID`, or none that the caller may see, it usually went back to an earlier state: a backup was restored, or a failover lost the last commits. Then `stream.reset` comes first, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
          */
         get: operations["streamEvents"];
         put?: never;
@@ -831,13 +880,14 @@ export interface paths {
          *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
          *     - `view.withdrawn`: `{slug, version, recordedAt, view: {analyst, version}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
+         *     - `outlook.disclosed`: `{slug, version, disclosedAt}`; an internal outlook became public, with all its events
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
          *
-         *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
+         *     Later releases may add kinds. A stream has the events that its caller may see. Without a key it leaves out the events of internal outlooks, and `view.published` and `view.withdrawn`; with a key, those of other desks' internal outlooks. The ids of what is left out are missing: a gap between two ids is no loss. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
          *
-         *     A stream begins with `stream.opened`, `{position, resumed}`: `position` is that of the last event before the stream, and `resumed` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
+         *     A stream begins with `stream.opened`, `{position, resumed}`: `position` is that of the last event before the stream that its caller may see, and `resumed` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
          *
-         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then `stream.reset` comes first, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
+         *     If the ledger has no event with the id in `Last-Event-ID`, or none that the caller may see, it usually went back to an earlier state: a backup was restored, or a failover lost the last commits. Then `stream.reset` comes first, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
          */
         get: operations["streamOutlookEvents"];
         put?: never;
@@ -928,6 +978,226 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/desks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List desks
+         * @description Sorted by slug. Their slugs and names are public.
+         */
+        get: operations["listDesks"];
+        put?: never;
+        /**
+         * Add a desk
+         * @description From the second desk on, new keys say which desks they act for, and so does a new outlook or series if its author acts for several. A desk is never deleted.
+         */
+        post: operations["addDesk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/desks/{desk}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a desk
+         * @description One desk by its slug. `GET /v1/outlooks?desk=` lists its outlooks.
+         */
+        get: operations["getDesk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Rename a desk
+         * @description A merge patch (RFC 7396) of `name`. The slug never changes. Outlooks and series show the new name within a second.
+         */
+        patch: operations["renameDesk"];
+        trace?: never;
+    };
+    "/v1/desks/{desk}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a desk's policy
+         * @description What the desk publishes only with approval. For keys and tokens of the desk.
+         */
+        get: operations["getDeskPolicy"];
+        /**
+         * Set a desk's policy
+         * @description Says which requests the desk publishes only with approval, by how many others than their author, and whether analysts may resolve what they forecast. It holds from then on, for all who publish, admins included: a direct request that needs approval is answered 202 with the proposal that it becomes. Proposals that others approved under an earlier policy are checked again when they are published. A policy that nobody could satisfy is refused.
+         */
+        put: operations["setDeskPolicy"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/proposals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List proposals
+         * @description Those of the desks that your key or token acts for, newest first.
+         */
+        get: operations["listProposals"];
+        put?: never;
+        /**
+         * Open a proposal
+         * @description Stores a request that is to be approved before it is carried out: a new outlook, or a revision, a new framework, a resolution, a withdrawal or a consensus of one. It is tried at once, and its faults come back as `warnings`. Only the desk of the outlook sees it. With `submit: true`, it is submitted as well.
+         */
+        post: operations["openProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/proposals/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a proposal
+         * @description The newest draft with its body and warnings, all that was done with it, and how many approvals it still needs.
+         */
+        get: operations["getProposal"];
+        put?: never;
+        post?: never;
+        /**
+         * Discard a proposal
+         * @description Settles it without publishing anything. It stays readable for its desk. Only its author may discard it.
+         */
+        delete: operations["discardProposal"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/proposals/{id}/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Edit a proposal
+         * @description Stores another draft, whole. The proposal is then a draft again and loses its approvals: submit it once it is ready. Only its author may edit it.
+         */
+        put: operations["editProposal"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/proposals/{id}/submission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a proposal
+         * @description Asks others of the desk to approve the newest draft, for the current version of the outlook. It is tried first: whatever would refuse the request refuses the submission. A returned proposal can be submitted again with or without another draft. Only its author may submit it.
+         */
+        post: operations["submitProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/proposals/{id}/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve a proposal
+         * @description Approves the newest draft, for the version that it was submitted for. The last approval that it needs publishes it in the same transaction, or at `publishAt`. If it can no longer be published, the response says so: its `state` is `returned`, and its last step says why. An analyst approves once, and never their own proposal.
+         */
+        post: operations["approveProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/proposals/{id}/return": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Return a proposal
+         * @description Sends a submitted or approved proposal back to its author, with words. Its approvals no longer count.
+         */
+        post: operations["returnProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/proposals/{id}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Comment on a proposal
+         * @description Adds plain text that its desk sees, until the proposal is published or discarded. Comments stay for good.
+         */
+        post: operations["commentProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/instruments": {
         parameters: {
             query?: never;
@@ -943,7 +1213,7 @@ export interface paths {
         put?: never;
         /**
          * Add an instrument
-         * @description Adds an index, share, fund or other instrument that outlooks can cover.
+         * @description Adds an index, share, fund or other instrument that outlooks can cover. Instruments are public and for all desks, and so is the series of their closes.
          */
         post: operations["createInstrument"];
         delete?: never;
@@ -991,7 +1261,7 @@ export interface paths {
         put?: never;
         /**
          * Add a series
-         * @description Adds a series of prices or an indicator. Rules watch series, and drawdowns are computed from closes.
+         * @description Adds a series of prices or an indicator. Rules watch series, and drawdowns are computed from closes. A series belongs to one desk, for good, and only that desk sends observations of it.
          */
         post: operations["createSeries"];
         delete?: never;
@@ -1014,6 +1284,54 @@ export interface paths {
         get: operations["getSeries"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/disclosure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what a disclosure would open
+         * @description What everyone could read if the internal outlook went public: all its versions, evidence and events, and those of the outlooks that continue each other with it. Views stay for callers with a key. Internal series that its rules watch have to be public first.
+         */
+        get: operations["getOutlookDisclosure"];
+        put?: never;
+        /**
+         * Make an internal outlook public
+         * @description For good: there is no way back. Opens the outlook and those that continue each other with it, with all their versions, evidence and events, as GET lists them. Send its `confirm`; if anything was added since, nothing opens, and the problem says what would open now. The event `outlook.disclosed` follows for each.
+         */
+        post: operations["discloseOutlook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/series/{key}/disclosure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what the disclosure of a series would open
+         * @description What everyone could read if the internal series went public: all its observations with their vintages and notes.
+         */
+        get: operations["getSeriesDisclosure"];
+        put?: never;
+        /**
+         * Make an internal series public
+         * @description For good: there is no way back. Opens all observations of the series with their vintages and notes. The outlooks that watch it stay as they are. Send the `confirm` of GET; if anything was recorded since, nothing opens.
+         */
+        post: operations["discloseSeries"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1055,15 +1373,15 @@ export interface paths {
         };
         /**
          * Export the ledger
-         * @description Everything public in one response, as newline-delimited JSON: one object a line, each with a `type`.
+         * @description Everything that the caller may see in one response, as newline-delimited JSON: one object a line, each with a `type`.
          *
          *     - The first line has the type `export`, with the version of the `format`, the `types` that follow, and the id of the newest event as `position`.
-         *     - Then come the records: `outlook`, `framework`, `version`, `contradiction`, `resolution`, `conditionChange`, `drawdownChange`, `view`, `evidence`, `instrument`, `observation`, `series`. `outlook` in a record is a slug. A `framework` comes before the first version that has its hash. Observations have all their vintages.
+         *     - Then come the records: `outlook`, `framework`, `version`, `contradiction`, `resolution`, `conditionChange`, `drawdownChange`, `view`, `evidence`, `instrument`, `observation`, `series`. `outlook` in a record is a slug. A `framework` comes before the first version that has its hash. Observations have all their vintages. Views, and those that a version pooled, need a key.
          *     - The last line has the type `end`, with the number of `records`. If it is missing, the export is incomplete: ask again.
          *
          *     The export has all that was committed when it began, and may have some of what was written while it was read. Whatever a record refers to is in it, before or after the record. To stay up to date, follow `GET /v1/events` with `lastEventId` set to `position`.
          *
-         *     Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.
+         *     Not included: keys, earlier names of analysts, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.
          */
         get: operations["exportLedger"];
         put?: never;
@@ -1163,7 +1481,7 @@ export interface paths {
         };
         /**
          * Read who you are
-         * @description The analyst behind the key or token of the request, what it may do, and when it expires.
+         * @description The analyst behind the key or token of the request, what it may do, the desks that it acts for, and when it expires.
          */
         get: operations["getMe"];
         put?: never;
@@ -1189,12 +1507,15 @@ export interface paths {
         put?: never;
         /**
          * Add a webhook
-         * @description From now on, the service posts the events of `GET /v1/events` to `url`, following [Standard Webhooks](https://www.standardwebhooks.com).
-         *     The body is `{"type": kind, "timestamp": …, "data": …}` with the same data as event streams. The headers are `webhook-id` (the same for every attempt),
+         * @description From now on, the service posts the events of `GET /v1/events` to `url`: those of public outlooks and, with a `desk`, those of its internal outlooks and of its proposals. It follows [Standard Webhooks](https://www.standardwebhooks.com).
+         *     With the format `json` the body is `{"type": kind, "timestamp": …, "data": …}` with the same data as event streams. The headers are `webhook-id` (the same for every attempt),
          *     `webhook-timestamp` and `webhook-signature`. Libraries in many languages verify the signature with the secret, which is shown only in this response.
          *
-         *     Each event is delivered at least once, and the events of one outlook in order: later ones wait until the receiver answers 2xx. Failed attempts are
-         *     repeated after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and then every day. A 410, or five days of failures only, disables the webhook. Missed events are stored until an admin enables it again.
+         *     Each event is delivered at least once, and the events of one outlook or proposal in order: later ones wait until the receiver answers 2xx. Failed attempts are
+         *     repeated after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and then every day; or when the receiver asks for it, by a 429 or 503 with `Retry-After`. A 410, or five days of failures only, disables the webhook. Missed events are stored until an admin enables it again.
+         *
+         *     With the format `slack` or `teams` the body is a message of one line, with a link, for a channel: the URL is that of an incoming webhook of Slack, or of a
+         *     workflow of Microsoft Teams. Whoever knows it can post there, so it is secret: responses show only its start and end.
          */
         post: operations["createWebhook"];
         delete?: never;
@@ -1226,7 +1547,7 @@ export interface paths {
         head?: never;
         /**
          * Change, disable or enable a webhook
-         * @description A merge patch (RFC 7396). A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.
+         * @description A merge patch (RFC 7396). The desk and the format stay. A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.
          */
         patch: operations["changeWebhook"];
         trace?: never;
@@ -1282,7 +1603,7 @@ export interface paths {
         put?: never;
         /**
          * Send a test delivery
-         * @description Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like a delivery, and returns the response of the receiver. It makes one attempt, works for a disabled webhook too, and does not appear among the deliveries.
+         * @description Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, or a message in the format of the webhook, signed like a delivery, and returns the response of the receiver. It makes one attempt, works for a disabled webhook too, and does not appear among the deliveries.
          */
         post: operations["testWebhook"];
         delete?: never;
@@ -1484,7 +1805,7 @@ export interface webhooks {
         put?: never;
         /**
          * An outlook was created
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveOutlookCreated"];
         delete?: never;
@@ -1504,7 +1825,7 @@ export interface webhooks {
         put?: never;
         /**
          * A version was published
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveOutlookVersionPublished"];
         delete?: never;
@@ -1524,7 +1845,7 @@ export interface webhooks {
         put?: never;
         /**
          * The status or the review of an outlook changed
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveOutlookStateChanged"];
         delete?: never;
@@ -1544,7 +1865,7 @@ export interface webhooks {
         put?: never;
         /**
          * A review is due
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveOutlookReviewDue"];
         delete?: never;
@@ -1564,7 +1885,7 @@ export interface webhooks {
         put?: never;
         /**
          * A horizon is over
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveOutlookHorizonEnded"];
         delete?: never;
@@ -1584,7 +1905,7 @@ export interface webhooks {
         put?: never;
         /**
          * An outlook was resolved
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveOutlookResolved"];
         delete?: never;
@@ -1604,7 +1925,7 @@ export interface webhooks {
         put?: never;
         /**
          * Closes contradict a resolution, or no longer do
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveOutlookResolutionContradicted"];
         delete?: never;
@@ -1624,7 +1945,7 @@ export interface webhooks {
         put?: never;
         /**
          * A resolution was taken back
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveOutlookReopened"];
         delete?: never;
@@ -1644,7 +1965,7 @@ export interface webhooks {
         put?: never;
         /**
          * An internal outlook became public
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveOutlookDisclosed"];
         delete?: never;
@@ -1664,7 +1985,7 @@ export interface webhooks {
         put?: never;
         /**
          * Evidence was added
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveEvidenceAdded"];
         delete?: never;
@@ -1684,7 +2005,7 @@ export interface webhooks {
         put?: never;
         /**
          * A condition was triggered
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveConditionTriggered"];
         delete?: never;
@@ -1704,7 +2025,7 @@ export interface webhooks {
         put?: never;
         /**
          * A condition was cleared
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveConditionCleared"];
         delete?: never;
@@ -1724,7 +2045,7 @@ export interface webhooks {
         put?: never;
         /**
          * A condition expired
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveConditionExpired"];
         delete?: never;
@@ -1744,7 +2065,7 @@ export interface webhooks {
         put?: never;
         /**
          * The drawdown label changed
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveDrawdownLabelChanged"];
         delete?: never;
@@ -1764,7 +2085,7 @@ export interface webhooks {
         put?: never;
         /**
          * An analyst recorded a view
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveViewPublished"];
         delete?: never;
@@ -1784,9 +2105,169 @@ export interface webhooks {
         put?: never;
         /**
          * An analyst withdrew a view
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveViewWithdrawn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "proposal.approved": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An analyst approved a proposal
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
+         */
+        post: operations["receiveProposalApproved"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "proposal.commented": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An analyst commented on a proposal
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
+         */
+        post: operations["receiveProposalCommented"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "proposal.discarded": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A proposal was discarded
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
+         */
+        post: operations["receiveProposalDiscarded"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "proposal.edited": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A proposal has another draft
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
+         */
+        post: operations["receiveProposalEdited"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "proposal.opened": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A proposal was opened
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
+         */
+        post: operations["receiveProposalOpened"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "proposal.published": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A proposal was published
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
+         */
+        post: operations["receiveProposalPublished"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "proposal.returned": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A proposal was returned
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
+         */
+        post: operations["receiveProposalReturned"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "proposal.submitted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A proposal was submitted for approval
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
+         */
+        post: operations["receiveProposalSubmitted"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1804,7 +2285,7 @@ export interface webhooks {
         put?: never;
         /**
          * An admin sent a test
-         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once, and so do those of a proposal. A webhook with the format `slack` or `teams` gets a message for the chat instead.
          */
         post: operations["receiveWebhookTest"];
         delete?: never;
@@ -1842,6 +2323,15 @@ export interface components {
             /** Format: uuid */
             id: string;
             name: string;
+            /** @description False while the analyst is deactivated: their keys and tokens are refused, and each consensus leaves their views out. */
+            active: boolean;
+        };
+        /** @description A merge patch of an analyst (RFC 7396). */
+        AnalystPatch: {
+            /** @description The new name, which also shows on what the analyst wrote before. The log keeps the earlier one, and nobody else gets it. */
+            name?: string;
+            /** @description False deactivates the analyst, true reactivates them. */
+            active?: boolean;
         };
         /** @description A view of an analyst, and the outlook that it is of. */
         AnalystView: {
@@ -1873,6 +2363,19 @@ export interface components {
             /** @enum {string} */
             way: "weight" | "acknowledged" | "reaffirmed";
             reason: string | null;
+        };
+        /** @description The approval of a draft. */
+        ApprovalInput: {
+            /**
+             * Format: int32
+             * @description The number of the draft that you have read. It must be the newest one.
+             */
+            draft: number;
+            /**
+             * @description Words to go with it.
+             * @default null
+             */
+            comment?: string | null;
         };
         /** @description An analyst's assessment. */
         Assessment: {
@@ -2160,6 +2663,11 @@ export interface components {
             /** Format: double */
             value: number;
         };
+        /** @description A comment on a proposal. */
+        CommentInput: {
+            /** @description Plain text. */
+            text: string;
+        };
         /** @description A series compared with a threshold. */
         Comparison: {
             series: string;
@@ -2332,11 +2840,17 @@ export interface components {
             weights: "equal" | "recency" | "skill";
             /** @description Views older than this many days are left out. Null if age does not matter. */
             maxAge: number | null;
+            /** @description The time as of which the views are pooled; null for now. Without a key, the last midnight (UTC). */
             asOf: string | null;
-            /** @description The pooled probabilities, rounded to basis points by the largest remainder so that they sum to exactly 1. */
+            /**
+             * Format: int32
+             * @description The number of views; without a key, at least three.
+             */
+            n: number;
+            /** @description The pooled probabilities, rounded to basis points by the largest remainder so that they sum to exactly 1. Without a key, rounded to whole percents. */
             probabilities: components["schemas"]["Probabilities"];
-            /** @description The pooled probabilities before rounding. */
-            exact: {
+            /** @description The pooled probabilities before rounding. Only with a key. */
+            exact?: {
                 /** Format: double */
                 bear: number;
                 /** Format: double */
@@ -2349,7 +2863,8 @@ export interface components {
                 base: components["schemas"]["Spread"];
                 bull: components["schemas"]["Spread"];
             };
-            views: components["schemas"]["WeighedView"][];
+            /** @description Only with a key. */
+            views?: components["schemas"]["WeighedView"][];
         };
         /** @description How to pool the analysts' views into a new version. */
         ConsensusInput: {
@@ -2429,9 +2944,17 @@ export interface components {
         CreatedWebhook: {
             /** Format: uuid */
             id: string;
+            /** @description The URL that receives deliveries. That of a chat is secret, so it is cut: `https://hooks.slack.com/…aB3d`. */
             url: string;
+            /**
+             * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams.
+             * @enum {string}
+             */
+            format: "json" | "slack" | "teams";
+            /** @description The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only. */
+            desk: string | null;
             /** @description Null for all, including kinds that later releases add. */
-            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
+            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
             /** @description Null for all outlooks. */
             outlook: string | null;
             description: string | null;
@@ -2477,6 +3000,36 @@ export interface components {
              */
             withinBuckets: number;
         };
+        /** @description A group of analysts that answers for outlooks and series. */
+        Desk: {
+            slug: string;
+            name: string;
+            /** Format: date-time */
+            createdAt: string;
+        };
+        /**
+         * @description A new desk.
+         * @example {
+         *       "slug": "rates",
+         *       "name": "Rates desk"
+         *     }
+         */
+        DeskInput: {
+            /** @description Its name in URLs and requests. It never changes. */
+            slug: string;
+            /** @description Stored in the Unicode form NFKC. It must not look like that of another desk, nor contain characters that cannot be seen. */
+            name: string;
+        };
+        /** @description The desk that answers for it, for good. */
+        DeskName: {
+            slug: string;
+            name: string;
+        };
+        /** @description The new name of a desk. */
+        DeskPatchInput: {
+            /** @description Stored in the Unicode form NFKC. It must not look like that of another desk, nor contain characters that cannot be seen. */
+            name: string;
+        };
         /** @description One of the two compared versions. */
         DiffSide: {
             /** Format: int32 */
@@ -2501,6 +3054,27 @@ export interface components {
             /** Format: double */
             higher: number;
         };
+        /** @description What was made public. */
+        Disclosed: {
+            /** @description The outlooks that are public now. */
+            outlooks: string[];
+            /** @description The series that are public now. */
+            series: string[];
+            disclosedBy: components["schemas"]["Author"];
+            /** Format: date-time */
+            disclosedAt: string;
+        };
+        /** @description What a disclosure would open, for good. */
+        Disclosure: {
+            /** @description A digest of all that would open. POST sends it back. */
+            confirm: string;
+            /** @description The outlook and those that it continues, or that continue it: oldest first. */
+            outlooks: components["schemas"]["OpenedOutlook"][];
+            /** @description The series that would open. */
+            series: components["schemas"]["OpenedSeries"][];
+            /** @description The internal series that its rules watch: disclose these first. */
+            needs: components["schemas"]["OpenedSeries"][];
+        };
         /** @description An internal outlook that became public. */
         DisclosureEventData: {
             slug: string;
@@ -2511,6 +3085,16 @@ export interface components {
             version: number;
             /** Format: date-time */
             disclosedAt: string;
+        };
+        /**
+         * @description Makes something public, for good.
+         * @example {
+         *       "confirm": "RDc0Xm3h3f1a0pVb3Fq2c0xYz9A"
+         *     }
+         */
+        DisclosureInput: {
+            /** @description The `confirm` of GET: what you saw is what opens. */
+            confirm: string;
         };
         /** @description How far an outlook's instrument is below its peak. */
         Drawdown: {
@@ -3010,6 +3594,59 @@ export interface components {
             /** @description The first 100 changes above `maxJump`, by day, as the series would be. One of the two days is new or revised. */
             jumps: components["schemas"]["Jump"][];
         };
+        /** @description How many items there are of each kind. */
+        InboxCounts: {
+            /** Format: int32 */
+            "to-approve": number;
+            /** Format: int32 */
+            returned: number;
+            /** Format: int32 */
+            "review-due": number;
+            /** Format: int32 */
+            "horizon-over": number;
+            /** Format: int32 */
+            contradicted: number;
+            /** Format: int32 */
+            "series-silent": number;
+        };
+        /** @description The desk that answers for it. */
+        InboxDesk: {
+            slug: string;
+            name: string;
+        };
+        /** @description Something that waits for you or your desk. */
+        InboxItem: {
+            /**
+             * @description `to-approve`: a proposal of somebody else that you have not approved yet. `returned`: a proposal of yours that was returned. `review-due`: an outlook whose next version must answer a condition. `horizon-over`: an outlook without an outcome. `contradicted`: a resolution that closes contradict. `series-silent`: a series that missed three of its periods, or whose source failed three times in a row.
+             * @enum {string}
+             */
+            kind: "to-approve" | "returned" | "review-due" | "horizon-over" | "contradicted" | "series-silent";
+            desk: components["schemas"]["InboxDesk"];
+            /** @description The slug of the outlook. Null for a series, and for a proposal of a new outlook. */
+            outlook: string | null;
+            /** @description The key of the series. Null for others. */
+            series: string | null;
+            /** @description The id of the proposal. Null for others. */
+            proposal: string | null;
+            /** @description The title of the outlook, or the name of the series. */
+            title: string;
+            /** @description What is proposed, or why the item is here: the words of a return, the reasons of a review. */
+            detail: string | null;
+            /**
+             * Format: date-time
+             * @description Since when it waits; for a series, when its last observation arrived.
+             */
+            since: string;
+            /** @description Where to read it, as a path. */
+            url: string;
+        };
+        /** @description A page of your inbox. */
+        InboxPage: {
+            items: components["schemas"]["InboxItem"][];
+            /** @description Null on the last page. */
+            nextCursor: string | null;
+            counts: components["schemas"]["InboxCounts"];
+        };
         /**
          * @description The index, share, fund or other thing that an outlook is about.
          * @example {
@@ -3157,6 +3794,14 @@ export interface components {
             analystId: string;
             /** @enum {string} */
             role: "analyst" | "feed" | "admin";
+            /**
+             * @description The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.
+             * @example [
+             *       "rates",
+             *       "credit"
+             *     ]
+             */
+            desks: string[];
             /** @description The first characters of the key, to tell keys apart. */
             hint: string;
             /** Format: date-time */
@@ -3229,6 +3874,14 @@ export interface components {
             analystId: string;
             /** @enum {string} */
             role: "analyst" | "feed" | "admin";
+            /**
+             * @description The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.
+             * @example [
+             *       "rates",
+             *       "credit"
+             *     ]
+             */
+            desks: string[];
             /** @description The first characters of the key, to tell keys apart. */
             hint: string;
             /** Format: date-time */
@@ -3255,11 +3908,10 @@ export interface components {
              * @enum {string}
              */
             role: "analyst" | "feed" | "admin";
-            /**
-             * @description When the key expires. Null, or left out: never.
-             * @default null
-             */
+            /** @description When the key expires. Left out: after 365 days, or as many as the operator sets with KEY_DAYS. Null: never. */
             expiresAt?: string | null;
+            /** @description The slugs of the desks that the key acts for, for good. `["*"]`, or `"*"`, is all desks, those of later included. It may be left out while the ledger has one desk, and for admin keys, which act for all desks. */
+            desks?: string[];
         };
         /** @description Forecast accuracy by lead time. */
         LeadTime: {
@@ -3332,6 +3984,14 @@ export interface components {
             };
             /** @description What the key or token may do. A key has one role. `admin` may do everything that the other roles may. */
             roles: ("analyst" | "feed" | "admin")[];
+            /**
+             * @description The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.
+             * @example [
+             *       "rates",
+             *       "credit"
+             *     ]
+             */
+            desks: string[];
             /** @description Null if the request has a token. */
             key: components["schemas"]["OwnKey"] | null;
             /** @description Null if the request has a key. */
@@ -3507,6 +4167,69 @@ export interface components {
             /** Format: date-time */
             triggeredAt: string;
         };
+        /** @description An event that a disclosure would open. */
+        OpenedEvent: {
+            /** @enum {string} */
+            kind: "outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn";
+            /** Format: int32 */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+        };
+        /** @description An item of evidence that a disclosure would open. */
+        OpenedEvidence: {
+            /** Format: uuid */
+            id: string;
+            headline: string;
+            /** Format: date-time */
+            addedAt: string;
+        };
+        /** @description An outlook that a disclosure would open. */
+        OpenedOutlook: {
+            slug: string;
+            title: string;
+            /**
+             * Format: int32
+             * @description How many versions it has. The newest 100 are listed.
+             */
+            versions: number;
+            /**
+             * Format: int32
+             * @description How many items of evidence it has. The newest 100 are listed.
+             */
+            evidence: number;
+            /**
+             * Format: int32
+             * @description How many events it has, without those of views. The newest 100 are listed.
+             */
+            events: number;
+            /**
+             * Format: int32
+             * @description How many versions of views it has. They stay for callers with a key.
+             */
+            views: number;
+            newestVersions: components["schemas"]["OpenedVersion"][];
+            newestEvidence: components["schemas"]["OpenedEvidence"][];
+            newestEvents: components["schemas"]["OpenedEvent"][];
+        };
+        /** @description A series that a disclosure would open, or needs. */
+        OpenedSeries: {
+            key: string;
+            name: string;
+            /**
+             * Format: int32
+             * @description How many vintages it has.
+             */
+            observations: number;
+        };
+        /** @description A version that a disclosure would open. */
+        OpenedVersion: {
+            /** Format: int32 */
+            version: number;
+            /** Format: date-time */
+            publishedAt: string;
+            rationale: string;
+        };
         /** @description One complete version of an outlook. */
         Outlook: {
             slug: string;
@@ -3534,12 +4257,20 @@ export interface components {
             answers: components["schemas"]["ConditionAnswer"][];
             /** @description Set if the probabilities were pooled from the views of analysts, else null. */
             consensus: components["schemas"]["PublishedConsensus"] | null;
+            /** @description The analysts who approved it, because the policy of the desk asks for that. Empty if it needed no approval. */
+            approvedBy: components["schemas"]["Author"][];
             /** @description The outcome, once it is recorded. Always null in a numbered version, because it was unknown at publication. */
             resolution: components["schemas"]["Resolved"] | null;
             /** @description The slug of the outlook that this one continues over a later horizon. */
             continues: string | null;
             /** @description The slug of the outlook that continues this one over a later horizon; of several, the newest. Always null in a numbered version. */
             continuedBy: string | null;
+            desk: components["schemas"]["DeskName"];
+            /**
+             * @description `internal`: only for keys and tokens of its desk, of all desks, and for admins; nobody else learns that it exists. `public`: for everyone, for good.
+             * @enum {string}
+             */
+            visibility: "public" | "internal";
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
             scenarios: components["schemas"]["Scenarios"];
@@ -3558,7 +4289,7 @@ export interface components {
         /** @description Several complete outlooks, in the requested order. */
         OutlookBatch: {
             items: components["schemas"]["Outlook"][];
-            /** @description The requested slugs that do not exist. */
+            /** @description The requested slugs that do not exist, or that the caller may not see. */
             missing: string[];
         };
         /** @description The delivery of `outlook.created`. */
@@ -3646,6 +4377,13 @@ export interface components {
              * @default null
              */
             continues?: string | null;
+            /** @description The slug of the desk that answers for the outlook, for good. It may be left out if your key or token acts for only one desk, or with `continues`: then it is the desk of that outlook. */
+            desk?: string;
+            /**
+             * @description `internal`: only for keys and tokens of its desk, of all desks, and for admins. Left out: that of the outlook that it continues or clones, otherwise `public`.
+             * @enum {string}
+             */
+            visibility?: "public" | "internal";
             /** @description Clones a version: the new outlook gets its instrument, horizon, probabilities and framework, except for the members that the request has. */
             from?: components["schemas"]["CloneSourceInput"];
             title?: string;
@@ -3797,6 +4535,12 @@ export interface components {
             directions: components["schemas"]["Directions"];
             /** @description The outcome. Null until it is recorded, after a reopening, and in a list as of an earlier time. */
             resolution: components["schemas"]["ResolvedSummary"] | null;
+            desk: components["schemas"]["DeskName"];
+            /**
+             * @description `internal`: only for keys and tokens of its desk, of all desks, and for admins; nobody else learns that it exists. `public`: for everyone, for good.
+             * @enum {string}
+             */
+            visibility: "public" | "internal";
         };
         /** @description The delivery of `outlook.version.published`. */
         OutlookVersionPublishedEvent: {
@@ -3831,6 +4575,94 @@ export interface components {
             subject: string;
             /** Format: date-time */
             expiresAt: string;
+        };
+        /** @description What a desk publishes only with approval. */
+        Policy: {
+            desk: components["schemas"]["DeskName"];
+            /**
+             * Format: int32
+             * @description Counts the policies of the desk. 0: it never had one, so nothing needs approval.
+             */
+            version: number;
+            approvals: components["schemas"]["PolicyApprovals"];
+            /** @description Whether an analyst may resolve an outlook that they forecast, by a version or by a view. */
+            authorMayResolve: boolean;
+            /** @description The admin who set it; null without a policy. */
+            author: components["schemas"]["Author"] | null;
+            /** @description Null without a policy. */
+            recordedAt: string | null;
+        };
+        /** @description By how many others than its author each kind of request has to be approved. */
+        PolicyApprovals: {
+            /**
+             * Format: int32
+             * @description For a new outlook.
+             */
+            outlook: number;
+            /**
+             * Format: int32
+             * @description For new or reaffirmed probabilities.
+             */
+            revision: number;
+            /**
+             * Format: int32
+             * @description For a new framework. One that also changes the probabilities needs those of a revision as well.
+             */
+            framework: number;
+            /**
+             * Format: int32
+             * @description For an outcome, its correction, and a reopening.
+             */
+            resolution: number;
+            /**
+             * Format: int32
+             * @description For a withdrawal.
+             */
+            withdrawal: number;
+            /**
+             * Format: int32
+             * @description For a consensus.
+             */
+            consensus: number;
+        };
+        /** @description By how many others than its author each kind of request has to be approved; 0 for none. */
+        PolicyApprovalsInput: {
+            /**
+             * Format: int32
+             * @description For a new outlook.
+             */
+            outlook: number;
+            /**
+             * Format: int32
+             * @description For new or reaffirmed probabilities.
+             */
+            revision: number;
+            /**
+             * Format: int32
+             * @description For a new framework. One that also changes the probabilities needs those of a revision as well.
+             */
+            framework: number;
+            /**
+             * Format: int32
+             * @description For an outcome, its correction, and a reopening.
+             */
+            resolution: number;
+            /**
+             * Format: int32
+             * @description For a withdrawal.
+             */
+            withdrawal: number;
+            /**
+             * Format: int32
+             * @description For a consensus.
+             */
+            consensus: number;
+        };
+        /** @description What a desk publishes only with approval, whole. */
+        PolicyInput: {
+            approvals: components["schemas"]["PolicyApprovalsInput"];
+            /** @description Whether an analyst may resolve an outlook that they forecast, by a version or by a view. */
+            authorMayResolve: boolean;
         };
         /** @description A version of a view, and its weight in the pool. */
         PooledView: {
@@ -4049,6 +4881,15 @@ export interface components {
             conditions?: components["schemas"]["OpenCondition"][];
             /** @description Only for `outcome-contradicted`: the return computed from closes. */
             closes?: components["schemas"]["HorizonReturn"];
+            /**
+             * Format: int32
+             * @description Only for `proposal-changed`: the number of the newest draft.
+             */
+            draft?: number;
+            /** @description Only for `proposal-changed`: JSON Pointers to what differs between the two drafts, at most 100. */
+            changes?: string[];
+            /** @description Only for `disclosure-changed` and `series-internal`: what would open now. */
+            disclosure?: components["schemas"]["Disclosure"];
         };
         /** @description A kind of problem: what it means and how to fix the request. */
         ProblemType: {
@@ -4059,6 +4900,323 @@ export interface components {
             meaning: string;
             mend: string;
         };
+        /** @description A request that has not been carried out yet. */
+        Proposal: {
+            /** Format: uuid */
+            id: string;
+            desk: components["schemas"]["DeskName"];
+            /**
+             * @description The request that it holds: `outlook` POST /v1/outlooks, `revision` POST …/revisions, `framework` PATCH …/framework, `resolution` POST …/resolution, `withdrawal` POST …/withdrawal, `consensus` POST …/consensus.
+             * @enum {string}
+             */
+            kind: "outlook" | "revision" | "framework" | "resolution" | "withdrawal" | "consensus";
+            /** @description The slug of its outlook. Null for a new one that is not published. */
+            outlook: string | null;
+            /** @description The title of the outlook. */
+            title: string;
+            author: components["schemas"]["Author"];
+            /** @enum {string} */
+            state: "draft" | "submitted" | "approved" | "returned" | "published" | "discarded";
+            /**
+             * Format: int32
+             * @description The number of the newest draft.
+             */
+            draft: number;
+            /** @description The version of the outlook for which it was submitted. If another one is published meanwhile, the proposal is returned. */
+            baseVersion: number | null;
+            /** @description When it is published. Null: as soon as it is approved. */
+            publishAt: string | null;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            changedAt: string;
+            /** @description The body of the newest draft. */
+            body: {
+                [key: string]: unknown;
+            };
+            note: string | null;
+            /** @description Why the newest draft could not have been published when it was written. It is checked again when it is submitted. */
+            warnings: components["schemas"]["ProposalWarning"][];
+            approvals: components["schemas"]["ProposalApprovals"];
+            drafts: components["schemas"]["ProposalDraft"][];
+            steps: components["schemas"]["ProposalStep"][];
+        };
+        /** @description Who has to approve it, and who did. */
+        ProposalApprovals: {
+            /**
+             * Format: int32
+             * @description By the policy of the desk, and at least 1.
+             */
+            needed: number;
+            /** @description Since it was submitted last. */
+            given: components["schemas"]["Author"][];
+            /**
+             * Format: int32
+             * @description How many analysts other than its author act for the desk. Fewer than `needed`: nobody could approve it. 0 once it is published or discarded.
+             */
+            possible: number;
+        };
+        /** @description The delivery of `proposal.approved`. */
+        ProposalApprovedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "proposal.approved";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ProposalEventData"];
+        };
+        /** @description The delivery of `proposal.commented`. */
+        ProposalCommentedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "proposal.commented";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ProposalEventData"];
+        };
+        /** @description The delivery of `proposal.discarded`. */
+        ProposalDiscardedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "proposal.discarded";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ProposalEventData"];
+        };
+        /** @description A draft of a proposal, without its body. */
+        ProposalDraft: {
+            /** Format: int32 */
+            number: number;
+            note: string | null;
+            publishAt: string | null;
+            /** Format: date-time */
+            recordedAt: string;
+        };
+        /** @description Another draft of a proposal, whole. */
+        ProposalDraftInput: {
+            /** @description The body of that request, as its route takes it. While it is a draft, it may have faults; they come back as `warnings`. */
+            body: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description What those who approve it should know.
+             * @default null
+             */
+            note?: string | null;
+            /** @description When to publish it, at most 366 days ahead. Null, or left out: as soon as it is approved. */
+            publishAt?: string | null;
+        };
+        /** @description The delivery of `proposal.edited`. */
+        ProposalEditedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "proposal.edited";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ProposalEventData"];
+        };
+        /** @description What happened to a proposal. */
+        ProposalEventData: {
+            /** @description The path of the proposal in this API. */
+            subject: string;
+            /** Format: uuid */
+            proposal: string;
+            desk: string;
+            /**
+             * @description What it asks for.
+             * @enum {string}
+             */
+            kind: "outlook" | "revision" | "framework" | "resolution" | "withdrawal" | "consensus";
+            /** @description Null for a new outlook, until it is published. */
+            outlook: string | null;
+            /** @description The title of the outlook. */
+            title: string;
+            /**
+             * @description The state after the event.
+             * @enum {string}
+             */
+            state: "draft" | "submitted" | "approved" | "returned" | "published" | "discarded";
+            /**
+             * Format: int32
+             * @description The number of the draft.
+             */
+            draft: number;
+            publishAt: string | null;
+            /** @description The version that it became. */
+            version: number | null;
+            /** @description Who did it. Null for the service. */
+            by: components["schemas"]["Author"] | null;
+            /** @description Their words, at most 1,000 characters. */
+            text: string | null;
+            /** Format: date-time */
+            recordedAt: string;
+        };
+        /** @description A request that is to be approved before it is carried out. */
+        ProposalInput: {
+            /**
+             * @description The request that it holds: `outlook` POST /v1/outlooks, `revision` POST …/revisions, `framework` PATCH …/framework, `resolution` POST …/resolution, `withdrawal` POST …/withdrawal, `consensus` POST …/consensus.
+             * @enum {string}
+             */
+            kind: "outlook" | "revision" | "framework" | "resolution" | "withdrawal" | "consensus";
+            /**
+             * @description The slug of its outlook. Null, or left out, for a new outlook.
+             * @default null
+             */
+            outlook?: string | null;
+            /** @description The body of that request, as its route takes it. While it is a draft, it may have faults; they come back as `warnings`. */
+            body: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description What those who approve it should know.
+             * @default null
+             */
+            note?: string | null;
+            /** @description When to publish it, at most 366 days ahead. Null, or left out: as soon as it is approved. */
+            publishAt?: string | null;
+            /**
+             * @description Whether to submit it at once, if it has no faults. Otherwise nothing is stored.
+             * @default false
+             */
+            submit?: boolean;
+        };
+        /** @description The delivery of `proposal.opened`. */
+        ProposalOpenedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "proposal.opened";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ProposalEventData"];
+        };
+        /** @description What a submitted draft would publish: the version with its probabilities and the hash of its framework, or the outcome. If that changes until it is published, the proposal is returned. */
+        ProposalPreview: {
+            [key: string]: unknown;
+        };
+        /** @description The delivery of `proposal.published`. */
+        ProposalPublishedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "proposal.published";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ProposalEventData"];
+        };
+        /** @description The delivery of `proposal.returned`. */
+        ProposalReturnedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "proposal.returned";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ProposalEventData"];
+        };
+        /** @description What was done with a proposal, by whom, on which draft. */
+        ProposalStep: {
+            /** Format: int32 */
+            number: number;
+            /** @enum {string} */
+            kind: "submitted" | "approved" | "returned" | "commented" | "published" | "discarded";
+            /** Format: int32 */
+            draft: number;
+            /** @description Null for the service. */
+            by: components["schemas"]["Author"] | null;
+            text: string | null;
+            /** @description Only of a submission. */
+            preview: components["schemas"]["ProposalPreview"] | null;
+            /** @description Of a publication: the number of the version, or of the resolution. Else null. */
+            version: number | null;
+            /** Format: date-time */
+            recordedAt: string;
+        };
+        /** @description The delivery of `proposal.submitted`. */
+        ProposalSubmittedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "proposal.submitted";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ProposalEventData"];
+        };
+        /** @description A proposal, as lists show it. */
+        ProposalSummary: {
+            /** Format: uuid */
+            id: string;
+            desk: components["schemas"]["DeskName"];
+            /**
+             * @description The request that it holds: `outlook` POST /v1/outlooks, `revision` POST …/revisions, `framework` PATCH …/framework, `resolution` POST …/resolution, `withdrawal` POST …/withdrawal, `consensus` POST …/consensus.
+             * @enum {string}
+             */
+            kind: "outlook" | "revision" | "framework" | "resolution" | "withdrawal" | "consensus";
+            /** @description The slug of its outlook. Null for a new one that is not published. */
+            outlook: string | null;
+            /** @description The title of the outlook. */
+            title: string;
+            author: components["schemas"]["Author"];
+            /** @enum {string} */
+            state: "draft" | "submitted" | "approved" | "returned" | "published" | "discarded";
+            /**
+             * Format: int32
+             * @description The number of the newest draft.
+             */
+            draft: number;
+            /** @description The version of the outlook for which it was submitted. If another one is published meanwhile, the proposal is returned. */
+            baseVersion: number | null;
+            /** @description When it is published. Null: as soon as it is approved. */
+            publishAt: string | null;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            changedAt: string;
+        };
+        /** @description Why a draft could not be published. */
+        ProposalWarning: {
+            /** @description The code of the problem; GET /problems/{code} explains it. */
+            code: string;
+            /** @description A JSON Pointer into the proposal. */
+            pointer: string;
+            detail: string;
+        };
         /** @description The views that a version pooled, and how. */
         PublishedConsensus: {
             /** @enum {string} */
@@ -4067,6 +5225,7 @@ export interface components {
             weights: "equal" | "recency" | "skill";
             /** @description Views older than this many days were left out. Null if age did not matter. */
             maxAge: number | null;
+            /** @description The views. Empty without a key. */
             views: components["schemas"]["PooledView"][];
         };
         /** @description A version of an analyst's view. */
@@ -4342,6 +5501,8 @@ export interface components {
             closes: components["schemas"]["HorizonReturn"] | null;
             evidence: string[];
             resolvedBy: components["schemas"]["Author"];
+            /** @description The analysts who approved it, because the policy of the desk asks for that. Empty if it needed no approval. */
+            approvedBy: components["schemas"]["Author"][];
             /** Format: date-time */
             resolvedAt: string;
             /** @description When a later resolution replaced this one. Null for the current resolution. */
@@ -4440,6 +5601,16 @@ export interface components {
             min?: number | null;
             /** @default null */
             max?: number | null;
+        };
+        /** @description The return of a draft to its author. */
+        ReturnInput: {
+            /**
+             * Format: int32
+             * @description The number of the draft that you have read. It must be the newest one.
+             */
+            draft: number;
+            /** @description What its author should change. */
+            reason: string;
         };
         /** @description Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution. */
         Review: {
@@ -4758,7 +5929,12 @@ export interface components {
          *       "unit": "percent",
          *       "frequency": "daily",
          *       "source": "Board of Governors of the Federal Reserve System",
-         *       "dated": "end"
+         *       "dated": "end",
+         *       "desk": {
+         *         "slug": "main",
+         *         "name": "Main desk"
+         *       },
+         *       "visibility": "public"
          *     }
          */
         Series: {
@@ -4775,17 +5951,14 @@ export interface components {
             dated: "start" | "end";
             /** @description Who publishes the series. */
             source: string;
+            desk: components["schemas"]["DeskName"];
+            /**
+             * @description `internal`: only for keys and tokens of its desk, of all desks, and for admins; nobody else learns that it exists. `public`: for everyone, for good.
+             * @enum {string}
+             */
+            visibility: "public" | "internal";
         };
-        /**
-         * @description A time series of prices or an indicator.
-         * @example {
-         *       "key": "us-10y-yield",
-         *       "name": "10-year Treasury constant maturity yield",
-         *       "unit": "percent",
-         *       "frequency": "daily",
-         *       "source": "Board of Governors of the Federal Reserve System"
-         *     }
-         */
+        /** @description A time series of prices or an indicator. */
         SeriesInput: {
             /** @description Its name in URLs and rules. It never changes. */
             key: string;
@@ -4801,6 +5974,14 @@ export interface components {
             dated?: "start" | "end";
             /** @description Who publishes the series. */
             source: string;
+            /** @description The slug of the desk that answers for it, for good. It may be left out if your key or token acts for only one desk. */
+            desk?: string;
+            /**
+             * @description `internal`: only for keys and tokens of its desk, of all desks, and for admins. Only internal outlooks of that desk may use it.
+             * @default public
+             * @enum {string}
+             */
+            visibility?: "public" | "internal";
         };
         /** @description Where a series is pulled from, and how its pulls went. */
         SeriesSource: {
@@ -4926,13 +6107,19 @@ export interface components {
         };
         /** @description How far the views differ in one probability. */
         Spread: {
-            /** Format: double */
-            min: number;
-            /** Format: double */
-            max: number;
             /**
              * Format: double
-             * @description The weighted standard deviation.
+             * @description The least of the views. Only with a key.
+             */
+            min?: number;
+            /**
+             * Format: double
+             * @description The greatest of the views. Only with a key.
+             */
+            max?: number;
+            /**
+             * Format: double
+             * @description The weighted standard deviation; without a key, in whole percents.
              */
             standardDeviation: number;
         };
@@ -4982,7 +6169,7 @@ export interface components {
         StreamOpenedData: {
             /**
              * Format: int64
-             * @description The position of the last event before the stream. 0 if there is none.
+             * @description The position of the last event before the stream that its caller may see. 0 if there is none.
              */
             position: number;
             /** @description Whether the stream continues after the id that the client sent. */
@@ -4993,6 +6180,8 @@ export interface components {
             /** @description The id that the client sent. The ledger has no such event. */
             lastEventId: string;
         };
+        /** @description The submission of a proposal: nothing but {}. */
+        SubmissionInput: Record<string, never>;
         /** @description The probability of a fall this deep, as implied by the return bands. */
         ThresholdChance: {
             key: string;
@@ -5287,9 +6476,17 @@ export interface components {
         Webhook: {
             /** Format: uuid */
             id: string;
+            /** @description The URL that receives deliveries. That of a chat is secret, so it is cut: `https://hooks.slack.com/…aB3d`. */
             url: string;
+            /**
+             * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams.
+             * @enum {string}
+             */
+            format: "json" | "slack" | "teams";
+            /** @description The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only. */
+            desk: string | null;
             /** @description Null for all, including kinds that later releases add. */
-            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
+            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
             /** @description Null for all outlooks. */
             outlook: string | null;
             description: string | null;
@@ -5319,14 +6516,17 @@ export interface components {
             id: string;
             /**
              * Format: int64
-             * @description The id of the event, as in event streams.
+             * @description The id of the event, as in event streams. Of an event of a proposal, its place in the transparency log.
              */
             event: number;
             /** @enum {string} */
-            kind: "outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn";
-            slug: string;
+            kind: "outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted";
+            /** @description The path of the outlook or proposal that the event is about, in this API. */
+            subject: string;
+            /** @description The slug of the outlook. Null for the proposal of a new one. */
+            slug: string | null;
             /**
-             * @description `due`: next attempt at `nextAttemptAt`. `behind`: waiting for an older event of the same outlook.
+             * @description `due`: next attempt at `nextAttemptAt`. `behind`: waiting for an older event of the same outlook or proposal.
              * @enum {string}
              */
             state: "delivered" | "due" | "behind";
@@ -5357,10 +6557,21 @@ export interface components {
              */
             url: string;
             /**
-             * @description The kinds of events to deliver. Null for all, including kinds that later releases add.
+             * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams. It stays.
+             * @default json
+             * @enum {string}
+             */
+            format?: "json" | "slack" | "teams";
+            /**
+             * @description The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only. It stays.
              * @default null
              */
-            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
+            desk?: string | null;
+            /**
+             * @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals are for the webhook of a desk.
+             * @default null
+             */
+            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
             /**
              * @description Deliver only events of this outlook. Null for all outlooks.
              * @default null
@@ -5376,8 +6587,8 @@ export interface components {
              * @description The https URL, at a public address, that receives deliveries. It must answer 2xx within 15 s; redirects are not followed.
              */
             url?: string;
-            /** @description The kinds of events to deliver. Null for all, including kinds that later releases add. */
-            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
+            /** @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals are for the webhook of a desk. */
+            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
             description?: string | null;
             /** @description `false` pauses deliveries and stores pending events. `true` resumes where deliveries stopped and retries failed ones immediately. */
             enabled?: boolean;
@@ -5721,8 +6932,10 @@ export type Acknowledgement = components['schemas']['Acknowledgement'];
 export type AddedEvidence = components['schemas']['AddedEvidence'];
 export type Alteration = components['schemas']['Alteration'];
 export type Analyst = components['schemas']['Analyst'];
+export type AnalystPatch = components['schemas']['AnalystPatch'];
 export type AnalystView = components['schemas']['AnalystView'];
 export type Answer = components['schemas']['Answer'];
+export type ApprovalInput = components['schemas']['ApprovalInput'];
 export type Assessment = components['schemas']['Assessment'];
 export type AssessmentInput = components['schemas']['AssessmentInput'];
 export type AuditEntry = components['schemas']['AuditEntry'];
@@ -5739,6 +6952,7 @@ export type ClaimTarget = components['schemas']['ClaimTarget'];
 export type Climatology = components['schemas']['Climatology'];
 export type CloneSourceInput = components['schemas']['CloneSourceInput'];
 export type Close = components['schemas']['Close'];
+export type CommentInput = components['schemas']['CommentInput'];
 export type Comparison = components['schemas']['Comparison'];
 export type ComparisonInput = components['schemas']['ComparisonInput'];
 export type Condition = components['schemas']['Condition'];
@@ -5758,9 +6972,16 @@ export type Contradiction = components['schemas']['Contradiction'];
 export type ContradictionEventData = components['schemas']['ContradictionEventData'];
 export type CreatedWebhook = components['schemas']['CreatedWebhook'];
 export type Decomposition = components['schemas']['Decomposition'];
+export type Desk = components['schemas']['Desk'];
+export type DeskInput = components['schemas']['DeskInput'];
+export type DeskName = components['schemas']['DeskName'];
+export type DeskPatchInput = components['schemas']['DeskPatchInput'];
 export type DiffSide = components['schemas']['DiffSide'];
 export type Directions = components['schemas']['Directions'];
+export type Disclosed = components['schemas']['Disclosed'];
+export type Disclosure = components['schemas']['Disclosure'];
 export type DisclosureEventData = components['schemas']['DisclosureEventData'];
+export type DisclosureInput = components['schemas']['DisclosureInput'];
 export type Drawdown = components['schemas']['Drawdown'];
 export type DrawdownChange = components['schemas']['DrawdownChange'];
 export type DrawdownEpisode = components['schemas']['DrawdownEpisode'];
@@ -5784,6 +7005,10 @@ export type Horizon = components['schemas']['Horizon'];
 export type HorizonEventData = components['schemas']['HorizonEventData'];
 export type HorizonReturn = components['schemas']['HorizonReturn'];
 export type ImportPreview = components['schemas']['ImportPreview'];
+export type InboxCounts = components['schemas']['InboxCounts'];
+export type InboxDesk = components['schemas']['InboxDesk'];
+export type InboxItem = components['schemas']['InboxItem'];
+export type InboxPage = components['schemas']['InboxPage'];
 export type Instrument = components['schemas']['Instrument'];
 export type InstrumentInput = components['schemas']['InstrumentInput'];
 export type InstrumentName = components['schemas']['InstrumentName'];
@@ -5813,6 +7038,11 @@ export type Observation = components['schemas']['Observation'];
 export type ObservationInput = components['schemas']['ObservationInput'];
 export type ObservationsInput = components['schemas']['ObservationsInput'];
 export type OpenCondition = components['schemas']['OpenCondition'];
+export type OpenedEvent = components['schemas']['OpenedEvent'];
+export type OpenedEvidence = components['schemas']['OpenedEvidence'];
+export type OpenedOutlook = components['schemas']['OpenedOutlook'];
+export type OpenedSeries = components['schemas']['OpenedSeries'];
+export type OpenedVersion = components['schemas']['OpenedVersion'];
 export type Outlook = components['schemas']['Outlook'];
 export type OutlookBatch = components['schemas']['OutlookBatch'];
 export type OutlookCreatedEvent = components['schemas']['OutlookCreatedEvent'];
@@ -5831,6 +7061,10 @@ export type OutlookSummary = components['schemas']['OutlookSummary'];
 export type OutlookVersionPublishedEvent = components['schemas']['OutlookVersionPublishedEvent'];
 export type OwnKey = components['schemas']['OwnKey'];
 export type OwnToken = components['schemas']['OwnToken'];
+export type Policy = components['schemas']['Policy'];
+export type PolicyApprovals = components['schemas']['PolicyApprovals'];
+export type PolicyApprovalsInput = components['schemas']['PolicyApprovalsInput'];
+export type PolicyInput = components['schemas']['PolicyInput'];
 export type PooledView = components['schemas']['PooledView'];
 export type Positioning = components['schemas']['Positioning'];
 export type PositioningDiff = components['schemas']['PositioningDiff'];
@@ -5843,6 +7077,24 @@ export type ProbabilityHistory = components['schemas']['ProbabilityHistory'];
 export type ProbabilityPoint = components['schemas']['ProbabilityPoint'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemType = components['schemas']['ProblemType'];
+export type Proposal = components['schemas']['Proposal'];
+export type ProposalApprovals = components['schemas']['ProposalApprovals'];
+export type ProposalApprovedEvent = components['schemas']['ProposalApprovedEvent'];
+export type ProposalCommentedEvent = components['schemas']['ProposalCommentedEvent'];
+export type ProposalDiscardedEvent = components['schemas']['ProposalDiscardedEvent'];
+export type ProposalDraft = components['schemas']['ProposalDraft'];
+export type ProposalDraftInput = components['schemas']['ProposalDraftInput'];
+export type ProposalEditedEvent = components['schemas']['ProposalEditedEvent'];
+export type ProposalEventData = components['schemas']['ProposalEventData'];
+export type ProposalInput = components['schemas']['ProposalInput'];
+export type ProposalOpenedEvent = components['schemas']['ProposalOpenedEvent'];
+export type ProposalPreview = components['schemas']['ProposalPreview'];
+export type ProposalPublishedEvent = components['schemas']['ProposalPublishedEvent'];
+export type ProposalReturnedEvent = components['schemas']['ProposalReturnedEvent'];
+export type ProposalStep = components['schemas']['ProposalStep'];
+export type ProposalSubmittedEvent = components['schemas']['ProposalSubmittedEvent'];
+export type ProposalSummary = components['schemas']['ProposalSummary'];
+export type ProposalWarning = components['schemas']['ProposalWarning'];
 export type PublishedConsensus = components['schemas']['PublishedConsensus'];
 export type PublishedView = components['schemas']['PublishedView'];
 export type PullFailure = components['schemas']['PullFailure'];
@@ -5865,6 +7117,7 @@ export type Resolved = components['schemas']['Resolved'];
 export type ResolvedSummary = components['schemas']['ResolvedSummary'];
 export type ReturnBand = components['schemas']['ReturnBand'];
 export type ReturnBandInput = components['schemas']['ReturnBandInput'];
+export type ReturnInput = components['schemas']['ReturnInput'];
 export type Review = components['schemas']['Review'];
 export type ReviewEventData = components['schemas']['ReviewEventData'];
 export type RevisionInput = components['schemas']['RevisionInput'];
@@ -5896,6 +7149,7 @@ export type StandingScores = components['schemas']['StandingScores'];
 export type StateEventData = components['schemas']['StateEventData'];
 export type StreamOpenedData = components['schemas']['StreamOpenedData'];
 export type StreamResetData = components['schemas']['StreamResetData'];
+export type SubmissionInput = components['schemas']['SubmissionInput'];
 export type ThresholdChance = components['schemas']['ThresholdChance'];
 export type Ticker = components['schemas']['Ticker'];
 export type TickerInput = components['schemas']['TickerInput'];
@@ -6364,6 +7618,11 @@ export interface operations {
                  * @example 2026-03-31
                  */
                 horizonEndsBefore?: string;
+                /**
+                 * @description Only outlooks of the desk with this slug.
+                 * @example main
+                 */
+                desk?: string;
                 /** @description Only outlooks that are currently resolved with this outcome. `void`: those that cannot be scored. */
                 outcome?: "bear" | "base" | "bull" | "void";
                 /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
@@ -6809,9 +8068,34 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             406: components["responses"]["NotAcceptable"];
             408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
@@ -7438,9 +8722,34 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -7753,9 +9062,34 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -10167,6 +11501,96 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    changeAnalyst: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The id of the analyst, as in `author.id`.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["AnalystPatch"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Analyst"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listOutlooksOfAnalyst: {
         parameters: {
             query?: {
@@ -10871,9 +12295,34 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -11310,7 +12759,18 @@ export interface operations {
             };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -11901,9 +13361,34 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -12129,9 +13614,33 @@ export interface operations {
                     "application/json": components["schemas"]["OutlookResolution"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -14200,6 +15709,163 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getInbox: {
+        parameters: {
+            query?: {
+                /** @description Only items of this kind. The counts are of all kinds. */
+                kind?: "to-approve" | "returned" | "review-due" | "horizon-over" | "contradicted" | "series-silent";
+                /**
+                 * @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it.
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
+                cursor?: string;
+            };
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboxPage"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    streamInboxEvents: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too.
+                 * @example 138-5f0c91ab
+                 */
+                lastEventId?: string;
+            };
+            header?: {
+                /**
+                 * @description The id of the last event that the client received. Browsers send it on reconnecting.
+                 * @example 138-5f0c91ab
+                 */
+                "Last-Event-ID"?: components["parameters"]["LastEventId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     streamEvents: {
         parameters: {
             query?: {
@@ -14854,6 +16520,1376 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listDesks: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Desk"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    addDesk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeskInput"];
+            };
+        };
+        responses: {
+            /** @description Created. Returns the whole representation. */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Desk"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getDesk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The slug of the desk.
+                 * @example main
+                 */
+                desk: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Desk"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    renameDesk: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The slug of the desk.
+                 * @example main
+                 */
+                desk: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["DeskPatchInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Desk"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getDeskPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The slug of the desk.
+                 * @example main
+                 */
+                desk: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    setDeskPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The slug of the desk.
+                 * @example main
+                 */
+                desk: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listProposals: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it.
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description The `nextCursor` of the previous page. Keep the other parameters unchanged.
+                 * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
+                 */
+                cursor?: string;
+                state?: "draft" | "submitted" | "approved" | "returned" | "published" | "discarded";
+                /**
+                 * @description The slug of a desk.
+                 * @example main
+                 */
+                desk?: string;
+                kind?: "outlook" | "revision" | "framework" | "resolution" | "withdrawal" | "consensus";
+                /** @description The slug of an outlook. */
+                outlook?: string;
+                /**
+                 * @description The id of their author.
+                 * @example Small-cap desk
+                 */
+                author?: string;
+            };
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["ProposalSummary"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    openProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalInput"];
+            };
+        };
+        responses: {
+            /** @description Created. Returns the whole representation. */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The id of the proposal.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    discardProposal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of the proposal.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    editProposal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id of the proposal.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalDraftInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    submitProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The id of the proposal.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubmissionInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    approveProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The id of the proposal.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApprovalInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    returnProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The id of the proposal.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReturnInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    commentProposal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The id of the proposal.
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommentInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listInstruments: {
         parameters: {
             query?: {
@@ -15263,6 +18299,11 @@ export interface operations {
                 cursor?: string;
                 /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
+                /**
+                 * @description Only series of the desk with this slug.
+                 * @example main
+                 */
+                desk?: string;
             };
             header?: {
                 /**
@@ -15414,7 +18455,18 @@ export interface operations {
             };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             406: components["responses"]["NotAcceptable"];
             408: components["responses"]["RequestTimeout"];
             /** @description The request conflicts with the current state. */
@@ -15532,6 +18584,434 @@ export interface operations {
             };
             406: components["responses"]["NotAcceptable"];
             412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getOutlookDisclosure: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Disclosure"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    discloseOutlook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The slug of the outlook.
+                 * @example russell-2000-downside
+                 */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DisclosureInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Disclosed"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getSeriesDisclosure: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description ETags of the copies that the client holds. Returns 304 if one is current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /**
+                 * @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.
+                 * @example "n1qqmwXCpBqHUqJIKsXBSjuAMWU"
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Disclosure"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    ETag: components["headers"]["ETag"];
+                    Age: components["headers"]["Age"];
+                    "Cache-Status": components["headers"]["CacheStatus"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["PreconditionFailed"];
+            417: components["responses"]["ExpectationFailed"];
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["NotImplemented"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    discloseSeries: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.
+                 * @example "8e03978e-40d5-43e8-bc93-6894a57f9324"
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The key of the series.
+                 * @example us-10y-yield
+                 */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DisclosureInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Disclosed"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfterRunning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             417: components["responses"]["ExpectationFailed"];
             /** @description Validation failed; see `errors`. */
             422: {
@@ -15800,7 +19280,18 @@ export interface operations {
             };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -16112,7 +19603,18 @@ export interface operations {
             };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -16176,7 +19678,18 @@ export interface operations {
             };
             400: components["responses"]["MalformedRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not found. */
             404: {
                 headers: {
@@ -19234,6 +22747,422 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ViewWithdrawnEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveProposalApproved: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalApprovedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveProposalCommented: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalCommentedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveProposalDiscarded: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalDiscardedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveProposalEdited: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalEditedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveProposalOpened: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalOpenedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveProposalPublished: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalPublishedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveProposalReturned: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalReturnedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveProposalSubmitted: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProposalSubmittedEvent"];
             };
         };
         responses: {

@@ -133,6 +133,7 @@ CREATE TABLE analysts (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
   name text NOT NULL,
   created_at timestamp(3) with time zone NOT NULL,
+  deactivated_at timestamp(3) with time zone,
   CONSTRAINT analysts_pkey PRIMARY KEY (id),
   CONSTRAINT analysts_name_unique UNIQUE (name),
   CONSTRAINT analysts_name CHECK (name = btrim(name) AND name !~ '[[:cntrl:]]'::text AND length(name) >= 1 AND length(name) <= 300)
@@ -163,10 +164,144 @@ BEGIN
   RETURN NULL;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.digest_changed_analysts()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  changed analysts := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+  PERFORM append_digest('analysts', lower(TG_OP), ARRAY[row_key(changed)], salt, row_hash(row_salt(salt, 0), row_text(changed)));
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_analyst()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF (NEW.id, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.created_at) OR pg_trigger_depth() = 1
+     OR NEW.deactivated_at IS DISTINCT FROM OLD.deactivated_at AND is_erasing() THEN
+    PERFORM refuse('analysts_append_only', 'UPDATE is refused: a row in analyst_changes changes an analyst');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.row_text(r analysts)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"deactivated_at":"' || (r).deactivated_at || '"', '"id":"' || (r).id || '"', '"name":' || to_json((r).name::text)) || '},"table":"analysts"}' $function$;
+
 CREATE TRIGGER append_only BEFORE DELETE ON analysts FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON analysts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only_update BEFORE UPDATE ON analysts FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER digest AFTER INSERT ON analysts REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_analysts();
+CREATE TRIGGER digest_delete AFTER DELETE ON analysts FOR EACH ROW EXECUTE FUNCTION digest_changed_analysts();
+CREATE TRIGGER digest_update AFTER UPDATE ON analysts FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_analysts();
+CREATE TRIGGER guard_analyst BEFORE UPDATE ON analysts FOR EACH ROW EXECUTE FUNCTION guard_analyst();
+
+-- analyst_changes ---------------------------------------------------------------------------------
+
+CREATE TABLE analyst_changes (
+  id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+  analyst_id uuid NOT NULL,
+  kind text NOT NULL,
+  old_name text,
+  new_name text,
+  recorded_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT analyst_changes_pkey PRIMARY KEY (id),
+  CONSTRAINT analyst_changes_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
+  CONSTRAINT analyst_changes_kind CHECK (kind = ANY (ARRAY['renamed'::text, 'deactivated'::text, 'reactivated'::text])),
+  CONSTRAINT analyst_changes_names CHECK (num_nonnulls(old_name, new_name) =
+CASE kind
+    WHEN 'renamed'::text THEN 2
+    ELSE 0
+END)
+);
+
+CREATE INDEX analyst_changes_of_analyst ON analyst_changes USING btree (analyst_id, id);
+
+CREATE OR REPLACE FUNCTION public.change_analyst()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  analyst analysts;
+BEGIN
+  SELECT * INTO analyst FROM analysts WHERE id = NEW.analyst_id FOR UPDATE;
+  NEW.recorded_at := greatest(NEW.recorded_at, (SELECT max(recorded_at) FROM analyst_changes WHERE analyst_id = NEW.analyst_id));
+  IF NEW.kind = 'renamed' THEN
+    IF EXISTS (SELECT FROM erasures WHERE analyst_id = NEW.analyst_id) THEN
+      PERFORM refuse('analyst_changes_erased', 'a name that was erased stays erased');
+    END IF;
+    IF NEW.old_name IS DISTINCT FROM analyst.name OR coalesce(NEW.new_name, analyst.name) = analyst.name THEN
+      PERFORM refuse('analyst_changes_renamed', 'a new name follows the one before');
+    END IF;
+    UPDATE analysts SET name = NEW.new_name WHERE id = NEW.analyst_id;
+    -- Maintenance collects the words of searches again, with the new name.
+    INSERT INTO search_backlog (framework_id) SELECT max(id) FROM frameworks HAVING max(id) IS NOT NULL
+    ON CONFLICT (is_only) DO UPDATE SET framework_id = excluded.framework_id;
+  ELSE
+    IF (NEW.kind = 'deactivated') = (analyst.deactivated_at IS NOT NULL) THEN
+      PERFORM refuse('analyst_changes_active', 'an analyst who is ' || NEW.kind || ' stays so until the other is said');
+    END IF;
+    UPDATE analysts SET deactivated_at = CASE NEW.kind WHEN 'deactivated' THEN NEW.recorded_at END WHERE id = NEW.analyst_id;
+  END IF;
+  INSERT INTO events (kind, data, recorded_at)
+  VALUES ('analyst.' || NEW.kind, jsonb_build_object('subject', '/v1/analysts/' || NEW.analyst_id), NEW.recorded_at);
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.digest_analyst_changes()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+ SET extra_float_digits TO '1'
+ SET bytea_output TO 'hex'
+AS $function$
+DECLARE
+  salt bytea := random_salt();
+  keys text[];
+  hashes bytea;
+BEGIN
+  SELECT array_agg(key), string_agg(row_hash(row_salt(salt, i), content), '') INTO keys, hashes
+    FROM (SELECT row_number() OVER () - 1 AS i, row_key(ROW(written.*)::analyst_changes) AS key, row_text(ROW(written.*)::analyst_changes) AS content FROM written WHERE true) AS r;
+  IF keys IS NOT NULL THEN
+    PERFORM append_digest('analyst_changes', 'insert', keys, salt, hashes);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.guard_analyst_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF NOT is_erasing() OR (NEW.id, NEW.analyst_id, NEW.kind, NEW.recorded_at) IS DISTINCT FROM (OLD.id, OLD.analyst_id, OLD.kind, OLD.recorded_at) THEN
+    PERFORM refuse('analyst_changes_append_only', 'UPDATE is refused: rows are only ever added');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON analyst_changes FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON analyst_changes FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER change_analyst BEFORE INSERT ON analyst_changes FOR EACH ROW EXECUTE FUNCTION change_analyst();
+CREATE TRIGGER digest AFTER INSERT ON analyst_changes REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_analyst_changes();
+CREATE TRIGGER guard_analyst_change BEFORE UPDATE ON analyst_changes FOR EACH ROW EXECUTE FUNCTION guard_analyst_change();
 
 -- analyst_identities ------------------------------------------------------------------------------
 
@@ -244,7 +379,7 @@ CREATE TABLE api_keys (
   CONSTRAINT api_keys_hash_unique UNIQUE (hash),
   CONSTRAINT api_keys_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
   CONSTRAINT api_keys_issued_by_analysts_id_fk FOREIGN KEY (issued_by) REFERENCES analysts(id),
-  CONSTRAINT api_keys_desks CHECK (desk_ids IS NULL OR role <> 'admin'::text AND cardinality(desk_ids) > 0 AND array_position(desk_ids, NULL::integer) IS NULL) NOT VALID,
+  CONSTRAINT api_keys_desks CHECK (desk_ids IS NULL OR role <> 'admin'::text AND cardinality(desk_ids) > 0 AND array_position(desk_ids, NULL::integer) IS NULL),
   CONSTRAINT api_keys_expiry CHECK (expires_at > created_at),
   CONSTRAINT api_keys_hash CHECK (octet_length(hash) = 32),
   CONSTRAINT api_keys_issuer CHECK (length(issued_with) >= 1 AND length(issued_with) <= 1000 AND (issued_by IS NULL) = (issued_with IS NULL OR issued_with = 'LOCAL'::text)),
@@ -614,38 +749,50 @@ CREATE OR REPLACE FUNCTION public.erase_name()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 DECLARE
-  old_name text;
-  new_name text := 'Erased analyst ' || left(NEW.analyst_id::text, 8);
+  names text[];
+  former text;
+  replacement text := 'Erased analyst ' || left(NEW.analyst_id::text, 8);
   assessed bigint[];
   changed text[];
 BEGIN
   -- One at a time, and not while rows or events of before the log are digested.
   PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger names', 0));
   -- Waits for writes of this analyst that are in progress.
-  SELECT name INTO old_name FROM analysts WHERE id = NEW.analyst_id FOR UPDATE;
-  IF EXISTS (SELECT FROM analysts WHERE name = new_name) THEN
-    new_name := 'Erased analyst ' || NEW.analyst_id;
+  PERFORM FROM analysts WHERE id = NEW.analyst_id FOR UPDATE;
+  names := ARRAY(SELECT name FROM analysts WHERE id = NEW.analyst_id
+    UNION SELECT c.old_name FROM analyst_changes c WHERE c.analyst_id = NEW.analyst_id AND c.kind = 'renamed');
+  IF EXISTS (SELECT FROM analysts WHERE name = replacement) THEN
+    replacement := 'Erased analyst ' || NEW.analyst_id;
   END IF;
-  UPDATE analysts SET name = new_name WHERE id = NEW.analyst_id;
+  UPDATE analysts SET name = replacement WHERE id = NEW.analyst_id;
   PERFORM erase_digests('analysts', ARRAY[NEW.analyst_id::text]);
   WITH written AS (
-    UPDATE condition_changes SET reason = reason_by(reason, old_name, new_name)
-     WHERE author_id = NEW.analyst_id AND reason_by(reason, old_name, new_name) <> reason
-    RETURNING id, outlook_id
-  )
-  SELECT array_agg(id::text), array_agg(DISTINCT outlook_id) INTO changed, assessed FROM written;
-  PERFORM erase_digests('condition_changes', changed);
-  WITH written AS (
-    UPDATE events e SET data = event_data_by(data, NEW.analyst_id, old_name, new_name)
-     WHERE (kind IN ('view.published', 'view.withdrawn') OR kind LIKE 'proposal.%' OR outlook_id = ANY (assessed))
-       AND event_data_by(data, NEW.analyst_id, old_name, new_name) <> data
-    RETURNING id
+    UPDATE analyst_changes c SET old_name = replacement, new_name = replacement
+     WHERE c.analyst_id = NEW.analyst_id AND c.kind = 'renamed'
+    RETURNING c.id
   )
   SELECT array_agg(id::text) INTO changed FROM written;
-  PERFORM erase_digests('events', changed);
-  PERFORM refresh_conditions(assessed);
-  PERFORM erase_access(NEW, old_name, new_name);
-  PERFORM erase_openings(NEW, old_name);
+  PERFORM erase_digests('analyst_changes', changed);
+  FOREACH former IN ARRAY names LOOP
+    WITH written AS (
+      UPDATE condition_changes SET reason = reason_by(reason, former, replacement)
+       WHERE author_id = NEW.analyst_id AND reason_by(reason, former, replacement) <> reason
+      RETURNING id, outlook_id
+    )
+    SELECT array_agg(id::text), array_agg(DISTINCT outlook_id) INTO changed, assessed FROM written;
+    PERFORM erase_digests('condition_changes', changed);
+    WITH written AS (
+      UPDATE events e SET data = event_data_by(data, NEW.analyst_id, former, replacement)
+       WHERE (kind IN ('view.published', 'view.withdrawn') OR kind LIKE 'proposal.%' OR outlook_id = ANY (assessed))
+         AND event_data_by(data, NEW.analyst_id, former, replacement) <> data
+      RETURNING id
+    )
+    SELECT array_agg(id::text) INTO changed FROM written;
+    PERFORM erase_digests('events', changed);
+    PERFORM refresh_conditions(assessed);
+    PERFORM erase_access(NEW, former, replacement);
+    PERFORM erase_openings(NEW, former);
+  END LOOP;
   UPDATE frameworks SET search = ''
    WHERE search <> '' AND outlook_id IN (
      SELECT outlook_id FROM forecasters WHERE analyst_id = NEW.analyst_id AND source = 'version'
@@ -1358,9 +1505,12 @@ CREATE UNIQUE INDEX outlooks_by_slug ON outlooks USING btree (slug COLLATE "C");
 CREATE INDEX outlooks_continuing ON outlooks USING btree (continues_id, id) WHERE continues_id IS NOT NULL;
 CREATE INDEX outlooks_contradicted ON outlooks USING btree (published_at, id) WHERE is_contradicted;
 CREATE INDEX outlooks_horizon_to_end ON outlooks USING btree (horizon_to, id) WHERE (status = ANY (ARRAY['open'::text, 'withdrawn'::text])) AND horizon_ended_at IS NULL;
+CREATE INDEX outlooks_internal ON outlooks USING btree (id) WHERE is_internal;
 CREATE INDEX outlooks_newest ON outlooks USING btree (published_at, id);
+CREATE INDEX outlooks_newest_of_desk ON outlooks USING btree (COALESCE(desk_id, 1), published_at, id);
 CREATE INDEX outlooks_newest_of_instrument ON outlooks USING btree (instrument_id, published_at, id);
 CREATE INDEX outlooks_newest_of_status ON outlooks USING btree (status, published_at, id);
+CREATE INDEX outlooks_newest_public ON outlooks USING btree (published_at, id) WHERE internal_to IS NULL;
 CREATE INDEX outlooks_of_framework ON outlooks USING btree (framework_id);
 CREATE INDEX outlooks_resolved_from ON outlooks USING btree (instrument_id, horizon_from) WHERE status <> 'open'::text;
 CREATE INDEX outlooks_resolved_to ON outlooks USING btree (instrument_id, horizon_to) WHERE status <> 'open'::text;
@@ -2832,9 +2982,10 @@ CREATE TABLE events (
 CASE
     WHEN kind = ANY (ARRAY['analyst.added'::text, 'analyst.deactivated'::text, 'analyst.erased'::text, 'analyst.reactivated'::text, 'analyst.renamed'::text, 'desk.added'::text, 'desk.changed'::text, 'instrument.added'::text, 'instrument.changed'::text, 'key.issued'::text, 'key.revoked'::text, 'ledger.digested'::text, 'log.generation.started'::text, 'observations.recorded'::text, 'policy.changed'::text, 'proposal.approved'::text, 'proposal.commented'::text, 'proposal.discarded'::text, 'proposal.edited'::text, 'proposal.opened'::text, 'proposal.published'::text, 'proposal.returned'::text, 'proposal.submitted'::text, 'refusals.recorded'::text, 'rows.digested'::text, 'series.added'::text, 'series.disclosed'::text, 'source.changed'::text, 'webhook.changed'::text, 'write.recorded'::text]) THEN outlook_id IS NULL AND version IS NULL
     ELSE outlook_id IS NOT NULL AND version IS NOT NULL AND (kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'outlook.disclosed'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]))
-END) NOT VALID
+END)
 );
 
+CREATE INDEX events_desk_changed ON events USING btree (log_position) WHERE kind = 'desk.changed'::text;
 CREATE UNIQUE INDEX events_in_log ON events USING btree (COALESCE(log_position, "position")) WHERE COALESCE(log_position, "position") IS NOT NULL;
 CREATE INDEX events_of_records ON events USING btree (outlook_id, kind) WHERE kind = ANY (ARRAY['evidence.added'::text, 'view.published'::text, 'view.withdrawn'::text, 'outlook.resolved'::text, 'outlook.reopened'::text]);
 CREATE UNIQUE INDEX events_once_a_version ON events USING btree (outlook_id, version) WHERE kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text]);
@@ -4012,12 +4163,18 @@ CREATE TABLE webhooks (
   failing_since timestamp(3) with time zone,
   disabled_at timestamp(3) with time zone,
   disabled_reason text,
+  desk_id integer,
+  format text,
+  log_position bigint,
   CONSTRAINT webhooks_pkey PRIMARY KEY (id),
+  CONSTRAINT webhooks_desk_id_desks_id_fk FOREIGN KEY (desk_id) REFERENCES desks(id),
   CONSTRAINT webhooks_outlook_id_outlooks_id_fk FOREIGN KEY (outlook_id) REFERENCES outlooks(id),
   CONSTRAINT webhooks_description CHECK (length(description) >= 1 AND length(description) <= 300),
   CONSTRAINT webhooks_disabled CHECK ((num_nulls(disabled_at, disabled_reason) = ANY (ARRAY[0, 2])) AND (disabled_reason = ANY (ARRAY['asked'::text, 'gone'::text, 'failing'::text, 'restored'::text])) IS NOT FALSE),
+  CONSTRAINT webhooks_format CHECK (format = ANY (ARRAY['slack'::text, 'teams'::text])),
   CONSTRAINT webhooks_from_0 CHECK ("position" >= 0),
-  CONSTRAINT webhooks_kinds CHECK (cardinality(kinds) > 0 AND kinds <@ ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'outlook.disclosed'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]) NOT VALID,
+  CONSTRAINT webhooks_kinds CHECK (cardinality(kinds) > 0 AND kinds <@ ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'outlook.disclosed'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text, 'proposal.approved'::text, 'proposal.commented'::text, 'proposal.discarded'::text, 'proposal.edited'::text, 'proposal.opened'::text, 'proposal.published'::text, 'proposal.returned'::text, 'proposal.submitted'::text] AND (desk_id IS NOT NULL OR NOT kinds && ARRAY['proposal.approved'::text, 'proposal.commented'::text, 'proposal.discarded'::text, 'proposal.edited'::text, 'proposal.opened'::text, 'proposal.published'::text, 'proposal.returned'::text, 'proposal.submitted'::text])),
+  CONSTRAINT webhooks_log_position CHECK (log_position >= 0 AND (desk_id IS NULL) = (log_position IS NULL)),
   CONSTRAINT webhooks_previous_secret CHECK ((num_nulls(previous_secret, previous_secret_until) = ANY (ARRAY[0, 2])) AND (octet_length(previous_secret) >= 24 AND octet_length(previous_secret) <= 64) IS NOT FALSE),
   CONSTRAINT webhooks_secret CHECK (octet_length(secret) >= 24 AND octet_length(secret) <= 64),
   CONSTRAINT webhooks_url CHECK (url ~ '^https?://'::text AND length(url) <= 2000)
@@ -4066,6 +4223,15 @@ BEGIN
   RETURN NULL;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.guard_webhook()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  PERFORM refuse('webhooks_fixed', 'a webhook keeps its desk and its format: another format would show an address that is secret');
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_webhook_position()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -4079,36 +4245,48 @@ CREATE OR REPLACE FUNCTION public.row_text(r webhooks)
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"description":' || to_json((r).description::text), '"id":"' || (r).id || '"', '"kinds":' || to_json((r).kinds::text), '"outlook_id":"' || (r).outlook_id || '"', '"url":' || to_json((r).url::text)) || '},"table":"webhooks"}' $function$;
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"description":' || to_json((r).description::text), '"desk_id":"' || (r).desk_id || '"', '"format":' || to_json((r).format::text), '"id":"' || (r).id || '"', '"kinds":' || to_json((r).kinds::text), '"outlook_id":"' || (r).outlook_id || '"', '"url":' || to_json((r).url::text)) || '},"table":"webhooks"}' $function$;
 
 CREATE TRIGGER digest AFTER INSERT ON webhooks REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION digest_webhooks();
 CREATE TRIGGER digest_delete AFTER DELETE ON webhooks FOR EACH ROW EXECUTE FUNCTION digest_changed_webhooks();
 CREATE TRIGGER digest_update AFTER UPDATE ON webhooks FOR EACH ROW WHEN (row_text(old.*) IS DISTINCT FROM row_text(new.*)) EXECUTE FUNCTION digest_changed_webhooks();
-CREATE TRIGGER guard_webhook_position BEFORE UPDATE OF "position" ON webhooks FOR EACH ROW WHEN (new."position" < old."position") EXECUTE FUNCTION guard_webhook_position();
+CREATE TRIGGER guard_webhook BEFORE UPDATE OF desk_id, format ON webhooks FOR EACH ROW WHEN (new.desk_id IS DISTINCT FROM old.desk_id OR new.format IS DISTINCT FROM old.format) EXECUTE FUNCTION guard_webhook();
+CREATE TRIGGER guard_webhook_position BEFORE UPDATE OF "position", log_position ON webhooks FOR EACH ROW WHEN (new."position" < old."position" OR new.log_position < old.log_position) EXECUTE FUNCTION guard_webhook_position();
 
 -- webhook_deliveries ------------------------------------------------------------------------------
 
 CREATE TABLE webhook_deliveries (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
   webhook_id uuid NOT NULL,
-  "position" bigint NOT NULL,
-  outlook_id bigint NOT NULL,
+  "position" bigint,
+  outlook_id bigint,
   planned_at timestamp(3) with time zone NOT NULL,
   attempts integer DEFAULT 0 NOT NULL,
   due_at timestamp(3) with time zone,
   delivered_at timestamp(3) with time zone,
+  event_id bigint,
+  subject text,
   CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id),
   CONSTRAINT webhook_deliveries_once UNIQUE (webhook_id, "position"),
+  CONSTRAINT webhook_deliveries_event_id_events_id_fk FOREIGN KEY (event_id) REFERENCES events(id),
   CONSTRAINT webhook_deliveries_position_events_position_fk FOREIGN KEY ("position") REFERENCES events("position"),
   CONSTRAINT webhook_deliveries_webhook_id_webhooks_id_fk FOREIGN KEY (webhook_id) REFERENCES webhooks(id) ON DELETE CASCADE,
   CONSTRAINT webhook_deliveries_attempts CHECK (attempts >= 0),
-  CONSTRAINT webhook_deliveries_delivered_once CHECK (delivered_at IS NULL OR due_at IS NULL AND attempts > 0)
+  CONSTRAINT webhook_deliveries_delivered_once CHECK (delivered_at IS NULL OR due_at IS NULL AND attempts > 0),
+  CONSTRAINT webhook_deliveries_event CHECK (
+CASE
+    WHEN event_id IS NULL THEN subject IS NULL AND num_nulls("position", outlook_id) = 0
+    ELSE subject IS NOT NULL AND num_nulls("position", outlook_id) = 2
+END)
 );
 
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries USING btree (webhook_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_oldest ON webhook_deliveries USING btree (delivered_at) WHERE delivered_at IS NOT NULL;
+CREATE UNIQUE INDEX webhook_deliveries_once_an_event ON webhook_deliveries USING btree (webhook_id, event_id) WHERE event_id IS NOT NULL;
 CREATE UNIQUE INDEX webhook_deliveries_one_due ON webhook_deliveries USING btree (webhook_id, outlook_id) WHERE due_at IS NOT NULL;
+CREATE UNIQUE INDEX webhook_deliveries_one_due_of_subject ON webhook_deliveries USING btree (webhook_id, subject) WHERE due_at IS NOT NULL AND subject IS NOT NULL;
 CREATE INDEX webhook_deliveries_undelivered ON webhook_deliveries USING btree (webhook_id, outlook_id, "position") WHERE delivered_at IS NULL;
+CREATE INDEX webhook_deliveries_undelivered_of_subject ON webhook_deliveries USING btree (webhook_id, subject, event_id) WHERE delivered_at IS NULL AND subject IS NOT NULL;
 
 CREATE OR REPLACE FUNCTION public.guard_webhook_delivery()
  RETURNS trigger
@@ -4124,16 +4302,30 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF OLD.delivered_at IS NOT NULL
-       OR (NEW.id, NEW.webhook_id, NEW.position, NEW.outlook_id)
-          IS DISTINCT FROM (OLD.id, OLD.webhook_id, OLD.position, OLD.outlook_id) THEN
+       OR (NEW.id, NEW.webhook_id, NEW.position, NEW.outlook_id, NEW.event_id, NEW.subject)
+          IS DISTINCT FROM (OLD.id, OLD.webhook_id, OLD.position, OLD.outlook_id, OLD.event_id, OLD.subject) THEN
       PERFORM refuse('webhook_deliveries_fixed', 'what was delivered, and what of which event to whom, stays');
     END IF;
+  ELSIF NEW.event_id IS NULL AND EXISTS (
+      SELECT FROM outlooks o JOIN webhooks w ON w.id = NEW.webhook_id
+       WHERE o.id = NEW.outlook_id AND o.internal_to IS NOT NULL AND o.internal_to IS DISTINCT FROM w.desk_id) THEN
+    RETURN NULL; -- the release before plans the events of all outlooks; a refusal would end its deliveries
+  ELSIF NEW.event_id IS NOT NULL AND NOT EXISTS (
+      SELECT FROM events e JOIN webhooks w ON w.id = NEW.webhook_id JOIN desks d ON d.id = w.desk_id
+       WHERE e.id = NEW.event_id AND e.kind LIKE 'proposal.%' AND e.data->>'desk' = d.slug AND e.data->>'subject' = NEW.subject) THEN
+    PERFORM refuse('webhook_deliveries_desk', 'a webhook gets the events of its own desk''s proposals');
   END IF;
   IF (NEW.due_at IS NOT NULL OR NEW.delivered_at IS NOT NULL) AND EXISTS (
        SELECT FROM webhook_deliveries
         WHERE webhook_id = NEW.webhook_id AND outlook_id = NEW.outlook_id
           AND position < NEW.position AND delivered_at IS NULL) THEN
     PERFORM refuse('webhook_deliveries_order', 'an older event of the outlook is not delivered');
+  END IF;
+  IF (NEW.due_at IS NOT NULL OR NEW.delivered_at IS NOT NULL) AND NEW.subject IS NOT NULL AND EXISTS (
+       SELECT FROM webhook_deliveries
+        WHERE webhook_id = NEW.webhook_id AND subject = NEW.subject
+          AND event_id < NEW.event_id AND delivered_at IS NULL) THEN
+    PERFORM refuse('webhook_deliveries_order', 'an older event of the proposal is not delivered');
   END IF;
   RETURN NEW;
 END $function$;
@@ -4171,11 +4363,11 @@ CREATE OR REPLACE FUNCTION public.acts_for(analyst uuid, desk integer, at timest
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  RETURN EXISTS (
+  RETURN EXISTS (SELECT FROM analysts a WHERE a.id = analyst AND a.deactivated_at IS NULL) AND (EXISTS (
     SELECT FROM api_keys k
      WHERE k.analyst_id = analyst AND k.role IN ('analyst', 'admin') AND (k.desk_ids IS NULL OR desk = ANY (k.desk_ids))
        AND (k.revoked_at IS NULL OR k.revoked_at > at) AND (k.expires_at IS NULL OR k.expires_at > at))
-    OR counts_identities AND EXISTS (SELECT FROM analyst_identities i WHERE i.analyst_id = analyst);
+    OR counts_identities AND EXISTS (SELECT FROM analyst_identities i WHERE i.analyst_id = analyst));
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.add_administrative_event(write bigint, entry audit_entries)
@@ -5319,6 +5511,12 @@ CREATE OR REPLACE FUNCTION public.row_hash(salt bytea, content text)
  STABLE
 AS $function$ SELECT sha256('\x00'::bytea || salt || convert_to(content, 'UTF8')) $function$;
 
+CREATE OR REPLACE FUNCTION public.row_key(r analyst_changes)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT concat_ws(',', (r).id) $function$;
+
 CREATE OR REPLACE FUNCTION public.row_key(r analyst_identities)
  RETURNS text
  LANGUAGE sql
@@ -5583,17 +5781,17 @@ CREATE OR REPLACE FUNCTION public.row_salt(salt bytea, i bigint)
  IMMUTABLE
 AS $function$ SELECT sha256(salt || int8send(i)) $function$;
 
+CREATE OR REPLACE FUNCTION public.row_text(r analyst_changes)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"id":"' || (r).id || '"', '"kind":' || to_json((r).kind::text), '"new_name":' || to_json((r).new_name::text), '"old_name":' || to_json((r).old_name::text), '"recorded_at":"' || (r).recorded_at || '"') || '},"table":"analyst_changes"}' $function$;
+
 CREATE OR REPLACE FUNCTION public.row_text(r analyst_identities)
  RETURNS text
  LANGUAGE sql
  STABLE
 AS $function$ SELECT '{"row":{' || concat_ws(',', '"analyst_id":"' || (r).analyst_id || '"', '"issuer":' || to_json((r).issuer::text), '"subject":' || to_json((r).subject::text)) || '},"table":"analyst_identities"}' $function$;
-
-CREATE OR REPLACE FUNCTION public.row_text(r analysts)
- RETURNS text
- LANGUAGE sql
- STABLE
-AS $function$ SELECT '{"row":{' || concat_ws(',', '"created_at":"' || (r).created_at || '"', '"id":"' || (r).id || '"', '"name":' || to_json((r).name::text)) || '},"table":"analysts"}' $function$;
 
 CREATE OR REPLACE FUNCTION public.row_text(r audit_entries)
  RETURNS text

@@ -52,7 +52,10 @@ import { type BackupAge, measure } from './http/metrics.ts';
 import { outlookBatchRoutes } from './api/outlook-batch.ts';
 import { outlookListRoutes } from './api/outlook-list.ts';
 import { outlookRoutes } from './api/outlooks.ts';
+import { policyRoutes } from './api/policies.ts';
 import { problemRoutes } from './api/problem-routes.ts';
+import { ProposalScheduler } from './api/proposal-scheduler.ts';
+import { proposalRoutes } from './api/proposals.ts';
 import { ResponseCache } from './http/response-cache/response-cache.ts';
 import { SegmentedLru } from './http/response-cache/segmented-lru.ts';
 import { resolutionRoutes } from './api/resolutions.ts';
@@ -142,6 +145,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => JSON.stringify);
   decorateRequests(app);
+  app.decorateRequest('sentBody', null);
   readJsonBodies(app, 'application/json');
   handleErrors(app);
   logRequests(app);
@@ -150,6 +154,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   refuseTunnels(app);
   if (options.isTraced) traceRequests(app);
   const services = servicesOf(app, options, dropped);
+  new ProposalScheduler(app, services);
   const { cache, streams } = services;
   const limiter = new RequestLimiter(config);
   const { backups = null } = options;
@@ -240,6 +245,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     hasAdminTokens: oidc !== null && Object.values(oidc.roles).includes('admin'),
     tokens: oidc && { issuer: oidc.issuer, verify: tokenVerifier(oidc) },
     findIdentity: identityFinder(pool),
+    countsIdentities: oidc !== null,
     findDesks: deskFinder(pool),
     keyDays: config.keyDays,
     refusalTrail: new RefusalTrail(app, pool, now),
@@ -284,6 +290,8 @@ async function mountRoutes(
   eventRoutes(api, services);
   feedRoutes(api, services);
   await deskRoutes(api, services);
+  policyRoutes(api, services);
+  proposalRoutes(api, services);
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
   disclosureRoutes(api, services);

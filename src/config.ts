@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { type BackupSchedule, scheduleOf, BACKUP_INTERVAL } from './backup-schedule.ts';
 import { urlFault } from './postgres/connection-url.ts';
 import type { DatabaseSettings } from './postgres/database.ts';
-import { type Role, ROLES } from './domain/api-keys.ts';
 import type { Issuer } from './access/tokens.ts';
 import { isNetwork } from './http/networks.ts';
 import type { PullSettings } from './pulls/puller.ts';
+import { issuerOf, OIDC_ENVIRONMENT } from './oidc-settings.ts';
 import { LOG_ENVIRONMENT, type LogSettings, logSettingsOf } from './log-settings.ts';
 import { PROVIDER_ENVIRONMENT, pullSettingsOf } from './pull-settings.ts';
 
@@ -14,19 +14,6 @@ const wholeNumber = z
   .string()
   .regex(/^\d{1,15}$/, { error: 'must be a whole number' })
   .transform(Number);
-
-// Only those with public keys: a shared secret would let everyone who checks tokens issue them.
-const ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'EdDSA',
-] as const;
 
 const list = z
   .string()
@@ -102,37 +89,7 @@ const environment = z.object({
       error:
         'must be none, or addresses, networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal',
     }),
-  OIDC_ISSUER: z
-    .string()
-    .refine(isTrustedUrl, {
-      error: 'must be an https URL, without a query',
-    })
-    .optional(),
-  OIDC_AUDIENCE: z.string().optional(),
-  OIDC_ALGORITHM: z
-    .enum(ALGORITHMS, { error: `must be one of ${ALGORITHMS.join(', ')}` })
-    .default('RS256'),
-  OIDC_JWKS_URL: z
-    .string()
-    .refine(isTrustedUrl, { error: 'must be an https URL, without a query' })
-    .optional(),
-  OIDC_ROLES_CLAIM: z.string().default('roles'),
-  OIDC_ROLES: z
-    .string()
-    .default(ROLES.map((role) => `${role}=${role}`).join(','))
-    .transform((text, context) => {
-      const pairs = text
-        .split(',')
-        .map((pair) => /^([^=]+)=(.+)$/.exec(pair.trim())?.slice(1) ?? []);
-      if (pairs.every(([theirs, ours]) => theirs && ROLES.some((role) => role === ours))) {
-        return Object.fromEntries(pairs) as Record<string, Role>;
-      }
-      context.addIssue(
-        `must be pairs such as desk-analysts=analyst, of the roles ${ROLES.join(', ')}`,
-      );
-      return z.NEVER;
-    }),
-  OIDC_DESKS_CLAIM: z.string().optional(),
+  ...OIDC_ENVIRONMENT,
   KEY_DAYS: wholeNumber
     .refine((days) => days >= 1 && days <= 36_500, { error: 'must be from 1 to 36500' })
     .default(365),
@@ -165,16 +122,6 @@ export const SETTINGS = Object.keys(environment.shape);
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
-}
-
-/** Whether keys may be fetched from it: over TLS, or on this machine. */
-function isTrustedUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { protocol, hostname, search, hash } = new URL(text);
-  const isLocal = ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
-  return (
-    (protocol === 'https:' || (protocol === 'http:' && isLocal)) && search === '' && hash === ''
-  );
 }
 
 export type Config = DatabaseSettings & {
@@ -287,21 +234,4 @@ function otherUrl(
     throw new Error(`Invalid settings: DATABASE_URL is required when ${name} is set.`);
   }
   return url;
-}
-
-function issuerOf(settings: z.output<typeof environment>): Issuer | null {
-  const { OIDC_ISSUER: issuer, OIDC_AUDIENCE: audience } = settings;
-  if (issuer === undefined) return null;
-  if (audience === undefined) {
-    throw new Error('Invalid settings: OIDC_AUDIENCE is required when OIDC_ISSUER is set.');
-  }
-  return {
-    issuer,
-    audience,
-    algorithm: settings.OIDC_ALGORITHM,
-    jwksUrl: settings.OIDC_JWKS_URL ?? null,
-    rolesClaim: settings.OIDC_ROLES_CLAIM,
-    roles: settings.OIDC_ROLES,
-    desksClaim: settings.OIDC_DESKS_CLAIM ?? null,
-  };
 }

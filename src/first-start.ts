@@ -11,7 +11,7 @@ import { createSeries } from './ledger/series.ts';
 import { FIRST_DESK } from './domain/desks.ts';
 import { DomainError, type DomainErrorCode } from './domain/errors.ts';
 import { isOver } from './domain/horizon.ts';
-import { publishOutlook } from './api/outlooks.ts';
+import { publishOutlook } from './api/carry-out.ts';
 import {
   SAMPLE_CLOSES,
   SAMPLE_EVIDENCE,
@@ -76,7 +76,7 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
       const about = { subject, summary: 'Created the sample outlook' };
       await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, about, now)]);
       const actor = { analyst: author, desks: SAMPLE_DESKS };
-      return publishOutlook(session, sample, actor, () => now);
+      return publishOutlook(session, sample, { actor, ground: 'direct' }, () => now);
     }),
   );
   const evidence = parse(newEvidence, SAMPLE_EVIDENCE);

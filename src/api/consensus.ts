@@ -9,10 +9,13 @@ import { byScenario, fractionsOf } from '../domain/probabilities.ts';
 import { keyNeeded } from '../http/problems.ts';
 import { requirePast } from '../http/require-past.ts';
 import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
+import { consensusOf } from './carry-out.ts';
 import { answerRevision, requireMatchOf, type RevisionDeps } from './revisions.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
+import { keepSentBody } from '../http/sent-body.ts';
 import { outlook } from './schemas/outlooks.ts';
+import { proposal } from './schemas/proposals.ts';
 import { consensus, consensusQuery, newConsensus } from './schemas/views.ts';
 
 const TAG = 'Views';
@@ -112,24 +115,20 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
       security: [{ key: [] }],
       params,
       body: newConsensus,
-      response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+      response: {
+        201: outlook,
+        202: proposal,
+        ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422),
+      },
     },
+    preValidation: keepSentBody,
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const { method, weights, maxAge, ...reasons } = request.body;
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
-        const pooling = { method, weights, maxAge, asOf: null, now: ledger.now() };
-        const pooled = await readConsensus(session, name, pooling);
-        const { probabilities } = pooled.consensus;
-        const views = pooled.views.map(({ analyst, version, weight }) => ({
-          analyst,
-          version,
-          weight,
-        }));
-        return { ...reasons, probabilities, consensus: { method, weights, maxAge, views } };
+        return consensusOf(session, name, request.body, ledger.now());
       };
-      await answerRevision(request, reply, ledger, prepare, { mayChangeRules: false });
+      await answerRevision(request, reply, ledger, 'consensus', prepare);
       return reply;
     },
   });

@@ -113,7 +113,7 @@ function oneRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
         const { framework } = await ledger.versions.read(name, 'newest');
         const { title } = framework.read();
         const found = await listVersions(ledger.pool, name, { before: null, limit: ITEMS });
-        const resolutions = await newestResolutions(ledger.pool, name, ITEMS);
+        const resolutions = await newestResolutions(ledger.pool, { slug: name }, ITEMS);
         return {
           title,
           page: `/outlooks/${name}`,
@@ -171,7 +171,7 @@ async function newestEntries(
     now: now(),
     audience,
   });
-  const entries = (await newestResolutions(pool, null, ITEMS)).map(resolutionEntry);
+  const entries = (await newestResolutions(pool, { audience }, ITEMS)).map(resolutionEntry);
   const slugs = summaries.map(({ slug: name }) => name);
   for await (const newest of versions.newest(slugs, audience)) {
     const { framework, ...version } = newest;

@@ -128,8 +128,10 @@ function list(items: readonly PhrasingContent[][], isOrdered = false): RootConte
 
 function opening(outlook: Outlook, image: string): RootContent[] {
   const { instrument, horizon, status, version, publishedAt, author, review, resolution } = outlook;
-  const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(lastDayOf(horizon))}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}.`;
+  const { desk, visibility } = outlook;
+  const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(lastDayOf(horizon))}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}, ${desk.name}.`;
   const states = [
+    ...(visibility === 'internal' ? ['This outlook is internal.'] : []),
     ...(status === 'open' ? [] : [`This outlook is ${status}.`]),
     ...(resolution ? [`${outcomePhrase(resolution)}. ${resolution.reason ?? ''}`] : []),
     ...(outlook.continues ? [`Continues ${outlook.continues}.`] : []),

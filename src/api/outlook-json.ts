@@ -155,6 +155,7 @@ function representHead(
       ...version.consensus,
       views: hasKey ? [...version.consensus.views] : [],
     },
+    approvedBy: [...version.approvedBy],
     resolution: version.resolution && representResolved(version.resolution),
     continues: version.continues,
     continuedBy: version.continuedBy,

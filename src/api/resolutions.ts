@@ -9,11 +9,14 @@ import {
 import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
 import type { Session } from '../postgres/pool.ts';
 import { actorOf } from '../access/authentication.ts';
-import { runWrite } from '../access/run-write.ts';
+import { withdrawalOf } from './carry-out.ts';
+import { runOrPropose } from './propose.ts';
 import { answerRevision, requireMatchOf, type RevisionDeps } from './revisions.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
+import { keepSentBody } from '../http/sent-body.ts';
 import { outlook } from './schemas/outlooks.ts';
+import { proposal } from './schemas/proposals.ts';
 import { newResolution, newWithdrawal, outlookResolution } from './schemas/resolutions.ts';
 
 const TAG = 'Resolution';
@@ -65,13 +68,17 @@ function resolveRoute(api: Api, ledger: RevisionDeps): void {
       body: newResolution,
       response: {
         201: outlookResolution,
+        202: proposal,
         ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422),
       },
     },
+    preValidation: keepSentBody,
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const resolution = { ...request.body, actor: actorOf(request) };
-      await runWrite(request, reply, ledger, {
+      const by = { actor: actorOf(request), ground: 'direct' } as const;
+      const resolution = { ...request.body, ...by };
+      const proposable = { kind: 'resolution', outlook: name } as const;
+      await runOrPropose(request, reply, ledger, proposable, {
         work: (session) => resolveOutlook(session, name, resolution, ledger.now),
         respond: (resolved) => ({
           status: 201,
@@ -106,15 +113,19 @@ function withdrawRoute(api: Api, ledger: RevisionDeps): void {
       security: [{ key: [] }],
       params,
       body: newWithdrawal,
-      response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+      response: {
+        201: outlook,
+        202: proposal,
+        ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422),
+      },
     },
+    preValidation: keepSentBody,
     handler: async (request, reply) => {
-      const { rationale, evidence } = request.body;
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
-        return { rationale, evidence, acknowledges: [], withdraws: true } as const;
+        return withdrawalOf(request.body);
       };
-      await answerRevision(request, reply, ledger, prepare, { mayChangeRules: false });
+      await answerRevision(request, reply, ledger, 'withdrawal', prepare);
       return reply;
     },
   });
@@ -150,6 +161,7 @@ function representOne(one: FullResolution) {
     closes: one.closes && withReturn(one.closes),
     evidence: [...one.evidence],
     resolvedBy: one.resolvedBy,
+    approvedBy: [...one.approvedBy],
     resolvedAt: one.resolvedAt.toISOString(),
     supersededAt: one.supersededAt && one.supersededAt.toISOString(),
   };

@@ -4,26 +4,28 @@ import { actorOf } from '../access/authentication.ts';
 import {
   groupWrites,
   type OpenGroup,
-  runWrite,
   type Write,
   type WriteDeps,
   type WriteResponse,
 } from '../access/run-write.ts';
 import type { Actor } from '../domain/desks.ts';
+import type { ProposalKind } from '../domain/proposals.ts';
 import { ifMatchOf, requireMatch } from '../http/conditional-requests.ts';
 import { slug } from '../http/fields.ts';
 import { readJsonBodies } from '../http/json-body.ts';
-import { mergePatch } from '../http/merge-patch.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { parse, validatorCompiler } from '../http/validation.ts';
+import { keepSentBody } from '../http/sent-body.ts';
+import { validatorCompiler } from '../http/validation.ts';
 import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
-import { isPlain, type Prepare, type Reviser, type RevisionRequest } from '../ledger/revisions.ts';
-import type { ChangeFeed } from '../postgres/change-feed.ts';
+import { isPlain, type Prepare, type RevisionRequest } from '../ledger/revisions.ts';
 import type { Session } from '../postgres/pool.ts';
 import type { CurrentDigests, Digests } from './current-digests.ts';
-import { frameworkPatch, patchedFramework } from './schemas/frameworks.ts';
+import { frameworkOf, revisionOf } from './carry-out.ts';
+import { type ProposeDeps, runOrPropose } from './propose.ts';
+import { frameworkPatch } from './schemas/frameworks.ts';
 import { outlook } from './schemas/outlooks.ts';
+import { proposal } from './schemas/proposals.ts';
 import { newRevision } from './schemas/revisions.ts';
 import {
   announcer,
@@ -33,10 +35,8 @@ import {
   renderPublished,
 } from './version-responses.ts';
 
-export type RevisionDeps = WriteDeps & {
+export type RevisionDeps = ProposeDeps & {
   cache: ResponseCache;
-  feed: ChangeFeed;
-  reviser: Reviser;
   digests: CurrentDigests;
 };
 
@@ -64,20 +64,25 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
       security: [{ key: [] }],
       params,
       body: newRevision,
-      response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+      response: {
+        201: outlook,
+        202: proposal,
+        ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422),
+      },
     },
+    preValidation: keepSentBody,
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const { reaffirm: reaffirms, ...sent } = request.body;
       const actor = actorOf(request);
-      const revision = { ...sent, reaffirms };
+      const revision = revisionOf(request.body);
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
         return revision;
       };
       const write = revisionWrite(ledger, name, actor, prepare, { mayChangeRules: false });
       const numbers = { slug: name, actor, ifMatch: ifMatchOf(request), revision };
-      await runWrite(request, reply, ledger, {
+      const proposable = { kind: 'revision', outlook: name } as const;
+      await runOrPropose(request, reply, ledger, proposable, {
         ...write,
         ...(isPlain(revision) && { join: (sent) => join(sent, numbers) }),
       });
@@ -146,22 +151,24 @@ function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
       params,
       consumes: ['application/merge-patch+json'],
       body: frameworkPatch,
-      response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+      response: {
+        201: outlook,
+        202: proposal,
+        ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422),
+      },
     },
     // A patch can be validated only after it is applied to the current framework.
     validatorCompiler: (route) =>
       route.httpPart === 'body'
         ? (value: unknown) => ({ value })
         : validatorCompiler(route as never),
+    preValidation: keepSentBody,
     handler: async (request, reply) => {
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
-        const merged = mergePatch(current.framework.read(), request.body);
-        const patched = parse(patchedFramework, merged, 'body', request.body);
-        const { rationale, probabilities, evidence, acknowledges, ...framework } = patched;
-        return { rationale, probabilities, evidence, acknowledges, framework };
+        return frameworkOf(current, request.body);
       };
-      await answerRevision(request, reply, ledger, prepare, { mayChangeRules: true });
+      await answerRevision(request, reply, ledger, 'framework', prepare);
       return reply;
     },
   });
@@ -186,17 +193,19 @@ function digestsIn(digests: Digests, name: string): readonly string[] {
   return found;
 }
 
-/** Appends the version that `prepare` makes from the current outlook, and sends the response. */
+/** Appends the version that `prepare` makes from the current outlook, or proposes it, and sends the response. */
 export function answerRevision(
   request: FastifyRequest,
   reply: FastifyReply,
   ledger: RevisionDeps,
+  kind: ProposalKind,
   prepare: Prepare,
-  options: { mayChangeRules: boolean },
 ): Promise<void> {
   const { slug: name } = request.params as { slug: string };
   const actor = actorOf(request);
-  return runWrite(request, reply, ledger, revisionWrite(ledger, name, actor, prepare, options));
+  const options = { mayChangeRules: kind === 'framework' };
+  const write = revisionWrite(ledger, name, actor, prepare, options);
+  return runOrPropose(request, reply, ledger, { kind, outlook: name }, write);
 }
 
 function revisionWrite(

@@ -46,11 +46,7 @@ export type Actor = { analyst: { id: string; name: string }; desks: Desks };
  * @param what belongs to the desk, for the message
  * @throws DomainError `wrong-desk`
  */
-export function requireDesk(
-  desks: Desks,
-  owner: Desk & { id: number },
-  what: string,
-): void {
+export function requireDesk(desks: Desks, owner: Desk & { id: number }, what: string): void {
   if (actsFor(desks, owner.id)) return;
   throw new DomainError(
     'wrong-desk',

@@ -64,6 +64,8 @@ export type OutlookVersion = {
   answers: readonly { condition: string; way: AnswerWay; reason: string | null }[];
   /** If the probabilities are a consensus: the views and how they were pooled. */
   consensus: PublishedConsensus | null;
+  /** Who approved it; empty if it needed no approval. */
+  approvedBy: readonly { id: string; name: string }[];
   /** The outcome, if it is recorded. */
   resolution: Resolution | null;
   /** The slug of the outlook that this one continues over a later horizon. */

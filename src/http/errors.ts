@@ -39,6 +39,17 @@ export function problemFor(error: unknown, request: FastifyRequest): Problem {
 }
 
 function toProblem(error: unknown, request: FastifyRequest): Problem {
+  const refusal = refusalOf(error);
+  if (refusal) return refusal;
+  if (isUnavailable(error)) {
+    const { code, detail, after } = REFUSED_WRITES[sqlStateOf(error)] ?? UNREACHABLE;
+    return new Problem(code, detail, { headers: { 'retry-after': after } });
+  }
+  return frameworkProblem(error as FastifyError, request);
+}
+
+/** The problem of a request that breaks a rule; null for any other error. */
+export function refusalOf(error: unknown): Problem | null {
   if (error instanceof Problem) return error;
   if (error instanceof DomainError) {
     return new Problem(domainProblem(error.code), error.message, {
@@ -50,11 +61,17 @@ function toProblem(error: unknown, request: FastifyRequest): Problem {
         error.computed && { extensions: { closes: error.computed } }),
     });
   }
-  if (isUnavailable(error)) {
-    const { code, detail, after } = REFUSED_WRITES[sqlStateOf(error)] ?? UNREACHABLE;
-    return new Problem(code, detail, { headers: { 'retry-after': after } });
-  }
-  return frameworkProblem(error as FastifyError, request);
+  if (!isPolicyChange(error)) return null;
+  const detail = "The desk's policy has just changed; send the request again.";
+  return new Problem('unavailable', detail, { headers: { 'retry-after': '1' } });
+}
+
+/** Whether Postgres refused what needed no approval when it was decided, because the policy was raised in the meantime. */
+function isPolicyChange(error: unknown): boolean {
+  return (
+    error instanceof pg.DatabaseError &&
+    ['outlook_versions_unapproved', 'resolutions_unapproved'].includes(error.constraint ?? '')
+  );
 }
 
 function representOpen({ key, invalidates, statement, reason, triggeredAt }: OpenTrigger) {

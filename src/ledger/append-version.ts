@@ -7,14 +7,14 @@ export const APPEND_VERSIONS = {
   text: `with version as (
       insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps,
         bull_bps, author_id, rationale, recorded_at, hash, previous_hash, consensus_method,
-        consensus_weights, consensus_max_age)
+        consensus_weights, consensus_max_age, proposal_id)
       select outlook_id, version, kind, framework_id, bear, base, bull, author_id, rationale,
         recorded_at, decode(hash, 'hex'), decode(previous_hash, 'hex'), consensus_method,
-        consensus_weights, consensus_max_age
+        consensus_weights, consensus_max_age, proposal_id
       from json_to_recordset($1) as given (outlook_id bigint, version int, kind text,
         framework_id bigint, bear int, base int, bull int, author_id uuid, rationale text,
         recorded_at timestamptz, hash text, previous_hash text, consensus_method text,
-        consensus_weights text, consensus_max_age int)
+        consensus_weights text, consensus_max_age int, proposal_id uuid)
       order by outlook_id, version
       returning outlook_id, version, recorded_at)
     insert into events (kind, outlook_id, version, recorded_at, data)
@@ -31,6 +31,8 @@ export type VersionToAppend = {
   frameworkId: number;
   before: Probabilities | null;
   consensus?: Pick<PublishedConsensus, 'method' | 'weights' | 'maxAge'> | undefined;
+  /** The id of the approved proposal that it comes from; undefined or null for none. */
+  proposalId?: string | null;
 };
 
 /**
@@ -42,7 +44,7 @@ export async function appendVersions(
   appended: readonly VersionToAppend[],
 ): Promise<void> {
   if (appended.length === 0) return;
-  const rows = appended.map(({ outlookId, next, frameworkId, consensus }) => ({
+  const rows = appended.map(({ outlookId, next, frameworkId, consensus, proposalId }) => ({
     outlook_id: outlookId,
     version: next.version,
     kind: next.kind,
@@ -56,6 +58,7 @@ export async function appendVersions(
     consensus_method: consensus?.method,
     consensus_weights: consensus?.weights,
     consensus_max_age: consensus?.maxAge,
+    proposal_id: proposalId,
   }));
   const events = appended.map(({ outlookId, next, before }) => ({
     outlook_id: outlookId,

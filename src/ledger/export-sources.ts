@@ -1,3 +1,4 @@
+import { deskOf } from '../access/desks.ts';
 import type { Audience } from '../domain/desks.ts';
 
 /** A kind of record of the export: where its rows come from, and in which order they are read. */
@@ -38,14 +39,18 @@ const list = (items: string): string => `(select coalesce(json_agg(${items}), '[
 const BIGINT = ['bigint', '0'] as const;
 const INTEGER = ['int', '0'] as const;
 
+/** The members that say whose a row of `x` is, and who may see it; `d` is its desk. */
+const OWNED = `'desk', json_build_object('slug', d.slug, 'name', d.name),
+    'visibility', case when x.internal_to is null then 'public' else 'internal' end`;
+
 export const OUTLOOKS: ExportSource = {
   type: 'outlook',
-  members: `'slug', x.slug, 'instrument', i.symbol,
+  members: `'slug', x.slug, ${OWNED}, 'instrument', i.symbol,
     'horizon', json_build_object('from', x.horizon_from, 'to', x.horizon_to), 'status', x.status,
     'latestVersion', x.latest_version, 'reviewReasons', to_json(x.review_reasons),
     'horizonEndedAt', ${at('x.horizon_ended_at')},
     'continues', (select c.slug from outlooks c where c.id = x.continues_id), 'continuedBy', x.continued_by`,
-  from: `outlooks x join instruments i on i.id = x.instrument_id`,
+  from: `outlooks x join instruments i on i.id = x.instrument_id join ${deskOf('x')}`,
   subject: 'x',
   key: [['x.id', ...BIGINT]],
   atOnce: 100,
@@ -193,8 +198,8 @@ export const REFERENCES: readonly ExportSource[] = [
   {
     type: 'series',
     members: `'key', x.key, 'name', x.name, 'unit', x.unit, 'frequency', x.frequency, 'dated', x.dated,
-      'source', x.source`,
-    from: `series x`,
+      'source', x.source, ${OWNED}`,
+    from: `series x join ${deskOf('x')}`,
     subject: 'x',
     key: [['x.id', ...BIGINT]],
     atOnce: 500,

@@ -3,6 +3,7 @@ import type { OutlookStatus, OutlookVersion, Head } from '../domain/outlook.ts';
 import { deskOf } from '../access/desks.ts';
 import { type Desks, requireDesk } from '../domain/desks.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
+import type { Approvals } from '../domain/proposals.ts';
 import type { Session } from '../postgres/pool.ts';
 import {
   type FrameworkCache,
@@ -11,6 +12,7 @@ import {
   type FrameworkRef,
   readFrameworks,
 } from './frameworks.ts';
+import { approvalsOf } from './policies.ts';
 
 // The locked row has everything that the next version depends on, so a revision takes four round trips: begin, one
 // statement that locks and reads, one that appends, and commit.
@@ -22,7 +24,7 @@ const HEAD = `
     (extract(epoch from o.published_at) * 1000)::float8 as published_at,
     'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id,
     ${frameworkHash('o.framework_id')} as framework_hash,
-    o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
+    o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull, ${approvalsOf('d.id')} as approvals
   from outlooks o join instruments i on i.id = o.instrument_id join ${deskOf('o')}`;
 
 export const LOCK_HEADS = {
@@ -53,6 +55,8 @@ export type HeadRow = Record<ScenarioName, number> & {
   version: number;
   published_at: number;
   hash: string;
+  /** What the policy of the desk asks for; null without one. */
+  approvals: Approvals | null;
 } & FrameworkRef;
 
 /** A row as the statement returns it: without a hash if the framework was published while it waited for the lock. */

@@ -30,7 +30,8 @@ import {
   unrankedOutlooks,
 } from './ranked-outlooks.ts';
 import { resolutionBy, resolutionOf, type ResolutionRow } from './resolved-by.ts';
-import { joinVersion, reasonsAsOf, statusAsOf } from './versions.ts';
+import { reasonsAsOf, statusAsOf } from './state-as-of.ts';
+import { joinVersion } from './versions.ts';
 import { visibleDesks, visibleTo } from './visibility.ts';
 
 /** An outlook as lists show it. */
@@ -44,6 +45,7 @@ export type OutlookSummary = Omit<
   | 'conditionStates'
   | 'evidence'
   | 'answers'
+  | 'approvedBy'
   | 'consensus'
   | 'resolution'
   | 'continues'

@@ -12,9 +12,12 @@ import { type Framework, type Horizon, hashFramework } from '../domain/framework
 import { isOver, lastDayOf } from '../domain/horizon.ts';
 import { firstVersion, type OutlookVersion } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
+import { type Ground, proposalOf, requireGround } from '../domain/proposals.ts';
 import type { Session } from '../postgres/pool.ts';
 import { appendFramework } from './frameworks.ts';
+import { readApprovers } from './approvals.ts';
 import { appendVersions } from './append-version.ts';
+import { readRules } from './policies.ts';
 import { evaluateFramework } from './evaluate-conditions.ts';
 import { hasRules, lockOutObservations, findRuleSeries } from './rules.ts';
 import { visibleDesks, visibleTo } from './visibility.ts';
@@ -33,12 +36,13 @@ export type NewOutlook = {
   rationale: string;
   probabilities: Probabilities;
   framework: Framework;
+  ground: Ground;
 };
 
 /**
  * Creates an outlook with its version 1. Call it in a transaction.
  * @throws DomainError `wrong-desk`, `desk-refused`, `horizon-over`, `unknown-instrument`, `unknown-series`,
- *   `continuation-refused` or `slug-taken`
+ *   `continuation-refused` or `slug-taken`; ApprovalNeeded, before it writes anything
  */
 export async function createOutlook(
   session: pg.PoolClient,
@@ -63,12 +67,17 @@ export async function createOutlook(
     const isKnown = instrument !== null;
     throw refusal(request, { isKnown, deskFaults, ruleFaults: faults, linkFaults, now });
   }
+  const { approvals } = await readRules(session, owner.desk.id);
+  requireGround(request.ground, approvals.outlook);
   const outlookId = await takeSlug(session, request, instrument.id, owner, now);
   const frameworkHash = hashFramework(framework, { instrument: instrument.symbol, horizon });
   const frameworkId = await appendFramework(session, outlookId, framework, frameworkHash, series);
   const proposal = { authorId: author.id, rationale, probabilities, frameworkHash };
   const first = firstVersion(slug, proposal, now);
-  await appendVersions(session, [{ outlookId, next: first, frameworkId, before: null }]);
+  const proposalId = proposalOf(request.ground);
+  await appendVersions(session, [
+    { outlookId, next: first, frameworkId, before: null, proposalId },
+  ]);
   const { authorId: _, frameworkHash: hash, ...published } = first;
   const judged = { outlookId, framework, before: null, horizon, recordedAt: first.publishedAt };
   const review = await evaluateFramework(session, judged);
@@ -86,6 +95,7 @@ export async function createOutlook(
     evidence: [],
     answers: [],
     consensus: null,
+    approvedBy: await readApprovers(session, proposalId),
     resolution: null,
     continues,
     continuedBy: null,

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Actor } from '../domain/desks.ts';
+import type { Actor, Audience } from '../domain/desks.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { isOver } from '../domain/horizon.ts';
@@ -11,12 +11,17 @@ import {
   type ResolutionRequest,
 } from '../domain/resolution.ts';
 import type { Dating, Frequency } from '../domain/series.ts';
+import { type Ground, proposalOf, requireGround } from '../domain/proposals.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 import { closeRecordedAt, lastCloseBefore } from './closes.ts';
 import { requireEvidence } from './evidence.ts';
 import { evaluateReopened } from './evaluate-conditions.ts';
 import { lockOwnOutlook, outlookNotFound } from './find-outlook.ts';
+import { readRules } from './policies.ts';
+import { approversOf } from './approvals.ts';
 import { lockOutObservations } from './rules.ts';
+import { visibleDesks, visibleTo } from './visibility.ts';
 
 /** The outcome of an outlook, and who decided it. */
 export type FullResolution = {
@@ -32,6 +37,8 @@ export type FullResolution = {
   closes: Pick<HorizonReturn, 'start' | 'end'> | null;
   evidence: readonly string[];
   resolvedBy: OutlookVersion['author'];
+  /** Who approved it; empty if it needed no approval. */
+  approvedBy: readonly OutlookVersion['author'][];
   resolvedAt: Date;
   /** When the next resolution replaced it; null for the current one. */
   supersededAt: Date | null;
@@ -46,6 +53,7 @@ const COLUMNS = `r.number, case when r.reopens then 'reopened' else coalesce(r.o
   (select coalesce(json_agg(e.evidence_id order by e.position), '[]') from resolution_evidence e
     where e.outlook_id = r.outlook_id and e.number = r.number) as evidence,
   json_build_object('id', a.id, 'name', a.name) as "resolvedBy", r.recorded_at as "resolvedAt",
+  ${approversOf('r')} as "approvedBy",
   r.superseded_at as "supersededAt"`;
 
 /** What closes that came or changed after a resolution say against its outcome. */
@@ -105,15 +113,17 @@ export type AnnouncedResolution = Pick<
 
 /**
  * The newest resolutions, corrections and reopenings, newest first, at most `limit`.
- * @param slug of the outlook; null for all outlooks, whose newest are found by resolutions_newest
+ * @param of one outlook, or all that an audience may see, whose newest are found by resolutions_newest
  */
 export async function newestResolutions(
   session: Session,
-  slug: string | null,
+  of: { slug: string } | { audience: Audience },
   limit: number,
 ): Promise<AnnouncedResolution[]> {
-  const ofOne =
-    slug === null ? '' : 'where r.outlook_id = (select id from outlooks where slug = $2)';
+  const which =
+    'slug' in of
+      ? 'r.outlook_id = (select id from outlooks where slug = $2)'
+      : visibleTo('o', '$2');
   const { rows } = await session.query<AnnouncedResolution>(
     `select o.slug, f.title, ${COLUMNS},
         not r.reopens and coalesce((select not p.reopens from resolutions p
@@ -121,9 +131,10 @@ export async function newestResolutions(
        from resolutions r
        join outlooks o on o.id = r.outlook_id
        join frameworks f on f.id = o.framework_id
-       join analysts a on a.id = r.author_id ${ofOne}
+       join analysts a on a.id = r.author_id
+      where ${which}
       order by r.recorded_at desc, r.outlook_id desc, r.number desc limit $1`,
-    slug === null ? [limit] : [limit, slug],
+    [limit, 'slug' in of ? of.slug : visibleDesks(of.audience)],
   );
   return rows;
 }
@@ -159,18 +170,19 @@ const READ_OUTLOOK = `
 
 /**
  * Records the outcome, which closes the outlook, or reopens it. Call it in a transaction.
- * @throws DomainError `outlook-not-found`, `wrong-desk`, `unknown-evidence`, or what {@link decideResolution} throws
+ * @throws DomainError `outlook-not-found`, `wrong-desk`, `own-forecast`, `unknown-evidence`, or what {@link decideResolution}
+ *   throws; ApprovalNeeded, before it writes anything
  */
 export async function resolveOutlook(
   session: pg.PoolClient,
   slug: string,
-  request: ResolutionRequest & { evidence: readonly string[]; actor: Actor },
+  request: ResolutionRequest & { evidence: readonly string[]; actor: Actor; ground: Ground },
   clock: () => Date,
 ): Promise<Resolutions> {
   if (request.outcome === 'reopened') await lockOutObservations(session);
   // Locked by a statement of its own: the next one then reads what nobody can change before the commit. A writer of
   // closes locks the outlook after it has stored them, and then compares them with the resolution.
-  await lockOwnOutlook(session, slug, request.actor.desks);
+  const { desk } = await lockOwnOutlook(session, slug, request.actor.desks);
   const { rows } = await session.query<OutlookRow>(READ_OUTLOOK, [slug]);
   const [row] = rows;
   if (!row) throw outlookNotFound(slug);
@@ -186,7 +198,8 @@ export async function resolveOutlook(
   const now = clock();
   const decided = decideResolution(outlook, request, now);
   await requireEvidence(session, row.id, request.evidence);
-  await insertResolution(session, row.id, decided, request.actor.analyst, now);
+  await requireAllowed(session, { id: row.id, slug, deskId: desk.id }, request);
+  await insertResolution(session, row.id, decided, request, now);
   await session.query(
     `insert into resolution_evidence (outlook_id, number, position, evidence_id)
      select $1, $2, place, id from unnest($3::uuid[]) with ordinality as cited (id, place)`,
@@ -196,6 +209,27 @@ export async function resolveOutlook(
     await evaluateReopened(session, row.id, outlook.horizon, now);
   }
   return readResolutions(session, slug);
+}
+
+/**
+ * Requires what the policy of the desk says about resolutions.
+ * @throws DomainError `own-forecast`; ApprovalNeeded
+ */
+async function requireAllowed(
+  session: Session,
+  { id, slug, deskId }: { id: number; slug: string; deskId: number },
+  { actor, ground }: { actor: Actor; ground: Ground },
+): Promise<void> {
+  const { approvals, authorMayResolve } = await readRules(session, deskId);
+  if (!authorMayResolve) {
+    const { rowCount } = await session.query(
+      'select from forecasters where outlook_id = $1 and analyst_id = $2 limit 1',
+      [id, actor.analyst.id],
+    );
+    const detail = `You forecast "${slug}", and the policy of its desk has somebody else resolve it.`;
+    if (rowCount) throw new DomainError('own-forecast', detail);
+  }
+  requireGround(ground, approvals.resolution);
 }
 
 async function readCloses(
@@ -223,13 +257,13 @@ async function insertResolution(
   session: Session,
   outlookId: number,
   { number, outcome, reopens, realisedReturn, knownAt, reason, band, computed }: ResolutionToAppend,
-  author: OutlookVersion['author'],
+  { actor, ground }: { actor: Actor; ground: Ground },
   now: Date,
 ): Promise<void> {
   await session.query(
     `insert into resolutions (outlook_id, number, outcome, realised_return, reason, band_low, band_high,
-       start_date, start_value, end_date, end_value, author_id, recorded_at, reopens, known_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+       start_date, start_value, end_date, end_value, author_id, recorded_at, reopens, known_at, proposal_id)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
     [
       outlookId,
       number,
@@ -242,10 +276,11 @@ async function insertResolution(
       computed?.start.value,
       computed?.end.date,
       computed?.end.value,
-      author.id,
+      actor.analyst.id,
       now.toISOString(),
       reopens,
       knownAt?.toISOString(),
+      proposalOf(ground),
     ],
   );
 }

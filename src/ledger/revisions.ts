@@ -7,7 +7,8 @@ import {
   type OutlookVersion,
   type PublishedConsensus,
 } from '../domain/outlook.ts';
-import type { Probabilities } from '../domain/probabilities.ts';
+import { type Probabilities, sameProbabilities } from '../domain/probabilities.ts';
+import { approvalsFor, type Ground, proposalOf, requireGround } from '../domain/proposals.ts';
 import type { Acknowledgement } from '../domain/review.ts';
 import type { Session } from '../postgres/pool.ts';
 import { appendFramework, type FrameworkCache } from './frameworks.ts';
@@ -15,7 +16,13 @@ import { type VersionToAppend, appendVersions } from './append-version.ts';
 import { appendAnswers, readOpenTriggers } from './conditions.ts';
 import { recordPooledViews } from './consensus.ts';
 import { citeEvidence, requireEvidence } from './evidence.ts';
-import { type CurrentOutlook, lockOutlooks, requireDeskOf, subjectOf } from './locked-outlooks.ts';
+import {
+  type CurrentOutlook,
+  type HeadRow,
+  lockOutlooks,
+  requireDeskOf,
+  subjectOf,
+} from './locked-outlooks.ts';
 import { outlookNotFound } from './find-outlook.ts';
 import { evaluateFramework } from './evaluate-conditions.ts';
 import { lockOutObservations, requireRuleSeries } from './rules.ts';
@@ -43,7 +50,7 @@ export type GroupedRevisions = {
   locked: ReadonlyMap<string, CurrentOutlook>;
   /**
    * An outlook after the revisions so far, for a caller; undefined if its revision needs a transaction of its own, because
-   * another one has locked it, a review is due, or it does not exist.
+   * another one has locked it, a review is due, the policy of its desk asks for approval, or it does not exist.
    * @throws DomainError `wrong-desk`
    */
   current: (slug: string, desks: Desks) => CurrentOutlook | undefined;
@@ -59,6 +66,12 @@ export type GroupedRevisions = {
   append: () => Promise<void>;
 };
 
+/** How to carry out a revision; on the ground of its own unless given. */
+export type RevisionOptions = {
+  mayChangeRules: boolean;
+  ground?: Ground;
+};
+
 export type Reviser = {
   /** Locks outlooks for revisions that share the transaction. */
   group: (session: Session, slugs: readonly string[]) => Promise<GroupedRevisions>;
@@ -66,14 +79,14 @@ export type Reviser = {
    * Appends the version that `prepare` makes from the current outlook. Call it in a transaction, and roll that back if it
    * throws. The request may have a framework only if `mayChangeRules` is set.
    * @throws DomainError `outlook-not-found`, `wrong-desk`, `unknown-evidence`, `unknown-series`, or what
-   *   {@link decideRevision} throws
+   *   {@link decideRevision} throws; ApprovalNeeded, before it writes anything
    */
   revise: (
     session: pg.PoolClient,
     slug: string,
     actor: Actor,
     prepare: Prepare,
-    options: { mayChangeRules: boolean },
+    options: RevisionOptions,
   ) => Promise<OutlookVersion>;
 };
 
@@ -105,6 +118,11 @@ function isReviewDue({ row }: CurrentOutlook): boolean {
   return row.review_reasons.length > 0;
 }
 
+/** Whether a plain revision needs approval, so that it becomes a proposal. */
+function needsApproval({ row }: CurrentOutlook): boolean {
+  return row.approvals !== null && row.approvals.revision > 0;
+}
+
 async function groupRevisions(
   session: Session,
   cache: FrameworkCache,
@@ -118,7 +136,7 @@ async function groupRevisions(
     current: (slug, desks) => {
       const current = outlooks.get(slug);
       if (current) requireDeskOf(current, desks);
-      return current && !isReviewDue(current) ? current : undefined;
+      return current && !isReviewDue(current) && !needsApproval(current) ? current : undefined;
     },
     revise: (current, author, request) => {
       const { version } = decide(current, author, request, now());
@@ -153,7 +171,7 @@ async function reviseAlone(
   slug: string,
   { analyst: author, desks }: Actor,
   prepare: Prepare,
-  { mayChangeRules, now }: { mayChangeRules: boolean; now: () => Date },
+  { mayChangeRules, ground = 'direct', now }: RevisionOptions & { now: () => Date },
 ): Promise<OutlookVersion> {
   if (mayChangeRules) await lockOutObservations(session);
   const current = (await lockOutlooks(session, cache, [slug], { waits: true })).get(slug);
@@ -166,6 +184,8 @@ async function reviseAlone(
   const request = await prepare(session, current);
   const { version, answers } = decide(current, author, request, now());
   const { next } = version;
+  requireGround(ground, approvalsNeeded(row, version));
+  version.proposalId = proposalOf(ground);
   await requireEvidence(session, row.id, request.evidence);
   await appendAnswers(session, row.id, next.version, answers);
   const framework = next.kind === 'framework' ? request.framework : undefined;
@@ -178,7 +198,8 @@ async function reviseAlone(
     version.frameworkId = await appendFramework(session, row.id, framework, hash, series);
   }
   await appendVersions(session, [version]);
-  if (!isOwed && isPlain(request)) return published(current, version, author);
+  if (!isOwed && isPlain(request) && version.proposalId === null)
+    return published(current, version, author);
   await citeEvidence(session, row.id, next.version, request.evidence);
   await recordPooledViews(session, row.id, next.version, request.consensus?.views ?? []);
   if (framework) {
@@ -193,7 +214,18 @@ async function reviseAlone(
   return readVersion(session, cache, slug, 'newest');
 }
 
-/** The complete version that a revision appends if it {@link isPlain}. */
+/** How many approvals a version needs by the policy of its desk. */
+function approvalsNeeded({ approvals }: HeadRow, version: VersionToAppend): number {
+  if (approvals === null) return 0;
+  const { next, before, consensus } = version;
+  return approvalsFor(approvals, {
+    kind: next.kind,
+    isConsensus: consensus !== undefined,
+    changesProbabilities: before !== null && !sameProbabilities(before, next.probabilities),
+  });
+}
+
+/** The complete version that a revision appends if it {@link isPlain}, without a proposal. */
 function published(
   { row, framework }: CurrentOutlook,
   { next, before }: VersionToAppend,
@@ -211,6 +243,7 @@ function published(
     evidence: [],
     answers: [],
     consensus: null,
+    approvedBy: [],
     resolution: null,
     continues: row.continues,
     continuedBy: row.continued_by,

@@ -13,9 +13,11 @@ import {
   readFrameworks,
   type StoredFramework,
 } from './frameworks.ts';
+import { approversOf } from './approvals.ts';
 import { missingVersionError, type VersionSelector } from './missing-version.ts';
 import { batchCalls } from '../postgres/batching.ts';
-import { resolutionBy, resolutionOf, type ResolutionRow, STATUS_BY } from './resolved-by.ts';
+import { resolutionBy, resolutionOf, type ResolutionRow } from './resolved-by.ts';
+import { reasonsAsOf, statusAsOf } from './state-as-of.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
 import { visibleDesks, visibleTo } from './visibility.ts';
 
@@ -42,7 +44,8 @@ const COLUMNS = `
         select json_agg(json_build_object('analyst', json_build_object('id', h.id, 'name', h.name),
             'version', w.view_version, 'weight', w.weight) order by h.name collate "C")
           from version_views w join analysts h on h.id = w.analyst_id
-         where w.outlook_id = o.id and w.version = v.version)) end as consensus`;
+         where w.outlook_id = o.id and w.version = v.version)) end as consensus,
+    ${approversOf('v')} as approved_by`;
 /** The states of the conditions of an outlook `o`: by the newest change `n` of each key that counts. */
 const statesBy = (isSeen: string) => `
     (select json_object_agg(s.key, s.state) from (
@@ -68,36 +71,6 @@ const JOIN_PEOPLE = `
   join instruments i on i.id = o.instrument_id
   join analysts a on a.id = v.author_id
   join ${deskOf('o')}`;
-
-/** The status of an outlook `o` at a given time; `v` is its version at that time. */
-export const statusAsOf = (moment: string): string => `
-    case when v.kind = 'withdrawn' then 'withdrawn' else coalesce((
-      select ${STATUS_BY} from resolutions r
-       where r.outlook_id = o.id and r.recorded_at <= ${moment} order by r.number desc limit 1),
-      'open') end`;
-
-/**
- * Why a review of an outlook `o` was due at a given time, null if none was; `v` is its version at that time. The function
- * review_reasons_of() in Postgres gives the reasons of now.
- */
-export const reasonsAsOf = (moment: string): string => `
-    case when (select not n.reopens from resolutions n
-        where n.outlook_id = o.id and n.recorded_at <= ${moment} order by n.number desc limit 1) then (
-      select array[contradiction_reason(c.outcome, r.number, r.outcome)]
-        from (select * from resolutions n where n.outlook_id = o.id and n.recorded_at <= ${moment}
-               order by n.number desc limit 1) r
-        cross join lateral (
-          select n.outcome from resolution_contradictions n
-           where n.outlook_id = r.outlook_id and n.number = r.number and n.recorded_at <= ${moment}
-           order by n.recorded_at desc limit 1) c
-       where c.outcome is not null)
-    when o.horizon_ended_at <= ${moment} then array[awaiting_reason(o.horizon_to)]
-    when ${statusAsOf(moment)} <> 'open' then null
-    else (select array_agg(s.reason order by s.id) from (
-       select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
-        where n.outlook_id = o.id and n.recorded_at <= ${moment} order by n.key, n.id desc) s
-      where s.state = 'triggered' and not exists (
-        select from condition_answers a where a.change_id = s.id and a.version <= v.version)) end`;
 
 const READ_VERSIONS = {
   name: 'read-versions',
@@ -147,6 +120,7 @@ type VersionRow = EntryRow &
     evidence: OutlookVersion['evidence'] | null;
     answers: OutlookVersion['answers'] | null;
     consensus: OutlookVersion['consensus'];
+    approved_by: OutlookVersion['approvedBy'];
     resolution: (ResolutionRow & Pick<Resolution, 'reason'>) | null;
     continues: string | null;
     continued_by: string | null;
@@ -300,6 +274,7 @@ function versionOf(row: VersionRow, framework: StoredFramework): OutlookVersion 
     evidence: row.evidence ?? [],
     answers: row.answers ?? [],
     consensus: row.consensus,
+    approvedBy: row.approved_by,
     resolution: row.resolution && {
       ...resolutionOf(row.resolution),
       reason: row.resolution.reason,

@@ -15,7 +15,12 @@ export type ListPageData = {
   /** The path of the next page, from the root; null on the last. */
   next: string | null;
   /** The filters of the request. */
-  asked: { q?: string | undefined; status?: string | undefined; reviewDue?: boolean | undefined };
+  asked: {
+    q?: string | undefined;
+    status?: string | undefined;
+    reviewDue?: boolean | undefined;
+    desk?: string | undefined;
+  };
   /** The desk whose outlooks it lists; null for those of all desks. */
   desk: Desk | null;
 };
@@ -60,7 +65,7 @@ export function ListPage({ data: { items, next, asked, desk } }: { data: ListPag
       <Live events="/v1/events" news="The list was updated.">
         {items.length === 0 && (
           <p class="empty">
-            {isFiltered || desk !== null
+            {isFiltered
               ? 'No outlooks match.'
               : 'There are no outlooks yet. Create the first one with POST /v1/outlooks.'}
           </p>

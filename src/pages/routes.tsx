@@ -114,9 +114,9 @@ function answerListPage(
   return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
     const desk = await findOnly();
     const { items, nextCursor } = await reads.page();
-    const { q, status, reviewDue } = query;
+    const { q, status, reviewDue, desk: only } = query;
     const next = nextCursor && nextUrl(request, nextCursor);
-    const data = { items, next, asked: { q, status, reviewDue }, desk };
+    const data = { items, next, asked: { q, status, reviewDue, desk: only }, desk };
     const head = {
       title: desk === null ? 'Market outlooks' : `${desk.name}: market outlooks`,
       description:

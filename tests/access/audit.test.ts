@@ -284,7 +284,7 @@ describe('what a write is about', () => {
     const subject = `/v1/keys/${id}`;
     expect(await newest()).toMatchObject({
       subject,
-      summary: 'Issued to "Night desk" with the role feed',
+      summary: 'Issued to "Night desk" with the role feed for all desks',
     });
     await ledger.call({ method: 'DELETE', url: subject, as });
     expect(await newest()).toMatchObject({ subject, summary: 'Revoked: "Night desk", role feed' });

@@ -40,6 +40,8 @@ const ROLE_OF: Record<string, Role | 'any'> = {
   setSeriesSource: 'feed',
   removeSeriesSource: 'feed',
   listAudit: 'admin',
+  addDesk: 'admin',
+  renameDesk: 'admin',
   issueKey: 'admin',
   listKeys: 'admin',
   getKey: 'admin',

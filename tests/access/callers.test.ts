@@ -26,6 +26,7 @@ type Access =
 const ROUTES: Record<string, Access> = {
   'GET /': 'readers',
   'GET /assets/:digest/:name': 'all',
+  'GET /desks/:desk': 'readers',
   'GET /docs': 'all',
   'GET /docs/json': 'all',
   'GET /docs/static/*': 'all',
@@ -34,6 +35,7 @@ const ROUTES: Record<string, Access> = {
   'GET /docs/static/theme/forget-keys.js': 'all',
   'GET /docs/yaml': 'all',
   'GET /healthz': 'all',
+  'GET /inbox': 'all',
   'GET /log/:generation/checkpoint': 'all',
   'GET /log/:generation/tile/:level/*': 'all',
   'GET /log/:generation/tile/:level/:tile': 'all',
@@ -58,9 +60,12 @@ const ROUTES: Record<string, Access> = {
   'GET /v1/desks': 'readers',
   'GET /v1/desks/:desk': 'readers',
   'GET /v1/events': 'readers',
+  'GET /v1/desks/:desk/policy': 'keys',
   'GET /v1/export': 'readers',
   'GET /v1/feed.atom': 'readers',
   'GET /v1/feed.json': 'readers',
+  'GET /v1/inbox': 'keys',
+  'GET /v1/inbox/events': 'keys',
   'GET /v1/instruments': 'readers',
   'GET /v1/instruments/:symbol': 'readers',
   'GET /v1/instruments/:symbol/track-record': 'readers',
@@ -97,16 +102,19 @@ const ROUTES: Record<string, Access> = {
   'GET /v1/outlooks/:slug/views/:analyst/receipt': 'keys',
   'GET /v1/outlooks/:slug/views/me': 'analysts',
   'GET /v1/outlooks/:slug/views/me/receipt': 'analysts',
+  'GET /v1/proposals': 'analysts',
+  'GET /v1/proposals/:id': 'analysts',
   'GET /v1/series': 'readers',
   'GET /v1/series/:key': 'readers',
   'GET /v1/series/:key/disclosure': 'analysts of the desk',
   'GET /v1/series/:key/observations': 'readers',
-  'GET /v1/series/:key/source': 'feeds of the desk',
+  'GET /v1/series/:key/source': 'feeds',
   'GET /v1/track-record': 'readers',
   'GET /v1/webhooks': 'admins',
   'GET /v1/webhooks/:id': 'admins',
   'GET /v1/webhooks/:id/deliveries': 'admins',
   'GET /verify.html': 'all',
+  'PATCH /v1/analysts/:id': 'admins',
   'POST /v1/desks': 'admins',
   'PATCH /v1/desks/:desk': 'admins',
   'POST /v1/instruments': 'analysts',
@@ -122,6 +130,13 @@ const ROUTES: Record<string, Access> = {
   'POST /v1/outlooks/:slug/consensus': 'analysts of the desk',
   'POST /v1/outlooks/:slug/conditions/:key/assessments': 'analysts of the desk',
   'POST /v1/outlooks/:slug/disclosure': 'analysts of the desk',
+  'POST /v1/proposals': 'analysts of the desk',
+  'PUT /v1/proposals/:id/draft': 'analysts',
+  'POST /v1/proposals/:id/comments': 'analysts',
+  'POST /v1/proposals/:id/submission': 'analysts',
+  'POST /v1/proposals/:id/approvals': 'analysts',
+  'POST /v1/proposals/:id/return': 'analysts',
+  'DELETE /v1/proposals/:id': 'analysts',
   'POST /v1/series': 'feeds of the desk',
   'POST /v1/series/:key/disclosure': 'analysts of the desk',
   'POST /v1/series/:key/observations': 'feeds of the desk',
@@ -132,9 +147,10 @@ const ROUTES: Record<string, Access> = {
   'DELETE /v1/webhooks/:id': 'admins',
   'POST /v1/webhooks/:id/secret': 'admins',
   'POST /v1/webhooks/:id/test': 'admins',
-  // These close the outlook, so they come last.
+  // These close the outlook, or have its desk ask for approvals, so they come last.
   'POST /v1/outlooks/:slug/resolution': 'analysts of the desk',
   'POST /v1/outlooks/:slug/withdrawal': 'analysts of the desk',
+  'PUT /v1/desks/:desk/policy': 'admins',
 };
 
 /** What a request asks for: something that everyone may see, or only its own desk. Each name has the same length. */
@@ -143,6 +159,7 @@ const SUBJECTS = {
   internal: { slug: 'hidden-case', key: 'hidden-yield' },
   unknown: { slug: 'absent-case', key: 'absent-yield' },
 };
+const NO_ID = '00000000-0000-4000-8000-000000000000';
 type Visibility = 'public' | 'internal';
 
 /** How the service answers. `unseen`: exactly as about a name that nothing has. */
@@ -191,13 +208,16 @@ async function publish(visibility: Visibility): Promise<void> {
   const analyst = callers.find(own)?.authorization ?? '';
   const feed = callers.find(({ role, desks }) => role === 'feed' && desks === 'own');
   const example = (operation: string) =>
-    Object.values(REQUEST_EXAMPLES[operation] ?? {})[0]?.value as object;
+    Object.values(REQUEST_EXAMPLES[operation] ?? {}).at(-1)?.value as object;
   const url = `/v1/outlooks/${slug}`;
   await ask('POST', '/v1/outlooks', analyst, { ...outlookBody({ slug }), visibility });
-  await ask('POST', `${url}/revisions`, analyst, example('reviseOutlook'));
+  await ask('POST', `${url}/revisions`, analyst, { reaffirm: true, rationale: 'No news.' });
   const { id } = await ask('POST', `${url}/evidence`, analyst, example('addEvidence'));
   const held = await ask('PUT', `${url}/views/me`, analyst, example('holdView'));
-  ids[visibility] = { id, analyst: held.analyst.id };
+  const body = { reaffirm: true, rationale: 'Nothing new.' };
+  const proposal = { kind: 'revision', outlook: slug, body };
+  const { id: proposed } = await ask('POST', '/v1/proposals', analyst, proposal);
+  ids[visibility] = { id, analyst: held.analyst.id, proposal: proposed };
   const series = { ...example('createSeries'), key, visibility };
   await ask('POST', '/v1/series', feed?.authorization ?? '', series);
 }
@@ -215,23 +235,31 @@ const GENERAL: Record<string, string> = {
   '*': 'x',
 };
 
-/** The kind of thing that a route is about, which may be internal; null if it is about no such thing. */
-function subjectOf(url: string): 'outlooks' | 'series' | null {
+type Subject = 'outlooks' | 'series' | 'proposals' | 'policies';
+
+/** The kind of thing that a route is about, which not everyone may see; null if it is about no such thing. */
+function subjectOf(url: string): Subject | null {
   if (/\/outlooks\/:slug(\/|$)/.test(url)) return 'outlooks';
-  return url.startsWith('/v1/series/:key') ? 'series' : null;
+  if (url.startsWith('/v1/series/:key')) return 'series';
+  if (url.startsWith('/v1/proposals/:id')) return 'proposals';
+  return url === '/v1/desks/:desk/policy' ? 'policies' : null;
 }
 
 /** The target of a request for a route, about a subject. */
 function targetOf(url: string, subject: keyof typeof SUBJECTS, parts: Visibility): string {
   const { slug, key } = SUBJECTS[subject];
-  const isSeries = subjectOf(url) === 'series';
+  const about = subjectOf(url);
   const names: Record<string, string> = {
     ...GENERAL,
     ...ids[parts],
     slug,
-    key: isSeries ? key : 'domestic-breadth',
+    key: about === 'series' ? key : 'domestic-breadth',
+    ...(about === 'policies' && { desk: 'rates' }),
+    ...(about === 'proposals' && {
+      id: (subject !== 'unknown' && ids[parts]['proposal']) || NO_ID,
+    }),
     ...(url.startsWith('/v1/analysts/') && { id: ids.public['analyst'] ?? '' }),
-    ...(/\/(keys|webhooks)\//.test(url) && { id: '00000000-0000-4000-8000-000000000000' }),
+    ...(/\/(keys|webhooks)\//.test(url) && { id: NO_ID }),
   };
   const path = url.replace(/:(\w+)|\*/g, (all, name?: string) => names[name ?? all] ?? all);
   const query: Record<string, string> = {
@@ -250,6 +278,7 @@ function bodyOf(operation: string): object {
     discloseSeries: { confirm: `sha256:${'0'.repeat(64)}` },
     addDesk: { slug: 'credit', name: 'Credit desk' },
     renameDesk: { name: 'First desk' },
+    openProposal: { kind: 'outlook', body: outlookBody({ slug: 'proposed-case' }) },
   };
   return others[operation] ?? (value as object);
 }
@@ -286,7 +315,7 @@ async function send(
   else for await (const chunk of stream) text += String(chunk);
   const { 'x-request-id': id, date: _, ...headers } = response.headers;
   const isProblem = String(headers['content-type']).startsWith('application/problem+json');
-  const { type: problem } = isProblem ? (JSON.parse(text) as { type: string }) : {};
+  const { type: problem } = isProblem && text !== '' ? (JSON.parse(text) as { type: string }) : {};
   return {
     status: response.statusCode,
     code: problem?.replace('/problems/', ''),
@@ -297,22 +326,30 @@ async function send(
   };
 }
 
+function routeOf(method: string, url: string): RouteOptions {
+  const route = routes.get(`${method} ${url}`);
+  if (!route) throw new Error(`the service has no route ${method} ${url}`);
+  return route;
+}
+
 /** What a caller learns from the response about a subject. */
 async function outcomeOf(
-  method: string,
-  url: string,
+  { method, url, access }: { method: string; url: string; access: Access },
   caller: Caller,
   visibility: Visibility,
 ): Promise<Outcome | 'leak'> {
-  const route = routes.get(`${method} ${url}`) ?? expect.fail();
+  const route = routeOf(method, url);
   const ask = (subject: keyof typeof SUBJECTS) =>
     send(method, route, targetOf(url, subject, visibility), caller);
   const { status, code, face } = await ask(visibility);
-  if (subjectOf(url) !== null && (status === 404 || hides(caller, visibility))) {
+  // The names of desks are public, so this 404 may tell that there is such a desk.
+  if (subjectOf(url) === 'policies' && status === 404) return 'unseen';
+  const isAbout = access !== 'all' && !['policies', null].includes(subjectOf(url));
+  if (isAbout && (status === 404 || hides(url, caller, visibility))) {
     const unknown = await ask('unknown');
     const isSame = masked(face) === masked(unknown.face);
     if (status === 404 && isSame) return 'unseen';
-    if (hides(caller, visibility) && !isSame) return 'leak';
+    if (hides(url, caller, visibility) && !isSame) return 'leak';
   }
   if (status === 401) return 'no key';
   if (code === 'forbidden') return 'wrong role';
@@ -320,11 +357,14 @@ async function outcomeOf(
 }
 
 const NAMES = new RegExp(Object.values(SUBJECTS).flatMap(Object.values).join('|'), 'g');
-const masked = (face: string) => face.replaceAll(NAMES, 'NAME');
+const UUIDS = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+const masked = (face: string) => face.replaceAll(NAMES, 'NAME').replaceAll(UUIDS, 'ID');
 
 const acts = ({ desks }: Caller) => desks === 'own' || desks === 'all';
-const hides = (caller: Caller, visibility: Visibility) =>
-  visibility === 'internal' && !acts(caller);
+/** Proposals and policies are for their desk, whatever they are about. */
+const hides = (url: string, caller: Caller, visibility: Visibility) =>
+  !acts(caller) &&
+  (visibility === 'internal' || ['proposals', 'policies'].includes(subjectOf(url) ?? ''));
 
 const NEEDED = { analysts: 'analyst', feeds: 'feed', admins: 'admin' } as const;
 
@@ -337,7 +377,7 @@ function expected(url: string, access: Access, caller: Caller, visibility: Visib
     if (needed && !roleAllows(caller.role, needed)) return 'wrong role';
   }
   const isAbout = subjectOf(url) !== null;
-  if (isAbout && hides(caller, visibility)) return 'unseen';
+  if (isAbout && hides(url, caller, visibility)) return 'unseen';
   const isWrong = isAbout ? !acts(caller) : caller.desks === 'none';
   return desk !== undefined && isWrong ? 'wrong desk' : 'let in';
 }
@@ -347,22 +387,66 @@ test('every route of the service has a line here, and every line a route', () =>
   expect(served.toSorted()).toEqual(Object.keys(ROUTES).toSorted());
 });
 
+test.each(['/v1/outlooks/:slug', '/outlooks/:slug', '/v1/series/:key'])(
+  'HEAD %s tells as little as GET',
+  async (url) => {
+    const route = routeOf('HEAD', url);
+    for (const caller of callers) {
+      const ask = (subject: keyof typeof SUBJECTS) =>
+        send('HEAD', route, targetOf(url, subject, 'internal'), caller);
+      const [hidden, unknown] = [await ask('internal'), await ask('unknown')];
+      expect(masked(hidden.face) === masked(unknown.face), caller.name).toBe(!acts(caller));
+    }
+  },
+);
+
+test('a token acts for all desks where no claim names them', async () => {
+  const open = await startLedger({ oidc: issuer.settings(null) });
+  try {
+    const admin = { authorization: `Bearer ${open.keys.admin}` };
+    const post = (url: string, headers: Record<string, string>, payload: object) =>
+      open.app.inject({ method: 'POST', url, headers, payload });
+    await post('/v1/desks', admin, { slug: 'rates', name: 'Rates desk' });
+    const authorization = await issuer.authorization('Ada', 'analyst', open.clock.now);
+    for (const desk of ['main', 'rates']) {
+      const slug = `${desk}-case`;
+      const body = { ...outlookBody({ slug }), desk, visibility: 'internal' };
+      expect((await post('/v1/outlooks', { authorization }, body)).statusCode).toBe(201);
+      const read = await open.app.inject({
+        url: `/v1/outlooks/${slug}`,
+        headers: { authorization },
+      });
+      expect(read.statusCode).toBe(200);
+    }
+  } finally {
+    await open.close();
+  }
+});
+
 test.each(Object.entries(ROUTES))('%s is for %s', async (route, access) => {
   const [method = '', url = ''] = route.split(' ');
-  const rows = (subjectOf(url) ? (['internal', 'public'] as const) : (['public'] as const)).flatMap(
-    (visibility) =>
-      callers.map((caller) => ({
-        caller,
-        visibility,
-        label: `${caller.name}, ${visibility}`,
-        outcome: expected(url, access, caller, visibility),
-      })),
-  );
+  const rows = casesOf(url, access).map(({ caller, visibility }) => ({
+    caller,
+    visibility,
+    label: `${caller.name}, ${visibility}`,
+    outcome: expected(url, access, caller, visibility),
+  }));
   const due = Object.fromEntries(rows.map(({ label, outcome }) => [label, outcome]));
   const seen: Record<string, string> = {};
   // Those who are let in may change something, so the others ask first.
   const isLetIn = ({ outcome }: { outcome: Outcome }) => Number(outcome === 'let in');
   for (const { caller, visibility, label } of rows.toSorted((a, b) => isLetIn(a) - isLetIn(b)))
-    seen[label] = await outcomeOf(method, url, caller, visibility);
+    seen[label] = await outcomeOf({ method, url, access }, caller, visibility);
   expect(seen).toEqual(due);
 });
+
+/** Who asks a route for what. Where nothing can be refused, and where tokens are as keys, some callers suffice. */
+function casesOf(url: string, access: Access): { caller: Caller; visibility: Visibility }[] {
+  const ask = (visibility: Visibility, those: Caller[]) =>
+    those.map((caller) => ({ caller, visibility }));
+  if (access === 'all') return ask('public', callers.slice(0, 1));
+  const isAbout = subjectOf(url) !== null;
+  if (!isAbout) return ask('public', access === 'readers' ? callers.slice(0, 3) : callers);
+  const withoutTokens = callers.filter(({ name }) => !name.startsWith('token of the'));
+  return [...ask('internal', callers), ...ask('public', withoutTokens)];
+}

@@ -23,6 +23,7 @@ beforeEach(async () => {
   slug = `case-${count}`;
   ledger.clock.now = new Date('2026-11-23T12:00:00.000Z');
   await createOutlook(ledger, {
+    desk: 'main',
     slug,
     invalidationConditions: [{ key: 'watched', invalidates: 'bear', statement: 'S' }],
   });
@@ -49,7 +50,11 @@ const revision = (bear = 0.35): Sent => [
 ];
 
 const WRITES: Record<string, () => Sent> = {
-  createOutlook: () => ['POST', '/v1/outlooks', outlookBody({ slug: `new-${count}` })],
+  createOutlook: () => [
+    'POST',
+    '/v1/outlooks',
+    outlookBody({ slug: `new-${count}`, desk: 'main' }),
+  ],
   reviseOutlook: () => revision(),
   reviseFramework: () => [
     'PATCH',
@@ -78,14 +83,16 @@ const WRITES: Record<string, () => Sent> = {
   createSeries: () => [
     'POST',
     '/v1/series',
-    { key: `s-${count}`, name: 'N', unit: 'U', frequency: 'daily', source: 'S' },
+    { key: `s-${count}`, name: 'N', unit: 'U', frequency: 'daily', source: 'S', desk: 'main' },
   ],
   recordObservations: () => [
     'POST',
     '/v1/series/rut-close/observations',
     { observations: [{ date: '2026-11-20', value: 2700 + count }] },
   ],
-  issueKey: () => ['POST', '/v1/keys', { name: 'Desk', role: 'analyst' }],
+  addDesk: () => ['POST', '/v1/desks', { slug: `desk-${count}`, name: `Desk ${count}` }],
+  renameDesk: () => ['PATCH', '/v1/desks/main', { name: `Main ${count}` }],
+  issueKey: () => ['POST', '/v1/keys', { name: 'Desk', role: 'analyst', desks: '*' }],
   createWebhook: () => ['POST', '/v1/webhooks', { url: 'https://hooks.desk.example' }],
   changeWebhook: () => ['PATCH', `/v1/webhooks/${webhook}`, { description: `D${count}` }],
   rotateWebhookSecret: () => ['POST', `/v1/webhooks/${webhook}/secret`, {}],

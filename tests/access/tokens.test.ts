@@ -404,3 +404,63 @@ describe('an issuer', () => {
     expect((await revise(await signed())).statusCode).toBe(503);
   });
 });
+
+describe('with a claim for desks', () => {
+  const desksOf = async (more: Record<string, unknown>) =>
+    (await withToken('/v1/me', await signed(claims(more)))).json<{ desks: string[] }>().desks;
+  const startWithDesks = async () => {
+    await start({ desksClaim: 'desks' });
+    await ledger.pool.query(
+      `insert into desks (slug, name, created_at) values ('rates', 'Rates', now()), ('credit', 'Credit', now())`,
+    );
+  };
+
+  test('a token acts for the desks that it names, of those that exist', async () => {
+    await startWithDesks();
+    const many = Array.from({ length: 300 }, (_, at) => `desk-${at}`);
+    for (const [desks, acts] of [
+      [['rates'], ['rates']],
+      ['rates', ['rates']],
+      [
+        ['rates', 'rates', 'credit'],
+        ['credit', 'rates'],
+      ],
+      ['*', ['*']],
+      [['rates', '*'], ['*']],
+      [['nowhere'], []],
+      [[...many, 'rates'], ['rates']],
+      [[], []],
+      [undefined, []],
+      [null, []],
+      [{ rates: true }, []],
+      [[['rates'], 1, 'Rates', "'; drop table desks"], []],
+      ['rates credit', []],
+    ] as const) {
+      expect([desks, await desksOf({ desks })]).toEqual([desks, acts]);
+    }
+  });
+
+  test('a token without the claim acts for none, and may still hold views', async () => {
+    await startWithDesks();
+    const token = await signed();
+    const refused = await revise(token);
+    expect([refused.statusCode, refused.json()]).toMatchObject([
+      403,
+      { type: '/problems/wrong-desk' },
+    ]);
+    const view = await ledger.call({
+      method: 'PUT',
+      url: `/v1/outlooks/${SLUG}/views/me`,
+      headers: { authorization: `Bearer ${token}` },
+      payload: { probabilities: { bear: 0.4, base: 0.4, bull: 0.2 }, rationale: 'Why.' },
+    });
+    expect(view.statusCode, view.body).toBe(201);
+    expect((await revise(await signed(claims({ desks: ['rates'] })))).statusCode).toBe(403);
+    expect((await revise(await signed(claims({ desks: ['main'] })))).statusCode).toBe(201);
+  });
+
+  test('a token of an admin acts for all desks', async () => {
+    await startWithDesks();
+    expect(await desksOf({ realm_access: { roles: ['desk-analysts', 'bosses'] } })).toEqual(['*']);
+  });
+});

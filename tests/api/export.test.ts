@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => ledger.close());
 
 const read = (headers: Record<string, string> = {}, method: 'GET' | 'HEAD' = 'GET') =>
-  ledger.call({ url: '/v1/export', headers, method });
+  ledger.call({ url: '/v1/export', as: 'admin', headers, method });
 const linesOf = (body: string): Line[] =>
   body
     .trimEnd()
@@ -36,7 +36,8 @@ const ofType = (type: string): Line[] => records.filter((one) => one.type === ty
 /** A record without members that the API's item does not have. */
 const without = (record: Line, ...names: string[]): Record<string, unknown> =>
   Object.fromEntries(Object.entries(record).filter(([name]) => !names.includes(name)));
-const json = async (url: string) => (await ledger.call({ url })).json<Record<string, unknown>>();
+const json = async (url: string) =>
+  (await ledger.call({ url, as: 'admin' })).json<Record<string, unknown>>();
 
 /** Where the rows of a table are in the export, or why they are not. A new table has to be in one of both. */
 const EXPORTED: Record<string, string> = {
@@ -55,6 +56,7 @@ const EXPORTED: Record<string, string> = {
 };
 const INSIDE: Record<string, string> = {
   analysts: 'authors',
+  desks: 'outlook and series',
   scenarios: 'framework',
   headwinds: 'framework',
   drawdown_labels: 'framework',
@@ -68,7 +70,10 @@ const INSIDE: Record<string, string> = {
   resolution_evidence: 'resolution',
 };
 const EXCLUDED: Record<string, string> = {
+  disclosures: 'events of outlooks',
+  desk_policies: 'read at /v1/desks',
   analyst_identities: 'who has which token is secret',
+  analyst_changes: 'earlier names of analysts are for the log',
   analyst_skeletons: 'computed from names',
   api_keys: 'secret',
   audit_entries: 'for admins',
@@ -93,6 +98,9 @@ const EXCLUDED: Record<string, string> = {
   log_tiles: 'served by /log',
   log_checkpoints: 'served by /log',
   log_cosignatures: 'served with receipts and by /v1/log',
+  proposals: 'for keys of the desk',
+  proposal_drafts: 'for keys of the desk',
+  proposal_steps: 'for keys of the desk',
 };
 
 test('each table is exported, or named as left out', async () => {

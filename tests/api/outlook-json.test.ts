@@ -35,6 +35,7 @@ const versions: fc.Arbitrary<OutlookVersion> = fc
     ),
     evidence: [{ id: author.id, headline: '"probability":0' }],
     answers: [{ condition: 'a', way: 'acknowledged', reason: 'R' }],
+    approvedBy: given.isPooled ? [author] : [],
     consensus: given.isPooled
       ? {
           method: 'linear',

@@ -4,7 +4,7 @@ import { outlookBody } from './requests.ts';
 
 /** Sends a request as a caller with a key; without one, as anyone. Fails unless the status is as expected. */
 export async function sendWith(
-  { call }: TestLedger,
+  { app }: TestLedger,
   key: string | null,
   {
     method = 'GET',
@@ -22,11 +22,11 @@ export async function sendWith(
   },
 ) {
   const authorization = key === null ? {} : { authorization: `Bearer ${key}` };
-  const response = await call({
+  const response = await app.inject({
     method,
     url,
-    headers: { ...authorization, ...headers },
-    ...(body && { payload: body }),
+    headers: { ...authorization, ...(body && { 'content-type': typeOf(method) }), ...headers },
+    ...(body && { payload: JSON.stringify(body) }),
   });
   if (status !== undefined && response.statusCode !== status) {
     throw new Error(`${method} ${url} got ${response.statusCode}: ${response.body}`);
@@ -34,10 +34,18 @@ export async function sendWith(
   return response;
 }
 
+const typeOf = (method: string): string =>
+  method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+
 /** Adds a desk. */
 export async function addDesk(ledger: TestLedger, slug: string): Promise<void> {
   const body = { slug, name: `The ${slug} desk` };
-  await sendWith(ledger, ledger.keys.admin, { method: 'POST', url: '/v1/desks', body, status: 201 });
+  await sendWith(ledger, ledger.keys.admin, {
+    method: 'POST',
+    url: '/v1/desks',
+    body,
+    status: 201,
+  });
 }
 
 /** Issues a key for desks. */
@@ -64,6 +72,8 @@ export async function publishFor(
 /** Makes an internal outlook or series public. */
 export async function disclose(ledger: TestLedger, key: string, path: string): Promise<void> {
   const url = `${path}/disclosure`;
-  const { confirm } = (await sendWith(ledger, key, { url, status: 200 })).json<{ confirm: string }>();
+  const { confirm } = (await sendWith(ledger, key, { url, status: 200 })).json<{
+    confirm: string;
+  }>();
   await sendWith(ledger, key, { method: 'POST', url, body: { confirm }, status: 200 });
 }

@@ -21,6 +21,7 @@ export const ANALYST_ID = '00000000-0000-4000-8000-00000000a4a1';
 /** A webhook of the sample, disabled, where a test lets `fillLedger` add it. */
 export const WEBHOOK_ID = '00000000-0000-4000-8000-00000000eb00';
 const PARAMETERS: Record<string, string> = {
+  desk: 'main',
   analyst: ANALYST_ID,
   slug: SLUG,
   version: '1',

@@ -18,6 +18,11 @@ export const author = z
   .object({ id: z.uuid(), name: z.string() })
   .meta({ id: 'Author', description: 'The analyst who published it, identified by the key.' });
 
+export const approvers = z.array(author).meta({
+  description:
+    'The analysts who approved it, because the policy of the desk asks for that. Empty if it needed no approval.',
+});
+
 export const change = z
   .object({
     kind: z.enum(VERSION_KINDS).meta({
@@ -254,6 +259,7 @@ export const outlook = z
     consensus: publishedConsensus.nullable().meta({
       description: 'Set if the probabilities were pooled from the views of analysts, else null.',
     }),
+    approvedBy: approvers,
     resolution: resolved.nullable().meta({
       description:
         'The outcome, once it is recorded. Always null in a numbered version, because it was unknown at publication.',

@@ -4,7 +4,7 @@ import { horizonReturn } from '../../http/closes-schema.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { bodyTimestamp, prose, timestamp } from '../../http/fields.ts';
 import { citedIds } from './frameworks.ts';
-import { author } from './outlooks.ts';
+import { approvers, author } from './outlooks.ts';
 
 const outcome = z.enum([...SCENARIO_NAMES, 'void', 'reopened']);
 
@@ -59,6 +59,7 @@ const resolution = z
     }),
     evidence: z.array(z.uuid()),
     resolvedBy: author,
+    approvedBy: approvers,
     resolvedAt: timestamp,
     supersededAt: timestamp.nullable().meta({
       description: 'When a later resolution replaced this one. Null for the current resolution.',

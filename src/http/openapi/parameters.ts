@@ -64,6 +64,7 @@ const OF_PATH: Record<string, { description: string; example: unknown }> = {
   'series/{key}': { description: 'The key of the series.', example: 'us-10y-yield' },
   'desks/{desk}': { description: 'The slug of the desk.', example: 'main' },
   'keys/{id}': { description: 'The id of the key, which is not the key itself.', example: uuid },
+  'proposals/{id}': { description: 'The id of the proposal.', example: uuid },
   'webhooks/{id}': { description: 'The id of the webhook.', example: uuid },
   'log/{generation}': { description: 'The generation of the log.', example: '1' },
   'tile/{level}': { description: 'The level of the tile.', example: '0' },
