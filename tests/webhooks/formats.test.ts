@@ -284,8 +284,8 @@ test.each(HOSTILE)('Teams takes nothing of a text for markup: %s', (text) => {
 
 test('a test is written in each format', () => {
   const bodies = (['json', 'slack', 'teams'] as const).map((format) => {
-    const test_ = testMessageOf({ id: ANA.id, format }, { now: AT, publicUrl: PUBLIC_URL });
-    return Object.keys(JSON.parse(test_.body) as object);
+    const sample = testMessageOf({ id: ANA.id, format }, { now: AT, publicUrl: PUBLIC_URL });
+    return Object.keys(JSON.parse(sample.body) as object);
   });
   expect(bodies).toEqual([
     ['type', 'timestamp', 'data'],
