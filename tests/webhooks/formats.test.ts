@@ -381,7 +381,7 @@ describe('a chat', () => {
     expect(EVENT_KINDS.filter((kind) => told.has(kind))).toContain('outlook.disclosed');
     const all = lines();
     for (const line of [
-      /: version 2 by analyst desk\. Bear 35% \(\+5\), Base 40% \(−5\), Bull 25%$/,
+      /: version \d by analyst desk\. Bear 35% \(\+\d+\), Base 40% \(−\d+\), Bull 25%$/,
       /: new outlook by Rita\. Bear 30%/,
       /: disclosed by Rita; it is public now$/,
       /: condition expired by analyst desk\. /,
