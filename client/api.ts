@@ -1381,7 +1381,7 @@ export interface paths {
          *
          *     The export has all that was committed when it began, and may have some of what was written while it was read. Whatever a record refers to is in it, before or after the record. To stay up to date, follow `GET /v1/events` with `lastEventId` set to `position`.
          *
-         *     Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.
+         *     Not included: keys, earlier names of analysts, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.
          */
         get: operations["exportLedger"];
         put?: never;
@@ -4881,6 +4881,13 @@ export interface components {
             conditions?: components["schemas"]["OpenCondition"][];
             /** @description Only for `outcome-contradicted`: the return computed from closes. */
             closes?: components["schemas"]["HorizonReturn"];
+            /**
+             * Format: int32
+             * @description Only for `proposal-changed`: the number of the newest draft.
+             */
+            draft?: number;
+            /** @description Only for `proposal-changed`: JSON Pointers to what differs between the two drafts, at most 100. */
+            changes?: string[];
             /** @description Only for `disclosure-changed` and `series-internal`: what would open now. */
             disclosure?: components["schemas"]["Disclosure"];
         };
@@ -8061,11 +8068,13 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
                     Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
@@ -8713,11 +8722,13 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
                     Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
@@ -9051,11 +9062,13 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
                     Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
@@ -12282,11 +12295,13 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
                     Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
@@ -13346,11 +13361,13 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
                     Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
@@ -13597,11 +13614,13 @@ export interface operations {
                     "application/json": components["schemas"]["OutlookResolution"];
                 };
             };
+            /** @description The policy of the desk asks for approval, so the request became a proposal. Returns it. */
             202: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -15828,7 +15847,19 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            429: components["responses"]["RateLimited"];
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["InternalError"];
             501: components["responses"]["NotImplemented"];

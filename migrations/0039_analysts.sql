@@ -28,7 +28,7 @@ BEGIN
     IF EXISTS (SELECT FROM erasures WHERE analyst_id = NEW.analyst_id) THEN
       PERFORM refuse('analyst_changes_erased', 'a name that was erased stays erased');
     END IF;
-    IF NEW.old_name <> analyst.name OR NEW.new_name = analyst.name THEN
+    IF NEW.old_name IS DISTINCT FROM analyst.name OR coalesce(NEW.new_name, analyst.name) = analyst.name THEN
       PERFORM refuse('analyst_changes_renamed', 'a new name follows the one before');
     END IF;
     UPDATE analysts SET name = NEW.new_name WHERE id = NEW.analyst_id;

@@ -244,7 +244,7 @@ BEGIN
     IF EXISTS (SELECT FROM erasures WHERE analyst_id = NEW.analyst_id) THEN
       PERFORM refuse('analyst_changes_erased', 'a name that was erased stays erased');
     END IF;
-    IF NEW.old_name <> analyst.name OR NEW.new_name = analyst.name THEN
+    IF NEW.old_name IS DISTINCT FROM analyst.name OR coalesce(NEW.new_name, analyst.name) = analyst.name THEN
       PERFORM refuse('analyst_changes_renamed', 'a new name follows the one before');
     END IF;
     UPDATE analysts SET name = NEW.new_name WHERE id = NEW.analyst_id;
@@ -379,7 +379,7 @@ CREATE TABLE api_keys (
   CONSTRAINT api_keys_hash_unique UNIQUE (hash),
   CONSTRAINT api_keys_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
   CONSTRAINT api_keys_issued_by_analysts_id_fk FOREIGN KEY (issued_by) REFERENCES analysts(id),
-  CONSTRAINT api_keys_desks CHECK (desk_ids IS NULL OR role <> 'admin'::text AND cardinality(desk_ids) > 0 AND array_position(desk_ids, NULL::integer) IS NULL) NOT VALID,
+  CONSTRAINT api_keys_desks CHECK (desk_ids IS NULL OR role <> 'admin'::text AND cardinality(desk_ids) > 0 AND array_position(desk_ids, NULL::integer) IS NULL),
   CONSTRAINT api_keys_expiry CHECK (expires_at > created_at),
   CONSTRAINT api_keys_hash CHECK (octet_length(hash) = 32),
   CONSTRAINT api_keys_issuer CHECK (length(issued_with) >= 1 AND length(issued_with) <= 1000 AND (issued_by IS NULL) = (issued_with IS NULL OR issued_with = 'LOCAL'::text)),
@@ -2982,7 +2982,7 @@ CREATE TABLE events (
 CASE
     WHEN kind = ANY (ARRAY['analyst.added'::text, 'analyst.deactivated'::text, 'analyst.erased'::text, 'analyst.reactivated'::text, 'analyst.renamed'::text, 'desk.added'::text, 'desk.changed'::text, 'instrument.added'::text, 'instrument.changed'::text, 'key.issued'::text, 'key.revoked'::text, 'ledger.digested'::text, 'log.generation.started'::text, 'observations.recorded'::text, 'policy.changed'::text, 'proposal.approved'::text, 'proposal.commented'::text, 'proposal.discarded'::text, 'proposal.edited'::text, 'proposal.opened'::text, 'proposal.published'::text, 'proposal.returned'::text, 'proposal.submitted'::text, 'refusals.recorded'::text, 'rows.digested'::text, 'series.added'::text, 'series.disclosed'::text, 'source.changed'::text, 'webhook.changed'::text, 'write.recorded'::text]) THEN outlook_id IS NULL AND version IS NULL
     ELSE outlook_id IS NOT NULL AND version IS NOT NULL AND (kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'outlook.disclosed'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]))
-END) NOT VALID
+END)
 );
 
 CREATE INDEX events_desk_changed ON events USING btree (log_position) WHERE kind = 'desk.changed'::text;

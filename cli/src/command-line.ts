@@ -1,13 +1,16 @@
 import yargs, { type Argv } from 'yargs';
 import { analystsCommand } from './commands/analysts.ts';
+import { approveCommand, returnCommand } from './commands/approve.ts';
 import { cloneCommand } from './commands/clone.ts';
 import { completionCommand } from './commands/completion.ts';
 import { diffCommand } from './commands/diff.ts';
 import { evidenceCommand } from './commands/evidence.ts';
 import { historyCommand } from './commands/history.ts';
+import { inboxCommand } from './commands/inbox.ts';
 import { listCommand } from './commands/list.ts';
 import { loginCommand } from './commands/login.ts';
 import { observationsCommand } from './commands/observations.ts';
+import { proposeCommand } from './commands/propose.ts';
 import { receiptCommand } from './commands/receipt.ts';
 import { resolveCommand } from './commands/resolve.ts';
 import { reviseCommand } from './commands/revise.ts';
@@ -28,6 +31,10 @@ const COMMANDS = [
   diffCommand,
   reviseCommand,
   cloneCommand,
+  inboxCommand,
+  proposeCommand,
+  approveCommand,
+  returnCommand,
   watchCommand,
   evidenceCommand,
   observationsCommand,

@@ -41,7 +41,7 @@ const DESCRIPTION = `Everything that the caller may see in one response, as newl
 
 The export has all that was committed when it began, and may have some of what was written while it was read. Whatever a record refers to is in it, before or after the record. To stay up to date, follow \`GET /v1/events\` with \`lastEventId\` set to \`position\`.
 
-Not included: keys, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.`;
+Not included: keys, earlier names of analysts, the audit trail, webhooks, stored responses and events; and scores and track records, which are computed from the rest. Four long responses go to one address at once, and eight from one instance; beyond that, 429 or 503 says when to try again.`;
 
 export function exportRoutes(api: Api, { pool, now }: ExportDeps): void {
   api.route({

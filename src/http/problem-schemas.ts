@@ -53,6 +53,14 @@ export const problemDocument = z
     closes: horizonReturn
       .optional()
       .meta({ description: 'Only for `outcome-contradicted`: the return computed from closes.' }),
+    draft: z
+      .int()
+      .optional()
+      .meta({ description: 'Only for `proposal-changed`: the number of the newest draft.' }),
+    changes: z.array(z.string()).optional().meta({
+      description:
+        'Only for `proposal-changed`: JSON Pointers to what differs between the two drafts, at most 100.',
+    }),
     disclosure: disclosure.optional().meta({
       description: 'Only for `disclosure-changed` and `series-internal`: what would open now.',
     }),

@@ -32,7 +32,7 @@ export async function listAnalysts(
     `select a.id, a.name, a.deactivated_at is null as active from analysts a
       where a.name collate "C" > coalesce($1, '') and exists (
         select from forecasters f ${isVisible === null ? '' : 'join outlooks o on o.id = f.outlook_id'}
-         where f.analyst_id = a.id and ${isVisible ?? 'true'})
+         where f.analyst_id = a.id and ${audience.hasKey ? 'true' : `f.source = 'version'`} and ${isVisible ?? 'true'})
       order by a.name collate "C" limit $2`,
     values,
   );

@@ -23,6 +23,7 @@ beforeEach(async () => {
   slug = `case-${count}`;
   ledger.clock.now = new Date('2026-11-23T12:00:00.000Z');
   await createOutlook(ledger, {
+    desk: 'main',
     slug,
     invalidationConditions: [{ key: 'watched', invalidates: 'bear', statement: 'S' }],
   });

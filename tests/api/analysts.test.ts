@@ -41,7 +41,7 @@ const as = (key: string, method: 'POST' | 'PUT' | 'DELETE', url: string, payload
 
 type Page = { items: Record<string, unknown>[]; nextCursor: string | null };
 async function read(url: string): Promise<Page> {
-  const answer = await ledger.call({ url });
+  const answer = await ledger.call({ url, as: 'feed' });
   expect(answer.statusCode, answer.body).toBe(200);
   return answer.json<Page>();
 }
@@ -66,7 +66,7 @@ describe('the list of analysts', () => {
     expect(names).not.toContain('Zoe');
     expect(names).not.toContain('feed desk');
     expect(await walk('/v1/analysts')).toEqual(items);
-    expect(await read(`/v1/analysts/${ada.id}`)).toEqual({ id: ada.id, name: 'Ada' });
+    expect(await read(`/v1/analysts/${ada.id}`)).toEqual({ id: ada.id, name: 'Ada', active: true });
   });
 
   test('follows who publishes for the first time', async () => {
@@ -74,7 +74,11 @@ describe('the list of analysts', () => {
     const yan = await keyOf('Yan');
     const body = { ...distinctRevision(7), rationale: 'Mine.' };
     await as(yan.key, 'PUT', '/v1/outlooks/third/views/me', body);
-    expect((await read('/v1/analysts')).items).toContainEqual({ id: yan.id, name: 'Yan' });
+    expect((await read('/v1/analysts')).items).toContainEqual({
+      id: yan.id,
+      name: 'Yan',
+      active: true,
+    });
   });
 });
 
@@ -119,13 +123,17 @@ test('the views of an analyst are the newest of each outlook, with withdrawn one
 test('an unknown analyst, a malformed id and a cursor of another list are refused', async () => {
   const none = '00000000-0000-4000-8000-000000000000';
   for (const part of ['', '/outlooks', '/views']) {
-    expect((await ledger.call({ url: `/v1/analysts/${none}${part}` })).statusCode).toBe(404);
-    const malformed = await ledger.call({ url: `/v1/analysts/ada${part}` });
+    expect((await ledger.call({ url: `/v1/analysts/${none}${part}`, as: 'feed' })).statusCode).toBe(
+      404,
+    );
+    const malformed = await ledger.call({ url: `/v1/analysts/ada${part}`, as: 'feed' });
     expect([malformed.statusCode, Object.keys(faultsOf(malformed.json()))]).toEqual([404, ['/id']]);
   }
   const { nextCursor } = await read(`/v1/analysts/${ada.id}/outlooks?limit=1`);
   for (const url of [`/v1/analysts/${bob.id}/outlooks`, '/v1/analysts', `/v1/outlooks`]) {
-    expect((await ledger.call({ url: `${url}?cursor=${nextCursor}` })).statusCode).toBe(422);
+    expect((await ledger.call({ url: `${url}?cursor=${nextCursor}`, as: 'feed' })).statusCode).toBe(
+      422,
+    );
   }
 });
 

@@ -88,14 +88,14 @@ const resolve = (name: string, url: string, outcome: string) =>
 
 async function recordOf(name: string, query = ''): Promise<TrackRecord> {
   const url = `/v1/analysts/${keys[name]?.id}/track-record?${query}`;
-  const answer = await ledger.call({ url });
+  const answer = await ledger.call({ url, as: 'feed' });
   expect(answer.statusCode, answer.body).toBe(200);
   return answer.json<TrackRecord>();
 }
 
 /** The skill weights of a consensus by analyst id, or the problem if nobody has one. */
 async function weightsOf(url: string): Promise<Record<string, number> | string> {
-  const answer = await ledger.call({ url: `${url}/consensus?weights=skill` });
+  const answer = await ledger.call({ url: `${url}/consensus?weights=skill`, as: 'feed' });
   if (answer.statusCode !== 200) return answer.json<{ type: string }>().type;
   const { views } = answer.json<{ views: { analyst: { id: string }; weight: number }[] }>();
   return Object.fromEntries(views.map(({ analyst, weight }) => [analyst.id, weight]));

@@ -67,7 +67,7 @@ async function startDesks<Name extends string>(names: readonly Name[]) {
     expect([200, 201], answer.body).toContain(answer.statusCode);
   };
   const record = async (path: string): Promise<TrackRecord> => {
-    const answer = await ledger.call({ url: path });
+    const answer = await ledger.call({ url: path, as: 'feed' });
     expect(answer.statusCode, answer.body).toBe(200);
     return answer.json<TrackRecord>();
   };

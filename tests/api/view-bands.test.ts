@@ -29,6 +29,7 @@ test('bands that moved after a view was recorded do not decide its outcome', asy
   expect(resolved.json()).toMatchObject({ resolution: { outcome: 'bull', decidedBy: 'closes' } });
   const record = await ledger.call({
     url: `/v1/analysts/${analystId}/track-record?source=view`,
+    as: 'feed',
   });
   // Bull 1 with the outcome base: 1² + 1² = 2.
   expect(record.json()).toMatchObject({ n: 1, scores: { brier: { mean: 2 } } });

@@ -44,7 +44,8 @@ const hold = async (name: string, bear: number, base_: number, bull: number, rat
   expect([200, 201], answer.body).toContain(answer.statusCode);
   return answer;
 };
-const get = (path: string, headers = {}) => ledger.call({ url: `${base}${path}`, headers });
+const get = (path: string, headers = {}) =>
+  ledger.call({ url: `${base}${path}`, as: 'feed', headers });
 const later = (days: number) =>
   void (ledger.clock.now = new Date(ledger.clock.now.getTime() + days * 86_400_000));
 const near = (value: number) => expect.closeTo(value, 12);
@@ -64,7 +65,7 @@ const weights = ({ views }: Consensus) =>
   Object.fromEntries(views.map(({ analyst, weight }) => [analyst.name, weight]));
 
 describe('a view', () => {
-  test('belongs to the analyst of the key, and anyone may read it', async () => {
+  test('belongs to the analyst of the key, and anyone with a key may read it', async () => {
     const first = await hold('Ada', 0.4, 0.4, 0.2, 'Refinancing.');
     expect(first.statusCode).toBe(201);
     const view = first.json<View>();

@@ -39,7 +39,8 @@ const hold = (name: string, bear: number, base_: number, bull: number, rationale
   });
 const withdraw = (name: string) =>
   ledger.call({ method: 'DELETE', url: `${base}/views/me`, headers: by(name) });
-const get = (path: string, headers = {}) => ledger.call({ url: `${base}${path}`, headers });
+const get = (path: string, headers = {}) =>
+  ledger.call({ url: `${base}${path}`, as: 'feed', headers });
 const publish = (body: object) =>
   send(ledger, 'POST', `${base}/consensus`, { rationale: 'R', ...body });
 const later = (days: number) =>

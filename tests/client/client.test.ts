@@ -2,6 +2,7 @@ import {
   type Client,
   createClient,
   type Outlook,
+  type Proposal,
   type OutlookDiff,
   type ProbabilityHistory,
   type Problem,
@@ -58,7 +59,7 @@ describe('the ledger through the client', () => {
       params: { path, header },
       body: { probabilities: sound, rationale },
     });
-    expectTypeOf(numbers.data).toEqualTypeOf<Outlook | undefined>();
+    expectTypeOf(numbers.data).toEqualTypeOf<Outlook | Proposal | undefined>();
     expect(numbers.response.status).toBe(201);
     expect(numbers.data).toMatchObject({ version: 2, probabilities: sound });
 

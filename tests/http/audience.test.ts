@@ -123,7 +123,7 @@ describe('caching', () => {
   });
 
   test('what is the same for everyone does not depend on a key', async () => {
-    for (const url of ['/v1/problems', '/verify.html']) {
+    for (const url of ['/problems', '/verify.html']) {
       const { headers } = await sendWith(ledger, rates, { url, status: 200 });
       expect(headers['cache-control']).toBe('public, no-cache');
       expect(String(headers.vary)).not.toMatch(/Authorization|Cookie/);

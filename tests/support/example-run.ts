@@ -21,16 +21,18 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   const evidence = await useOutlook(recorder);
   await useViews(recorder);
   await useConditions(recorder);
+  await recorder.record('getInbox', { as: 'analyst' });
   await readOutlook(recorder, evidence);
   await useAnalysts(recorder);
   await useKeys(recorder);
+  await useProposals(recorder);
   await addDesk(recorder);
   await disclose(recorder, ledger);
   await readReceipts(recorder, ledger, evidence);
   // While the service listens, it delivers to webhooks, and asks sources whenever their time has come.
   const origin = await ledger.app.listen({ port: 0, host: '127.0.0.1' });
   await useWebhooks(recorder, ledger);
-  await readStreams(recorder, origin);
+  await readStreams(recorder, origin, ledger);
   await resolve(recorder, ledger);
   await exportLedger(recorder, ledger);
   return recorder.recorded;
@@ -231,6 +233,27 @@ async function useAnalysts(run: Run): Promise<void> {
   await run.record('listViewsOfAnalyst', { path });
 }
 
+/** Proposes as the analyst, approves as the admin. */
+async function useProposals(run: Run): Promise<void> {
+  const path = { desk: 'main' };
+  await run.record('getDeskPolicy', { path });
+  const one = { outlook: 0, revision: 0, framework: 0, resolution: 0, withdrawal: 0, consensus: 1 };
+  await run.record('setDeskPolicy', { path, body: { approvals: one, authorMayResolve: true } });
+  const { id } = await run.record('openProposal', { as: 'analyst' });
+  const of = { path: { id: String(id) }, as: 'analyst' } as const;
+  await run.record('editProposal', of);
+  await run.record('commentProposal', of);
+  await run.record('submitProposal', of);
+  await run.record('returnProposal', { path: of.path, body: { draft: 2, reason: 'Say more.' } });
+  await run.record('submitProposal', of);
+  await run.record('approveProposal', { path: of.path, body: { draft: 2 } });
+  await run.record('listProposals', of);
+  await run.record('getProposal', of);
+  await run.record('discardProposal', of);
+  const none = { ...one, consensus: 0 };
+  await run.record('setDeskPolicy', { path, body: { approvals: none, authorMayResolve: true } });
+}
+
 async function useKeys(run: Run): Promise<void> {
   // The keys of the test are of the same time, so the list would begin with any of them.
   await run.record('issueKey', { body: { name: 'Rates desk', role: 'feed', expiresAt: null } });
@@ -270,14 +293,16 @@ async function useWebhooks(run: Run, { pool }: TestLedger): Promise<void> {
 }
 
 /** How each stream begins that goes on after the first event of the ledger: `stream.opened`, and the second event. */
-async function readStreams(run: Run, origin: string): Promise<void> {
+async function readStreams(run: Run, origin: string, { keys }: TestLedger): Promise<void> {
   for (const [operation, path] of [
     ['streamEvents', '/v1/events'],
     ['streamOutlookEvents', '/v1/outlooks/russell-2000-downside/events'],
+    ['streamInboxEvents', '/v1/inbox/events'],
   ] as const) {
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(20_000)]);
-    const response = await fetch(`${origin}${path}?lastEventId=1`, { signal });
+    const headers = { authorization: `Bearer ${keys.admin}` };
+    const response = await fetch(`${origin}${path}?lastEventId=1`, { headers, signal });
     let text = '';
     for await (const chunk of response.body ?? []) {
       text += Buffer.from(chunk).toString();

@@ -105,10 +105,27 @@ export async function fillLedger(ledger: TestLedger): Promise<void> {
   ];
   expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 201, 200, 201]);
   await holdViews(ledger);
+  await propose(ledger);
   await resolveAnother(ledger);
   await addWebhook(ledger);
   await growLog(ledger.pool);
   await signLog(ledger.pool, newSigner());
+}
+
+/** A policy that asks for nothing, and a withdrawal that its author proposed and discarded. */
+async function propose({ pool }: TestLedger): Promise<void> {
+  await pool.query(`
+    insert into desk_policies (desk_id, version, outlook, revision, framework, resolution, withdrawal, consensus,
+      author_may_resolve, recorded_at) values (1, 1, 0, 0, 0, 0, 0, 0, true, now());
+    with proposed as (
+      insert into proposals (desk_id, kind, outlook_id, author_id, created_at, changed_at)
+      select 1, 'withdrawal', o.id, v.author_id, now(), now()
+        from outlooks o join outlook_versions v on v.outlook_id = o.id and v.version = 1 where o.slug = '${SLUG}'
+      returning id)
+    insert into proposal_drafts (proposal_id, number, body, note, recorded_at)
+    select id, 1, '{"rationale": "The index ends."}', 'Is it so?', now() from proposed;
+    insert into proposal_steps (proposal_id, number, kind, draft, analyst_id, text, recorded_at)
+    select id, 1, 'discarded', 1, author_id, 'It goes on.', now() from proposals`);
 }
 
 /** Views of the sample: an analyst's of a known id, and an admin's. */

@@ -132,9 +132,9 @@ test('the events of a proposal arrive in order, again until they are taken, and 
   const pages = [];
   for (let url: string | null = `/v1/webhooks/${id}/deliveries?limit=2`; url !== null;) {
     const page = await sendWith(ledger, ledger.keys.admin, { url, status: 200 });
-    const { items, next } = page.json<{ items: { id: string }[]; next: string | null }>();
+    const { items, next } = page.json<{ items: { id: string }[]; next?: string }>();
     pages.push(...items.map((item) => item.id));
-    url = next;
+    url = next ?? null;
   }
   expect(pages).toEqual(logged.map((one) => one.id));
 });

@@ -12,6 +12,7 @@ import {
 } from '../options.ts';
 import { printResult, requireConfirmation, requireTerminal } from '../output.ts';
 import { probabilityBars } from '../probabilities.ts';
+import { formatProposal, isProposal } from '../proposals.ts';
 
 const probabilityOption = (scenario: string) =>
   numberOption(`probability of the ${scenario} scenario, instead of that of the source`);
@@ -80,7 +81,9 @@ export function cloneCommand(yargs: Yargs): void {
         }),
       );
       printResult(argv, created, () =>
-        [heading(`Published ${created.slug}.`), formatPreview(created)].join('\n'),
+        isProposal(created)
+          ? formatProposal(created)
+          : [heading(`Published ${created.slug}.`), formatPreview(created)].join('\n'),
       );
     },
   );

@@ -14,6 +14,7 @@ import {
 } from '../options.ts';
 import { printResult, requireConfirmation, requireTerminal } from '../output.ts';
 import { probabilityBars } from '../probabilities.ts';
+import { formatProposal, isProposal } from '../proposals.ts';
 
 const OUTCOMES = [...SCENARIOS, 'void', 'reopened'] as const;
 
@@ -68,7 +69,9 @@ export function resolveCommand(yargs: Yargs): void {
       const resolved = dataOrThrow(
         await client.POST('/v1/outlooks/{slug}/resolution', { params, body }),
       );
-      printResult(argv, resolved, () => formatResolution(argv.slug, resolved));
+      printResult(argv, resolved, () =>
+        isProposal(resolved) ? formatProposal(resolved) : formatResolution(argv.slug, resolved),
+      );
     },
   );
 }

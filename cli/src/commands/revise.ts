@@ -13,6 +13,7 @@ import {
 } from '../options.ts';
 import { printResult, requireConfirmation, requireTerminal } from '../output.ts';
 import { probabilityChanges } from '../probabilities.ts';
+import { formatProposal, isProposal } from '../proposals.ts';
 
 const probabilityOption = (scenario: string) =>
   numberOption(`new probability of the ${scenario} scenario`);
@@ -59,7 +60,9 @@ export function reviseCommand(yargs: Yargs): void {
       const revised = dataOrThrow(
         await client.POST('/v1/outlooks/{slug}/revisions', { params: { path, header }, body }),
       );
-      printResult(argv, revised, () => formatRevised(current, revised));
+      printResult(argv, revised, () =>
+        isProposal(revised) ? formatProposal(revised) : formatRevised(current, revised),
+      );
     },
   );
 }

@@ -91,6 +91,7 @@ function formatTitle(outlook: Outlook): string {
   const line = `${slug} · ${instrument.symbol} ${instrument.name} · ${horizon.from} to ${lastDayOf(horizon)} · ${status}${outcome}`;
   const lines = [
     line,
+    `${outlook.desk.name}${outlook.visibility === 'internal' ? ' · internal' : ''}`,
     ...(outlook.continues === null ? [] : [`continues ${outlook.continues}`]),
     ...(outlook.continuedBy === null ? [] : [`continued by ${outlook.continuedBy}`]),
   ];
@@ -166,8 +167,11 @@ function formatChange({
   rationale,
   change,
   evidence,
+  approvedBy,
 }: Outlook): string {
   const cited = evidence.map(({ headline, id }) => `cites "${headline}" (${id})`);
   const line = `Version ${version} (${change.kind}), ${formatTime(publishedAt)}, by ${author.name}:`;
-  return [line, rationale, ...cited].map((text) => paragraph(text)).join('\n');
+  const approvers = approvedBy.map(({ name }) => name).join(', ');
+  const approved = approvers === '' ? [] : [`approved by ${approvers}`];
+  return [line, rationale, ...cited, ...approved].map((text) => paragraph(text)).join('\n');
 }

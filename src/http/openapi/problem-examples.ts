@@ -100,6 +100,7 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
   ),
   streamEvents: ['unknown-event', 'too-many-streams'],
   streamOutlookEvents: ['unknown-event', 'too-many-streams'],
+  streamInboxEvents: ['unknown-event', 'too-many-streams'],
 };
 
 const OF_IDEMPOTENCY: readonly ProblemCode[] = [

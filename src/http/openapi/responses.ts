@@ -212,7 +212,7 @@ function headersOf(status: string, content: Record<string, Media>, operation: Co
     ...OF_EVERY,
     ...(!isUnlimited && OF_LIMITED),
     ...(hasETag && !isStream && { ETag: header('ETag') }),
-    ...((status === '201' || isImported) && { Location: header('Location') }),
+    ...((status === '201' || status === '202' || isImported) && { Location: header('Location') }),
     ...((isList || isVersion) && { Link: header('Link') }),
     ...((CSV_TYPE in content || NDJSON_TYPE in content || isReceipt) && {
       'Content-Disposition': header('ContentDisposition'),

@@ -98,6 +98,7 @@ before it was rewritten. Both hashes are \`sha256:\` and the hex SHA-256 of a ca
 export const STATUS_TEXTS: Record<string, string> = {
   200: 'OK.',
   201: 'Created. Returns the whole representation.',
+  202: 'The policy of the desk asks for approval, so the request became a proposal. Returns it.',
   204: 'Done. The response has no body.',
   304: "Not modified: the client's copy is current.",
   400: 'The request cannot be parsed.',
