@@ -31,7 +31,7 @@ export const STEP_KINDS = [
 ] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
 
-/** Whether nothing follows on a proposal. */
+/** Whether a proposal is published or discarded, so that nothing can be added to it. */
 export function isSettled(state: ProposalState): boolean {
   return state === 'published' || state === 'discarded';
 }
@@ -40,7 +40,7 @@ export function isSettled(state: ProposalState): boolean {
 export const MOST_APPROVALS = 5;
 /** The most drafts of a proposal. */
 export const MOST_DRAFTS = 100;
-/** The most comments on a proposal. Postgres takes 1,000 steps, so that it can be approved and returned all the same. */
+/** The most comments on a proposal. Postgres takes 1,000 steps, which leaves room for approvals and returns. */
 export const MOST_COMMENTS = 500;
 /** The most proposals of one author that are not settled. */
 export const MOST_OPEN = 200;
@@ -75,7 +75,7 @@ export const NO_APPROVALS: Approvals = {
   consensus: 0,
 };
 
-/** The parts of a version by which a policy decides. */
+/** The parts of a version that decide which approvals of a policy it needs. */
 type VersionOfKind = {
   kind: 'created' | 'probabilities' | 'framework' | 'withdrawn' | 'reaffirmed';
   isConsensus: boolean;
@@ -97,10 +97,10 @@ export function approvalsFor(
     : approvals.framework;
 }
 
-/** Why a draft could not be published as it is: a problem's code, and what is wrong at a place of the proposal. */
+/** Why a draft could not be published as it is: the code of the problem, a JSON Pointer into the proposal, and what is wrong there. */
 export type DraftWarning = { code: string; pointer: string; detail: string };
 
-/** What a proposal would publish, as far as those who approve it have to know. It must not change until it is published. */
+/** What a proposal would publish, as its approvers see it. If it changes before the publication, the proposal is returned. */
 export type Preview = Readonly<Record<string, unknown>>;
 
 /**

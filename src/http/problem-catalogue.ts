@@ -31,8 +31,8 @@ export const PROBLEMS = {
     status: 403,
     title: 'It belongs to another desk',
     meaning:
-      'Each outlook and each series belongs to a desk, and only keys and tokens of that desk, or of all desks, may change it. Nothing was stored.',
-    mend: 'Use a key of the desk that `detail` names. An admin can issue one. Views and evidence need no key of the desk.',
+      'Each outlook and each series belongs to a desk. Only keys and tokens of that desk, or of all desks, may change it. Nothing was stored.',
+    mend: 'Use a key of the desk that `detail` names. An admin can issue one. Any analyst may record views and add evidence.',
   },
   'not-found': {
     status: 404,
@@ -69,7 +69,7 @@ export const PROBLEMS = {
     title: 'The desk exists already',
     meaning:
       'Another desk has this slug, or a name that looks the same. Slugs are never reused. Nothing was stored.',
-    mend: 'Use that desk, or choose what `errors` points at anew.',
+    mend: 'Use that desk, or change what `errors` points to.',
   },
   'series-taken': {
     status: 409,
@@ -147,7 +147,7 @@ export const PROBLEMS = {
     status: 404,
     title: 'Too few analysts hold a view',
     meaning:
-      'Without a key, the consensus is shown from three views on: of fewer, it would tell who holds which view. It pools the views that were held at the last midnight (UTC).',
+      'Without a key, the consensus is shown from three views on, because with fewer it would reveal who holds which. It pools the views that were held at the last midnight (UTC).',
     mend: 'Send a key, or come back once more analysts hold a view.',
   },
   'no-weights': {

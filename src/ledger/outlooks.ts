@@ -106,11 +106,11 @@ export async function createOutlook(
 
 /** Whose a new outlook is, who sees it, and the outlook that it continues. */
 type Owner = {
-  /** Null, with a fault, if the request leaves it open. */
+  /** Null, with a fault, if the request does not say which. */
   desk: StoredDesk | null;
   fault: Fault | null;
   visibility: Visibility;
-  /** The only desk that sees it; null if it is public, undefined if its desk is open. */
+  /** The only desk that sees it; null if it is public, undefined if its desk is not known. */
   internalTo: number | null | undefined;
   continued: Continued | null;
 };

@@ -198,7 +198,7 @@ export async function resolveOutlook(
   const now = clock();
   const decided = decideResolution(outlook, request, now);
   await requireEvidence(session, row.id, request.evidence);
-  await requireAllowed(session, { id: row.id, slug, deskId: desk.id }, request);
+  await requirePolicy(session, { id: row.id, slug, deskId: desk.id }, request);
   await insertResolution(session, row.id, decided, request, now);
   await session.query(
     `insert into resolution_evidence (outlook_id, number, position, evidence_id)
@@ -212,10 +212,10 @@ export async function resolveOutlook(
 }
 
 /**
- * Requires what the policy of the desk says about resolutions.
+ * Requires what the policy of the desk demands of resolutions.
  * @throws DomainError `own-forecast`; ApprovalNeeded
  */
-async function requireAllowed(
+async function requirePolicy(
   session: Session,
   { id, slug, deskId }: { id: number; slug: string; deskId: number },
   { actor, ground }: { actor: Actor; ground: Ground },
@@ -226,7 +226,7 @@ async function requireAllowed(
       'select from forecasters where outlook_id = $1 and analyst_id = $2 limit 1',
       [id, actor.analyst.id],
     );
-    const detail = `You forecast "${slug}", and the policy of its desk has somebody else resolve it.`;
+    const detail = `You forecast "${slug}", so by the policy of its desk another analyst has to resolve it.`;
     if (rowCount) throw new DomainError('own-forecast', detail);
   }
   requireGround(ground, approvals.resolution);

@@ -94,7 +94,7 @@ describe('an analyst who is renamed', () => {
     expect(taken.json()).toMatchObject({
       type: '/problems/name-taken',
       detail: expect.stringContaining(
-        `looks like an earlier one of the analyst "New ${name}"`,
+        `looks like an earlier name of the analyst "New ${name}"`,
       ) as string,
     });
     expect((await change({ name })).json()).toMatchObject({ name });
@@ -259,7 +259,7 @@ test('an erasure covers every name that the analyst had', async () => {
   const again = await change({ name: 'Back again' });
   expect([again.statusCode, faultsOf(again.json())]).toEqual([
     422,
-    { '/name': 'was erased, for good, so this analyst gets no other' },
+    { '/name': 'was erased for good, so this analyst can get no other' },
   ]);
 });
 
