@@ -1,3 +1,4 @@
+import { DESK_PROBLEMS } from './desk-problems.ts';
 import { DISCLOSURE_PROBLEMS } from './disclosure-problems.ts';
 import { PROPOSAL_PROBLEMS } from './proposal-problems.ts';
 import { RECEIPT_PROBLEMS } from './receipt-problems.ts';
@@ -5,6 +6,7 @@ import { RECEIPT_PROBLEMS } from './receipt-problems.ts';
 /** Each kind of problem: its status, its title, what it means and how to fix the request. */
 export const PROBLEMS = {
   ...RECEIPT_PROBLEMS,
+  ...DESK_PROBLEMS,
   ...PROPOSAL_PROBLEMS,
   ...DISCLOSURE_PROBLEMS,
   'malformed-request': {
@@ -26,13 +28,6 @@ export const PROBLEMS = {
     title: 'The key does not allow this',
     meaning: 'The key is valid, but its role does not permit this request.',
     mend: 'Use a key with the role that `detail` names. An admin can issue one.',
-  },
-  'wrong-desk': {
-    status: 403,
-    title: 'It belongs to another desk',
-    meaning:
-      'Each outlook and each series belongs to a desk. Only keys and tokens of that desk, or of all desks, may change it. Nothing was stored.',
-    mend: 'Use a key of the desk that `detail` names. An admin can issue one. Any analyst may record views and add evidence.',
   },
   'not-found': {
     status: 404,
@@ -64,13 +59,6 @@ export const PROBLEMS = {
     meaning: 'Another instrument has this symbol.',
     mend: 'Use that instrument, or choose another symbol.',
   },
-  'desk-taken': {
-    status: 409,
-    title: 'The desk exists already',
-    meaning:
-      'Another desk has this slug, or a name that looks the same. Slugs are never reused. Nothing was stored.',
-    mend: 'Use that desk, or change what `errors` points to.',
-  },
   'series-taken': {
     status: 409,
     title: 'The key is taken',
@@ -83,12 +71,6 @@ export const PROBLEMS = {
     meaning:
       "Versions show the name of their author, so no new name may look like that of another analyst. Names look alike if they differ only in upper and lower case, in letters of other scripts that look the same, or in characters that can't be seen. Nothing was stored.",
     mend: 'For another key of that analyst, send the name exactly as `detail` gives it. For another analyst, choose a name that looks different.',
-  },
-  'analyst-deactivated': {
-    status: 409,
-    title: 'The analyst is deactivated',
-    meaning: 'No key can be issued to an analyst who is deactivated. Nothing was stored.',
-    mend: 'Reactivate the analyst with PATCH /v1/analysts/{id}, or issue the key to another one.',
   },
   'last-admin-key': {
     status: 409,
