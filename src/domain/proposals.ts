@@ -103,14 +103,12 @@ export type DraftWarning = { code: string; pointer: string; detail: string };
 /** What a proposal would publish, as its approvers see it. If it changes before the publication, the proposal is returned. */
 export type Preview = Readonly<Record<string, unknown>>;
 
-/**
- * The ground on which a request is carried out: its own, a trial that is rolled back, or the approved proposal with that id.
- */
-export type Ground = 'direct' | 'trial' | { proposal: string };
+/** How a request is carried out: directly, as a trial that is rolled back, or for the approved proposal with that id. */
+export type RequestMode = 'direct' | 'trial' | { proposal: string };
 
-/** The proposal that what is published on a ground refers to; null for none. */
-export function proposalOf(ground: Ground): string | null {
-  return typeof ground === 'object' ? ground.proposal : null;
+/** The id of the proposal that is carried out; null for none. */
+export function proposalOf(mode: RequestMode): string | null {
+  return typeof mode === 'object' ? mode.proposal : null;
 }
 
 /** Thrown before anything is written: the desk's policy asks for approval, so the request becomes a proposal. */
@@ -125,10 +123,10 @@ export class ApprovalNeeded extends Error {
 }
 
 /**
- * Requires that a request may be carried out on its ground.
+ * Requires that a request has the approval that it needs. A trial needs none, and Postgres counts those of a proposal.
  * @param needed how many approvals the policy of the desk asks for
  * @throws ApprovalNeeded if a direct request needs any
  */
-export function requireGround(ground: Ground, needed: number): void {
-  if (ground === 'direct' && needed > 0) throw new ApprovalNeeded(needed);
+export function requireApproval(mode: RequestMode, needed: number): void {
+  if (mode === 'direct' && needed > 0) throw new ApprovalNeeded(needed);
 }

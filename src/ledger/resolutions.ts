@@ -11,7 +11,7 @@ import {
   type ResolutionRequest,
 } from '../domain/resolution.ts';
 import type { Dating, Frequency } from '../domain/series.ts';
-import { type Ground, proposalOf, requireGround } from '../domain/proposals.ts';
+import { type RequestMode, proposalOf, requireApproval } from '../domain/proposals.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 import { closeRecordedAt, lastCloseBefore } from './closes.ts';
@@ -176,7 +176,7 @@ const READ_OUTLOOK = `
 export async function resolveOutlook(
   session: pg.PoolClient,
   slug: string,
-  request: ResolutionRequest & { evidence: readonly string[]; actor: Actor; ground: Ground },
+  request: ResolutionRequest & { evidence: readonly string[]; actor: Actor; mode: RequestMode },
   clock: () => Date,
 ): Promise<Resolutions> {
   if (request.outcome === 'reopened') await lockOutObservations(session);
@@ -218,7 +218,7 @@ export async function resolveOutlook(
 async function requirePolicy(
   session: Session,
   { id, slug, deskId }: { id: number; slug: string; deskId: number },
-  { actor, ground }: { actor: Actor; ground: Ground },
+  { actor, mode }: { actor: Actor; mode: RequestMode },
 ): Promise<void> {
   const { approvals, authorMayResolve } = await readRules(session, deskId);
   if (!authorMayResolve) {
@@ -229,7 +229,7 @@ async function requirePolicy(
     const detail = `You forecast "${slug}", so by the policy of its desk another analyst has to resolve it.`;
     if (rowCount) throw new DomainError('own-forecast', detail);
   }
-  requireGround(ground, approvals.resolution);
+  requireApproval(mode, approvals.resolution);
 }
 
 async function readCloses(
@@ -257,7 +257,7 @@ async function insertResolution(
   session: Session,
   outlookId: number,
   { number, outcome, reopens, realisedReturn, knownAt, reason, band, computed }: ResolutionToAppend,
-  { actor, ground }: { actor: Actor; ground: Ground },
+  { actor, mode }: { actor: Actor; mode: RequestMode },
   now: Date,
 ): Promise<void> {
   await session.query(
@@ -280,7 +280,7 @@ async function insertResolution(
       now.toISOString(),
       reopens,
       knownAt?.toISOString(),
-      proposalOf(ground),
+      proposalOf(mode),
     ],
   );
 }
