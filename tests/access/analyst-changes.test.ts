@@ -157,7 +157,7 @@ describe('an analyst who is deactivated', () => {
     const refused = await revise(0.34);
     expect(refused.statusCode).toBe(401);
     expect(refused.json()).toMatchObject({
-      detail: expect.stringContaining('is of an analyst who is deactivated') as string,
+      detail: expect.stringContaining('belongs to an analyst who is deactivated') as string,
     });
     expect((await ledger.call({ url: '/v1/me', headers: by(key) })).statusCode).toBe(401);
     expect((await ledger.call({ url: `/v1/outlooks/${SLUG}` })).json()).toMatchObject({
