@@ -16,7 +16,7 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { sequenceEvents } from '../postgres/outbox.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { eventText, type StreamStart } from './event-text.ts';
-import type { EventSource, EventStreams } from './event-streams.ts';
+import type { EventReader, EventStreams } from './event-streams.ts';
 import { openStream, sentEventId, streamQuery } from './events.ts';
 
 /** How often to look for new events while somebody follows an inbox, in milliseconds. */
@@ -65,7 +65,7 @@ class InboxWatch {
   }
 
   /** The events of the desks of a caller. */
-  sourceFor(desks: Desks): EventSource {
+  sourceFor(desks: Desks): EventReader {
     return async ({ position }) => {
       const upTo = this.#upTo;
       if (position >= upTo) return null;

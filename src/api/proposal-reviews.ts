@@ -180,7 +180,7 @@ function returnRoute(api: Api, ledger: ReviewDeps): void {
       tags: [PROPOSALS_TAG],
       summary: 'Return a proposal',
       description:
-        'Sends a submitted or approved proposal back to its author, with words. Its approvals no longer count.',
+        'Sends a submitted or approved proposal back to its author, with a reason. Its approvals no longer count.',
       security,
       params: proposalParams,
       body: newReturn,

@@ -94,7 +94,7 @@ function authorOf({ author, desk }: LockedProposal): Actor {
 
 /**
  * Submits the newest draft of a locked proposal, for the current version of its outlook.
- * @throws Problem whatever its route answers, with pointers into the body; DomainError `proposal-refused` if its time is over
+ * @throws Problem whatever its route answers, with pointers into the body; DomainError `proposal-refused` if its time is past
  */
 export async function submitDraft(
   session: pg.PoolClient,
@@ -105,8 +105,8 @@ export async function submitDraft(
   const { body, publishAt } = await readDraft(session, id, draft);
   const now = deps.now();
   if (publishAt !== null && publishAt <= now) {
-    const detail = `must be in the future, but ${publishAt.toISOString()} is over; send a draft with another time`;
-    throw new DomainError('proposal-refused', 'The time of the publication is over.', [
+    const detail = `must be in the future, but ${publishAt.toISOString()} is past; send a draft with another time`;
+    throw new DomainError('proposal-refused', 'The time of publication is past.', [
       { path: ['publishAt'], detail },
     ]);
   }

@@ -31,7 +31,7 @@ export const STEP_KINDS = [
 ] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
 
-/** Whether nothing follows on a proposal. */
+/** Whether a proposal is published or discarded, so that nothing can be added to it. */
 export function isSettled(state: ProposalState): boolean {
   return state === 'published' || state === 'discarded';
 }
@@ -40,7 +40,7 @@ export function isSettled(state: ProposalState): boolean {
 export const MOST_APPROVALS = 5;
 /** The most drafts of a proposal. */
 export const MOST_DRAFTS = 100;
-/** The most comments on a proposal. Postgres takes 1,000 steps, so that it can be approved and returned all the same. */
+/** The most comments on a proposal. Postgres takes 1,000 steps, which leaves room for approvals and returns. */
 export const MOST_COMMENTS = 500;
 /** The most proposals of one author that are not settled. */
 export const MOST_OPEN = 200;
@@ -75,7 +75,7 @@ export const NO_APPROVALS: Approvals = {
   consensus: 0,
 };
 
-/** The parts of a version by which a policy decides. */
+/** The parts of a version that decide which approvals of a policy it needs. */
 type VersionOfKind = {
   kind: 'created' | 'probabilities' | 'framework' | 'withdrawn' | 'reaffirmed';
   isConsensus: boolean;
@@ -97,20 +97,18 @@ export function approvalsFor(
     : approvals.framework;
 }
 
-/** Why a draft could not be published as it is: a problem's code, and what is wrong at a place of the proposal. */
+/** Why a draft could not be published as it is: the code of the problem, a JSON Pointer into the proposal, and what is wrong there. */
 export type DraftWarning = { code: string; pointer: string; detail: string };
 
-/** What a proposal would publish, as far as those who approve it have to know. It must not change until it is published. */
+/** What a proposal would publish, as its approvers see it. If it changes before the publication, the proposal is returned. */
 export type Preview = Readonly<Record<string, unknown>>;
 
-/**
- * The ground on which a request is carried out: its own, a trial that is rolled back, or the approved proposal with that id.
- */
-export type Ground = 'direct' | 'trial' | { proposal: string };
+/** How a request is carried out: directly, as a trial that is rolled back, or for the approved proposal with that id. */
+export type RequestMode = 'direct' | 'trial' | { proposal: string };
 
-/** The proposal that what is published on a ground refers to; null for none. */
-export function proposalOf(ground: Ground): string | null {
-  return typeof ground === 'object' ? ground.proposal : null;
+/** The id of the proposal that is carried out; null for none. */
+export function proposalOf(mode: RequestMode): string | null {
+  return typeof mode === 'object' ? mode.proposal : null;
 }
 
 /** Thrown before anything is written: the desk's policy asks for approval, so the request becomes a proposal. */
@@ -125,10 +123,10 @@ export class ApprovalNeeded extends Error {
 }
 
 /**
- * Requires that a request may be carried out on its ground.
+ * Requires that a request has the approval that it needs. A trial needs none, and Postgres counts those of a proposal.
  * @param needed how many approvals the policy of the desk asks for
  * @throws ApprovalNeeded if a direct request needs any
  */
-export function requireGround(ground: Ground, needed: number): void {
-  if (ground === 'direct' && needed > 0) throw new ApprovalNeeded(needed);
+export function requireApproval(mode: RequestMode, needed: number): void {
+  if (mode === 'direct' && needed > 0) throw new ApprovalNeeded(needed);
 }

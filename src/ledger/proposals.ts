@@ -87,7 +87,7 @@ export function requireUnsettled({ state }: Pick<LockedProposal, 'state'>): void
   throw new DomainError('proposal-settled', `The proposal is ${state}.`);
 }
 
-/** What a proposal is about, for good. */
+/** The parts of a proposal that never change. */
 export type NewProposal = Pick<LockedProposal, 'kind' | 'outlookId' | 'author'> & {
   deskId: number;
 };
@@ -196,7 +196,7 @@ export async function appendStep(
   );
 }
 
-/** The body of a draft, and what its proposal would publish if it was submitted since. */
+/** The body and the time of a draft, and what it would publish by its newest submission; null before the first. */
 export async function readDraft(
   session: Session,
   id: string,
