@@ -317,6 +317,7 @@ BEGIN
     WHEN version.kind <> 'framework' THEN policy.revision
     WHEN EXISTS (SELECT FROM outlook_versions b WHERE b.outlook_id = version.outlook_id AND b.version = version.version - 1
         AND (b.bear_bps, b.base_bps, b.bull_bps) <> (version.bear_bps, version.base_bps, version.bull_bps))
+      OR EXISTS (SELECT FROM condition_answers a WHERE a.outlook_id = version.outlook_id AND a.version = version.version)
       THEN greatest(policy.framework, policy.revision)
     ELSE policy.framework END;
 END $$;

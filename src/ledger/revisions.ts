@@ -184,7 +184,7 @@ async function reviseAlone(
   const request = await prepare(session, current);
   const { version, answers } = decide(current, author, request, now());
   const { next } = version;
-  requireGround(ground, approvalsNeeded(row, version));
+  requireGround(ground, approvalsNeeded(row, version, answers));
   version.proposalId = proposalOf(ground);
   await requireEvidence(session, row.id, request.evidence);
   await appendAnswers(session, row.id, next.version, answers);
@@ -215,13 +215,18 @@ async function reviseAlone(
 }
 
 /** How many approvals a version needs by the policy of its desk. */
-function approvalsNeeded({ approvals }: HeadRow, version: VersionToAppend): number {
+function approvalsNeeded(
+  { approvals }: HeadRow,
+  version: VersionToAppend,
+  answers: Decision['answers'],
+): number {
   if (approvals === null) return 0;
   const { next, before, consensus } = version;
   return approvalsFor(approvals, {
     kind: next.kind,
     isConsensus: consensus !== undefined,
     changesProbabilities: before !== null && !sameProbabilities(before, next.probabilities),
+    answers: answers.length > 0,
   });
 }
 
