@@ -75,7 +75,7 @@ const SHOWN = 'is shown to others than its desk and disclosures say';
 const LACKS = 'was published without the approval that the policy of its desk asked for';
 const UNNAMED =
   'proposals is not what published the version or resolution that names it, or names none';
-const STATE = 'proposals has a state that its drafts and steps do not lead to';
+const STATE = 'proposals has a state, a draft or a time that its drafts and steps do not lead to';
 
 test('a ledger with desks, disclosures, policies and proposals is intact', async () => {
   const { rows } = await session.query(
