@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addDesk, disclose, keyFor, publishFor, sendWith } from '../support/desks.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { outlookBody } from '../support/requests.ts';
@@ -6,13 +6,13 @@ import { outlookBody } from '../support/requests.ts';
 let ledger: TestLedger;
 let author: string;
 let approver: string;
-beforeEach(async () => {
+beforeAll(async () => {
   ledger = await startLedger();
   await addDesk(ledger, 'credit');
   author = await keyFor(ledger, ['main'], { name: 'ana' });
   approver = await keyFor(ledger, ['main'], { name: 'ben' });
 });
-afterEach(() => ledger.close());
+afterAll(() => ledger.close());
 
 async function setPolicy(change: object): Promise<void> {
   const none = {
@@ -96,14 +96,15 @@ describe('what was approved is returned', () => {
 });
 
 test('a new framework that answers a condition needs the approvals of a revision', async () => {
+  await setPolicy({});
+  await publishFor(ledger, author, { slug: 'words', desk: 'main', visibility: 'public' });
   await setPolicy({ revision: 1 });
-  await triggerCondition();
   const body = {
     summary: 'Much the same.',
     rationale: 'Words.',
     acknowledges: [{ condition: 'rate-relief', reason: 'Yields fell with growth.' }],
   };
-  const url = `/v1/outlooks/${SLUG}/framework`;
+  const url = '/v1/outlooks/words/framework';
   const proposed = await sendWith(ledger, author, { method: 'PATCH', url, body, status: 202 });
   expect(await approve(proposed.json<Read>().id)).toMatchObject({ state: 'published' });
   const words = { summary: 'Much the same as before.', rationale: 'Words.' };
@@ -149,4 +150,47 @@ test('a proposal ends before its steps do, and takes no body that is too long to
   expect(refused.json<{ errors: object[] }>().errors).toEqual([
     { pointer: '/body', detail: expect.stringContaining('at most 1200000 bytes') },
   ]);
+});
+
+test('a key that was revoked while its approval waited approves nothing', async () => {
+  await setPolicy({ revision: 1 });
+  const body = { reaffirm: true, rationale: 'Nothing has changed.' };
+  const id = await submit({ kind: 'revision', outlook: SLUG, body });
+  const session = await ledger.pool.connect();
+  await session.query('begin');
+  await session.query('select from proposals where id = $1 for no key update', [id]);
+  const waiting = act(approver, id, 'approvals', { draft: 1 });
+  await expect
+    .poll(async () => {
+      const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      return (await ledger.pool.query(waits)).rowCount;
+    })
+    .toBe(1);
+  await ledger.pool.query(
+    `update api_keys set revoked_at = $1 from analysts where analysts.id = analyst_id and analysts.name = 'ben'`,
+    [ledger.clock.now.toISOString()],
+  );
+  await session.query('commit');
+  session.release();
+  const refused = await waiting;
+  expect([refused.statusCode, refused.json<{ type: string }>().type]).toEqual([
+    403,
+    '/problems/wrong-desk',
+  ]);
+});
+
+test('the title of a new outlook is on one line, also in lists', async () => {
+  const body = { title: ' Rates:\n\ta fall ' };
+  const request = {
+    method: 'POST',
+    url: '/v1/proposals',
+    body: { kind: 'outlook', body },
+  } as const;
+  const opened = await sendWith(ledger, author, { ...request, status: 201 });
+  const list = await sendWith(ledger, author, { url: '/v1/proposals', status: 200 });
+  const { id } = opened.json<Read>();
+  const listed = list.json<{ items: Read[] }>().items.find((item) => item.id === id);
+  expect(listed).toMatchObject({ title: 'Rates: a fall' });
+  const drafts = 'select title from proposal_drafts where proposal_id = $1';
+  expect((await ledger.pool.query(drafts, [id])).rows).toEqual([{ title: 'Rates: a fall' }]);
 });

@@ -60,7 +60,7 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
     'proposal-full',
     ...PUBLICATION,
   ],
-  approveProposal: ['own-proposal', 'already-approved', ...REVIEW],
+  approveProposal: ['own-proposal', 'already-approved', 'wrong-desk', ...REVIEW],
   returnProposal: ['own-proposal', ...REVIEW],
   commentProposal: ['proposal-settled', 'proposal-full'],
   addDesk: ['desk-taken'],
