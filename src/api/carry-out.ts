@@ -157,13 +157,16 @@ function slugOf(title: string): string {
 }
 
 function ofVersion(version: OutlookVersion): CarriedOut {
-  const { slug: outlook, version: number, kind, probabilities, framework, continues } = version;
+  const { slug: outlook, version: number, kind, visibility, continues } = version;
   const preview = {
     outlook,
+    visibility,
     version: number,
     kind,
-    probabilities: fractionsOf(probabilities),
-    frameworkHash: framework.hash,
+    probabilities: fractionsOf(version.probabilities),
+    frameworkHash: version.framework.hash,
+    // A revision may answer conditions that it does not name, also those that are triggered later.
+    answers: version.answers.map(({ condition, way }) => ({ condition, way })),
   };
   return {
     outlook,

@@ -13,6 +13,7 @@ import {
   appendDraft,
   appendStep,
   type Draft,
+  findDeskOf,
   findSubject,
   insertProposal,
   type LockedProposal,
@@ -54,13 +55,14 @@ export async function openProposal(
   return id;
 }
 
-/** The id of the desk of a new outlook, which its proposal belongs to for good. */
+/** The id of the desk of a new outlook, which its proposal belongs to for good: the one it names, or that of the outlook it continues. */
 async function deskOfNewOutlook(
   session: pg.PoolClient,
   desks: Desks,
-  { desk: sent }: Record<string, unknown>,
+  { desk: sent, continues }: Record<string, unknown>,
 ): Promise<number> {
-  const slug = typeof sent === 'string' ? sent : undefined;
+  const continued = typeof continues === 'string' ? continues : null;
+  const slug = typeof sent === 'string' ? sent : await findDeskOf(session, continued, desks);
   const { desk, fault } = await deskOfNew(session, desks, slug);
   if (desk) return desk.id;
   throw new DomainError('desk-refused', 'The proposal needs a desk.', [

@@ -40,8 +40,17 @@ export function isSettled(state: ProposalState): boolean {
 export const MOST_APPROVALS = 5;
 /** The most drafts of a proposal. */
 export const MOST_DRAFTS = 100;
-/** The most comments on a proposal. Postgres takes 1,000 steps, which leaves room for approvals and returns. */
-export const MOST_COMMENTS = 500;
+/**
+ * The most steps of a proposal before another one of a kind. Postgres takes 1,000, so that one with many comments can be approved
+ * and returned all the same, and its author can always discard it.
+ */
+export const MOST_STEPS_BEFORE: Partial<Record<StepKind, number>> = {
+  commented: 500,
+  submitted: 980,
+  approved: 996,
+};
+/** The most bytes of a draft's body as JSON. Numbers may be longer than they were sent: 1e15. */
+export const MOST_BYTES = 1_200_000;
 /** The most proposals of one author that are not settled. */
 export const MOST_OPEN = 200;
 /** The most characters of all drafts of a proposal. */
@@ -81,18 +90,20 @@ type VersionOfKind = {
   isConsensus: boolean;
   /** Whether its probabilities differ from those of the version before. */
   changesProbabilities: boolean;
+  /** Whether it answers triggered conditions. */
+  answers: boolean;
 };
 
 /** How many approvals a version needs. Postgres counts the same way in approvals_needed(). */
 export function approvalsFor(
   approvals: Approvals,
-  { kind, isConsensus, changesProbabilities }: VersionOfKind,
+  { kind, isConsensus, changesProbabilities, answers }: VersionOfKind,
 ): number {
   if (kind === 'created') return approvals.outlook;
   if (kind === 'withdrawn') return approvals.withdrawal;
   if (isConsensus) return approvals.consensus;
   if (kind !== 'framework') return approvals.revision;
-  return changesProbabilities
+  return changesProbabilities || answers
     ? Math.max(approvals.framework, approvals.revision)
     : approvals.framework;
 }

@@ -58,7 +58,7 @@ export const PROPOSAL_PROBLEMS = {
     status: 409,
     title: 'The proposal is full',
     meaning:
-      'A proposal has at most 100 drafts, 8 MiB of text and 500 comments. Nothing was stored.',
+      'A proposal has at most 100 drafts, 8 MiB of text, 500 comments and 1,000 steps. Nothing was stored.',
     mend: 'Discard it, and open another proposal with the newest draft.',
   },
   'too-many-proposals': {

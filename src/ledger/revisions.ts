@@ -189,7 +189,7 @@ async function reviseAlone(
   const request = await prepare(session, current);
   const { version, answers } = decide(current, author, request, now());
   const { next } = version;
-  requireApproval(mode, approvalsNeeded(row, version));
+  requireApproval(mode, approvalsNeeded(row, version, answers));
   version.proposalId = proposalOf(mode);
   await requireEvidence(session, row.id, request.evidence);
   await appendAnswers(session, row.id, next.version, answers);
@@ -220,13 +220,18 @@ async function reviseAlone(
 }
 
 /** How many approvals a version needs by the policy of its desk. */
-function approvalsNeeded({ approvals }: HeadRow, version: VersionToAppend): number {
+function approvalsNeeded(
+  { approvals }: HeadRow,
+  version: VersionToAppend,
+  answers: Decision['answers'],
+): number {
   if (approvals === null) return 0;
   const { next, before, consensus } = version;
   return approvalsFor(approvals, {
     kind: next.kind,
     isConsensus: consensus !== undefined,
     changesProbabilities: before !== null && !sameProbabilities(before, next.probabilities),
+    answers: answers.length > 0,
   });
 }
 

@@ -8,7 +8,7 @@ const DESCRIPTIONS: Record<ProposalKind, string> = {
   outlook: 'For a new outlook.',
   revision: 'For new or reaffirmed probabilities.',
   framework:
-    'For a new framework. One that also changes the probabilities needs those of a revision as well.',
+    'For a new framework. One that also changes the probabilities, or answers triggered conditions, needs those of a revision as well.',
   resolution: 'For an outcome, its correction, and a reopening.',
   withdrawal: 'For a withdrawal.',
   consensus: 'For a consensus.',

@@ -117,7 +117,7 @@ const draft = z
 const preview = z.record(z.string(), z.unknown()).meta({
   id: 'ProposalPreview',
   description:
-    'What a submitted draft would publish: the version with its probabilities and the hash of its framework, or the outcome. If that changes until it is published, the proposal is returned.',
+    'What a submitted draft would publish: the version with its visibility, its probabilities, the hash of its framework and the conditions that it answers, or the outcome. If that changes until it is published, the proposal is returned.',
 });
 
 const step = z

@@ -74,7 +74,9 @@ export const DESK_RULES = [
       'version',
       `case when v.kind = 'created' then p.outlook when v.kind = 'withdrawn' then p.withdrawal
          when v.consensus_method is not null then p.consensus when v.kind <> 'framework' then p.revision
-         when (b.bear_bps, b.base_bps, b.bull_bps) <> (v.bear_bps, v.base_bps, v.bull_bps) then greatest(p.framework, p.revision)
+         when (b.bear_bps, b.base_bps, b.bull_bps) <> (v.bear_bps, v.base_bps, v.bull_bps)
+           or exists (select from condition_answers a where a.outlook_id = v.outlook_id and a.version = v.version)
+           then greatest(p.framework, p.revision)
          else p.framework end`,
     ),
   },
