@@ -162,6 +162,18 @@ test('no id that a stream sends belongs to an event that its reader may not see'
   expect((await reader.received(1)).map(({ id }) => Number.parseInt(id, 10))).toEqual([last]);
 });
 
+test('an export starts at an event that its reader may see', async () => {
+  await holdView(SLUG, ledger.keys.analyst, 0.41);
+  await revise('hidden-case', rates, 0.21);
+  const newest = await newestEvent(ledger.servicePool);
+  for (const key of [null, credit, rates]) {
+    const { body } = await sendWith(ledger, key, { url: '/v1/export', status: 200 });
+    const { position } = JSON.parse(body.slice(0, body.indexOf('\n'))) as { position: string };
+    expect(position).toBe((await follow(key)).openings[0]?.id);
+    expect(position === eventIdOf(newest)).toBe(key === rates);
+  }
+});
+
 test('an id does not tell what a hidden event says: right or wrong, it is unknown', async () => {
   await revise('hidden-case', rates, 0.25);
   const hidden = await newestEvent(ledger.servicePool);
