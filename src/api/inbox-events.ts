@@ -18,6 +18,7 @@ import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { eventText, type StreamStart } from './event-text.ts';
 import type { EventSource, EventStreams } from './event-streams.ts';
 import { openStream, sentEventId, streamQuery } from './events.ts';
+import { ownerOf } from './inbox.ts';
 
 /** How often to look for new events while somebody follows an inbox, in milliseconds. */
 const LOOK_EVERY = 500;
@@ -136,11 +137,12 @@ export function inboxEventRoutes(api: Api, deps: InboxEventDeps): void {
       },
     },
     handler: async (request, reply) => {
-      const { desks } = callerOf(request);
+      const { mayApprove, desks } = ownerOf(callerOf(request));
       const { audience } = request;
       const start = await startOf(deps, sentEventId(request, request.query.lastEventId));
       const isAllowed = () => isStillAllowed(request, deps);
-      const source = watch.sourceFor(desks);
+      // A feed reads no proposals.
+      const source = watch.sourceFor(mayApprove ? desks : []);
       await watch.during(() =>
         openStream(request, reply, streams, { slug: null, audience, start, isAllowed, source }),
       );

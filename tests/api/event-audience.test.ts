@@ -256,6 +256,22 @@ test('feeds have no entry of what the reader may not see', async () => {
   }
 });
 
+test('the events of proposals are for the analysts of their desk', async () => {
+  const feed = await keyFor(ledger, ['rates'], { role: 'feed' });
+  const [own, ...others] = [
+    await follow(rates, '', '/v1/inbox/events'),
+    await follow(feed, '', '/v1/inbox/events'),
+    await follow(credit, '', '/v1/inbox/events'),
+  ];
+  const body = { kind: 'withdrawal', outlook: 'hidden-case', body: {}, note: 'Not before Monday.' };
+  // The second is looked for after all have read the first.
+  for (const count of [1, 2]) {
+    await sendWith(ledger, rates, { method: 'POST', url: '/v1/proposals', body, status: 201 });
+    expect((await own.received(count)).at(-1)).toMatchObject({ event: 'proposal.opened' });
+  }
+  expect(others.flatMap(({ events }) => events)).toEqual([]);
+});
+
 test('a long run of hidden events costs one look', async () => {
   const writer = await openSession(ledger.url);
   await writer.query('set session_replication_role = replica');
