@@ -62,10 +62,12 @@ function formatStep({ kind, by, draft, text, recordedAt }: Proposal['steps'][num
   return text === null ? line : `${line}: ${text}`;
 }
 
-/** The members of a body, each as a line; empty lists and members without a value are left out. */
+/** The members of a body, each as a line; those that say nothing are left out. */
 function linesOf(body: object): string[] {
   return Object.entries(body).flatMap(([name, value]: [string, unknown]) => {
-    if (value === undefined || (Array.isArray(value) && value.length === 0)) return [];
+    const saysNothing =
+      value === undefined || value === false || (Array.isArray(value) && value.length === 0);
+    if (saysNothing) return [];
     return [`${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`];
   });
 }

@@ -7,7 +7,8 @@ import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { byScenario, deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
 import { type Direction, directionsOf, type Scenario } from '../domain/scenarios.ts';
 import { digestOf } from '../http/conditional-requests.ts';
-import type { outlook, outlookSummary, versionEntry } from './schemas/outlooks.ts';
+import type { outlook, outlookSummary } from './schemas/outlooks.ts';
+import type { versionEntry } from './schemas/versions.ts';
 
 type Json<Schema extends z.ZodType> = z.output<Schema>;
 

@@ -9,7 +9,7 @@ import { representVersionEntry } from './outlook-json.ts';
 import { wantedType } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { queryVersion, slug, versionNumber } from '../http/fields.ts';
-import { versionEntry } from './schemas/outlooks.ts';
+import { versionEntry } from './schemas/versions.ts';
 import { VERSION_TYPES, versionContent, versionFormat, versionDraft } from './version-responses.ts';
 
 export type VersionDeps = {

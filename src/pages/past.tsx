@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { decimal, percent, points, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
 import type { outlookDiff } from '../api/schemas/diffs.ts';
-import type { versionEntry } from '../api/schemas/outlooks.ts';
+import type { versionEntry } from '../api/schemas/versions.ts';
 import type { outlookScores } from '../api/schemas/scores.ts';
 import { Chart, Moment, Section, Table, Text } from './parts.tsx';
 import { type Outlook } from './current.tsx';

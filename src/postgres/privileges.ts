@@ -3,7 +3,7 @@ import type { Session } from './pool.ts';
 
 // The service's role may read everything and add rows. This file lists what else it may do. Triggers and functions run with
 // its rights, so the lists include columns that only they write; guards decide which of these updates pass. Only
-// sequence_events(), index_author(), refresh_search(), and the functions that digest rows for the transparency log have their
+// sequence_events(), index_author(), refresh_search(), change_analyst(), and the functions that digest rows for the transparency log have their
 // owner's rights, which they need for event_watermark, for the words of searches, and for READ_ONLY.
 
 /** The columns that the service's role may update, by table. Locking a row (FOR UPDATE, …) needs the right to one of them. */

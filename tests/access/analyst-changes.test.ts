@@ -134,7 +134,7 @@ describe('an analyst who is renamed', () => {
       change({ name: `${name} II` }),
     ]);
     const codes = answers.slice(0, 2).map(({ statusCode }) => statusCode);
-    expect(codes.toSorted()).toEqual([200, 409]);
+    expect(new Set(codes)).toEqual(new Set([200, 409]));
     const { rows } = await ledger.pool.query(
       'select old_name, new_name from analyst_changes where analyst_id = $1 order by id',
       [id],
@@ -277,7 +277,7 @@ test('by plain SQL, only a row of analyst_changes changes an analyst', async () 
       [insert('renamed'), 'analyst_changes_renamed'],
       [insert('renamed', `'Nobody', 'Other'`), 'analyst_changes_renamed'],
       [insert('renamed', 'name, name'), 'analyst_changes_renamed'],
-      [`${insert('deactivated', `null, 'Other'`)}`, 'analyst_changes_names'],
+      [insert('deactivated', `null, 'Other'`), 'analyst_changes_names'],
     ] as const) {
       expect([statement, await refusal(owner, statement)]).toEqual([statement, rule]);
     }

@@ -72,9 +72,9 @@ function instance(): (sent: Sent) => Promise<Outcome> {
       id: randomUUID(),
     } as unknown as FastifyRequest;
     const sent = { request, attempt: attemptOf(request) };
-    const revision = { author, ...body };
+    const actor = { analyst: author, desks: 'all' };
     try {
-      const committed = await join(sent, { slug, ifMatch, revision } as never);
+      const committed = await join(sent, { slug, actor, ifMatch, revision: body } as never);
       if (!committed) return 'alone';
       const { status, headers: fields, body: bytes } = committed.response;
       const etag = fields['etag'] ?? '';

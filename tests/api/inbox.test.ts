@@ -142,6 +142,87 @@ describe('what waits for an analyst', () => {
   });
 });
 
+type Proposal = { id: string; state: string; draft: number };
+
+async function act(key: string, path: string, body: unknown): Promise<Proposal> {
+  const response = await ledger.call({
+    method: 'POST',
+    url: `/v1/proposals${path}`,
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    payload: JSON.stringify(body),
+  });
+  if (response.statusCode >= 300) throw new Error(response.body);
+  return response.json<Proposal>();
+}
+
+const proposed = (key: string, submit = true) =>
+  act(key, '', {
+    kind: 'withdrawal',
+    outlook: SLUG,
+    body: { rationale: 'The case is closed.' },
+    submit,
+  });
+
+describe('a proposal', () => {
+  beforeAll(() => void (ledger.clock.now = new Date('2026-11-21T11:00:00.000Z')));
+
+  test('waits for the others of the desk, and not for its author', async () => {
+    const { id } = await proposed(keys.ada);
+    const { items } = await inbox(keys.ben, '?kind=to-approve');
+    expect(items).toEqual([
+      {
+        kind: 'to-approve',
+        desk: { slug: 'main', name: 'Main desk' },
+        outlook: SLUG,
+        series: null,
+        proposal: id,
+        title: 'Russell 2000: the case for more downside',
+        detail: 'withdrawal by Ada',
+        since: '2026-11-21T11:00:00.000Z',
+        url: `/v1/proposals/${id}`,
+      },
+    ]);
+    expect(await waiting(keys.all, 'to-approve')).toEqual([id]);
+    for (const key of [keys.ada, keys.cay]) expect(await waiting(key, 'to-approve')).toEqual([]);
+    expect(await waiting(ledger.keys.feed, 'to-approve')).toEqual([]);
+  });
+
+  test('that was returned waits for its author, with the words', async () => {
+    const [id = ''] = await waiting(keys.ben, 'to-approve');
+    await act(keys.ben, `/${id}/return`, { draft: 1, reason: 'Is it?' });
+    expect(await waiting(keys.ben, 'to-approve')).toEqual([]);
+    const { items } = await inbox(keys.ada, '?kind=returned');
+    expect(items).toMatchObject([{ proposal: id, detail: 'Ben: Is it?' }]);
+    expect(await waiting(keys.ben, 'returned')).toEqual([]);
+    await act(keys.ada, `/${id}/submission`, {});
+    expect(await waiting(keys.ada, 'returned')).toEqual([]);
+    expect(await waiting(keys.ben, 'to-approve')).toEqual([id]);
+  });
+
+  test('that needs two approvals no longer waits for who gave one', async () => {
+    const approvals = Object.fromEntries(
+      ['outlook', 'revision', 'framework', 'resolution', 'consensus'].map((kind) => [kind, 0]),
+    );
+    const policy = { approvals: { ...approvals, withdrawal: 2 }, authorMayResolve: true };
+    const set = await send(ledger, 'PUT', '/v1/desks/main/policy', policy, { as: 'admin' });
+    expect([set.statusCode, set.body]).toEqual([200, set.body]);
+    const [id = ''] = await waiting(keys.ben, 'to-approve');
+    expect(await act(keys.ben, `/${id}/approvals`, { draft: 1 })).toMatchObject({
+      state: 'submitted',
+    });
+    expect(await waiting(keys.ben, 'to-approve')).toEqual([]);
+    expect(await waiting(keys.all, 'to-approve')).toEqual([id]);
+  });
+
+  test('of which only a draft is written waits for nobody', async () => {
+    const { id } = await proposed(keys.ada, false);
+    for (const key of [keys.ada, keys.ben, keys.all]) {
+      expect(await waiting(key, 'to-approve')).not.toContain(id);
+      expect(await waiting(key, 'returned')).toEqual([]);
+    }
+  });
+});
+
 describe('a series', () => {
   const addSeries = async (key: string, frequency: string, dates: readonly string[]) => {
     const body = { key, name: key, unit: 'points', frequency, source: 'A test' };

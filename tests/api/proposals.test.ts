@@ -220,3 +220,98 @@ describe('what is refused', () => {
     expect(list.json().items).toEqual([]);
   });
 });
+
+describe('when it is published', () => {
+  const approve = (id: string, by: Person = 'ben', draft = 1) =>
+    send(by, 'POST', `/v1/proposals/${id}/approvals`, { draft });
+  const wordsOf = (body: { steps: { text: string }[] }) => body.steps.at(-1)?.text;
+
+  test('a policy that was raised meanwhile asks for the approvals of more', async () => {
+    await setPolicy({ revision: 1 });
+    const publishAt = new Date(ledger.clock.now.getTime() + 60_000).toISOString();
+    const id = await submitted(revision(0.41), { publishAt });
+    expect((await approve(id)).json()).toMatchObject({ state: 'approved', publishAt });
+    await setPolicy({ revision: 2 });
+    ledger.clock.now = new Date(ledger.clock.now.getTime() + 120_000);
+    expect((await approve(id, 'cyd')).json()).toMatchObject({
+      state: 'published',
+      approvals: { needed: 2, given: [{ name: 'ben' }, { name: 'cyd' }] },
+    });
+  });
+
+  test('a consensus that is another one by then goes back', async () => {
+    await setPolicy({ consensus: 1 });
+    const view = (by: Person, bear: number) =>
+      send(by, 'PUT', `/v1/outlooks/${SLUG}/views/me`, {
+        probabilities: { bear, base: 0.9 - bear, bull: 0.1 },
+        rationale: 'Mine.',
+      });
+    await view('ana', 0.5);
+    const proposal = { kind: 'consensus', publishAt: null };
+    const id = await submitted({ rationale: 'The pool.' }, proposal);
+    await view('ben', 0.6);
+    const returned = (await approve(id)).json();
+    expect(returned.state).toBe('returned');
+    expect(wordsOf(returned)).toContain('no longer what it was approved for');
+    await send('ana', 'POST', `/v1/proposals/${id}/submission`, {});
+    expect((await approve(id)).json()).toMatchObject({ state: 'published' });
+  });
+
+  test('an author who no longer acts for the desk publishes nothing', async () => {
+    await setPolicy({ revision: 1 });
+    const request = { name: 'eve', role: 'analyst', expiresAt: null, desks: ['main'] } as const;
+    const { key, issued } = await issueKey(ledger.pool, request, ledger.clock.now);
+    const kept = keys.dee;
+    keys.dee = key;
+    const id = await submitted(revision(0.44));
+    const own = await open({ body: revision(0.45), submit: true }, 'dee');
+    keys.dee = kept;
+    expect(own.statusCode, own.body).toBe(201);
+    await ledger.call({ method: 'DELETE', url: `/v1/keys/${issued.id}`, as: 'admin' });
+    const returned = (await approve(own.json().id)).json();
+    expect(returned.state).toBe('returned');
+    expect(wordsOf(returned)).toContain('no longer acts for the desk');
+    expect((await approve(id)).json()).toMatchObject({ state: 'published' });
+  });
+
+  test('a new outlook is created, and an outcome recorded, by whom the policy allows', async () => {
+    await setPolicy({ outlook: 1, resolution: 1 }, false);
+    const body = { from: { slug: SLUG, version: 1 }, slug: 'another', rationale: 'Again.' };
+    const direct = await send('ana', 'POST', '/v1/outlooks', body);
+    expect(direct.statusCode, direct.body).toBe(202);
+    const made = (await approve(direct.json().id)).json();
+    expect(made).toMatchObject({ state: 'published', outlook: 'another' });
+    const outcome = { outcome: 'void', reason: 'A test.' };
+    const own = await send('ana', 'POST', '/v1/outlooks/another/resolution', outcome);
+    expect([own.statusCode, own.json().type]).toEqual([403, '/problems/own-forecast']);
+    const other = await send('cyd', 'POST', '/v1/outlooks/another/resolution', outcome);
+    expect(other.statusCode, other.body).toBe(202);
+    const resolved = (await approve(other.json().id)).json();
+    expect(resolved).toMatchObject({ state: 'published' });
+    const read = await ledger.call({ method: 'GET', url: '/v1/outlooks/another/resolution' });
+    expect(read.json().resolution).toMatchObject({
+      outcome: 'void',
+      resolvedBy: { name: 'cyd' },
+      approvedBy: [{ name: 'ben' }],
+    });
+  });
+
+  test('what is timed waits for its time, once, whichever instance runs', async () => {
+    await setPolicy({ revision: 1 });
+    const publishAt = new Date(ledger.clock.now.getTime() + 60_000).toISOString();
+    const id = await submitted(revision(0.47), { publishAt });
+    expect((await approve(id)).json()).toMatchObject({ state: 'approved' });
+    const raised = await submitted({ rationale: 'It ends.' }, { kind: 'withdrawal', publishAt });
+    expect((await approve(raised)).json()).toMatchObject({ state: 'approved' });
+    await setPolicy({ revision: 1, withdrawal: 2 });
+    const { version } = await current();
+    await ledger.app.listen({ port: 0, host: '127.0.0.1' });
+    ledger.clock.now = new Date(ledger.clock.now.getTime() + 300_000);
+    const read = async (one: string) => (await send('ana', 'GET', `/v1/proposals/${one}`)).json();
+    await expect.poll(async () => (await read(raised)).state).toBe('returned');
+    await expect.poll(async () => (await read(id)).state).toBe('published');
+    expect(wordsOf(await read(raised))).toMatch(/^Not published\. /);
+    expect(wordsOf(await read(id))).toBe('Published 4 minutes after its time.');
+    expect((await current()).version).toBe(version + 1);
+  });
+});

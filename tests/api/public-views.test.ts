@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { nextPublicPool, publicPoolOf, publicPoolTime } from '../../src/domain/consensus.ts';
+import {
+  nextPublicPool,
+  type PublicPool,
+  publicPoolOf,
+  publicPoolTime,
+} from '../../src/domain/consensus.ts';
 import { type Probabilities, probabilitiesOf } from '../../src/domain/probabilities.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send } from '../support/requests.ts';
@@ -27,12 +32,11 @@ beforeAll(async () => {
     ids.set(name, analystId);
   }
   at('2026-11-20T16:00:00Z');
-  const created = await createOutlook(ledger, {
+  await createOutlook(ledger, {
     slug: 'pooled',
     probabilities: { bear: 0.3, base: 0.45, bull: 0.25 },
     invalidationConditions: [],
   });
-  expect(created.statusCode, created.body).toBe(201);
 });
 afterAll(() => ledger.close());
 
@@ -63,7 +67,7 @@ describe('the pool that anyone may read', () => {
   test('is whole percents that sum to 100, nearest to the mean, with the deviation around it', () => {
     fc.assert(
       fc.property(fc.array(view, { minLength: 3, maxLength: 12 }), (views) => {
-        const pool = publicPoolOf(views) ?? expect.fail();
+        const pool = publicPoolOf(views) as PublicPool;
         expect(pool.n).toBe(views.length);
         let sum = 0;
         for (const name of ['bear', 'base', 'bull'] as const) {
@@ -196,7 +200,8 @@ describe('without a key, a consensus', () => {
 describe('a consensus that was published', () => {
   let keyed = '';
   let keyless = '';
-  beforeAll(async () => {
+
+  test('shows the views to its author', async () => {
     const rationale = 'The desk pools what it thinks.';
     const published = await send(ledger, 'POST', `${BASE}/consensus`, { rationale });
     expect(published.statusCode, published.body).toBe(201);
@@ -239,7 +244,8 @@ describe('a consensus that was published', () => {
   });
 });
 
-test('no other read without a key says a word of the views', async () => {
+/** Every read that the document lists, of what holds views, and some with parameters. */
+function readsWithoutKey(): string[] {
   const { paths = {} } = ledger.app.swagger() as {
     paths?: Record<string, Record<string, unknown>>;
   };
@@ -257,31 +263,36 @@ test('no other read without a key says a word of the views', async () => {
     level: '0',
     tile: '000',
   };
-  const urls = Object.entries(paths).flatMap(([path, { get }]) =>
-    get && !/events|inbox|Stream/.test(path)
-      ? [path.replaceAll(/\{(\w+)\}/g, (_, name) => names[name as string] ?? expect.fail(path))]
-      : [],
-  );
-  expect(urls.length).toBeGreaterThan(50);
-  const more = [
+  const listed = Object.entries(paths)
+    // Streams have tests of their own. Who knows the id of an analyst may read the name.
+    .filter(([path, { get }]) => get !== undefined && !path.endsWith('/events'))
+    .map(([path]) => path)
+    .filter((path) => !/^\/v1\/analysts\/\{id\}(\/track-record)?$/.test(path))
+    .map((path) => path.replaceAll(/\{(\w+)\}/g, (_, name: string) => names[name] ?? name));
+  return [
+    ...listed,
     '/outlooks/pooled',
     '/outlooks/pooled?version=2',
     '/outlooks/pooled?version=2&against=1',
     '/',
     '/v1/analysts?format=csv',
-    `/v1/analysts/${analyst}/track-record?source=view`,
     '/v1/outlooks/pooled?format=md',
     '/v1/outlooks/pooled/diff?from=1',
-    `/v1/outlooks?q=${WORD}`,
+    `/v1/outlooks?author=${encodeURIComponent(NAMES[0] as string)}`,
     '/v1/outlooks/pooled/chart.svg',
+    `/v1/analysts/${analyst}/track-record?source=view`,
   ];
-  for (const url of [...urls, ...more]) {
-    const answer = await ledger.app.inject(url);
-    if (url === `/v1/analysts/${analyst}` || url.startsWith(`/v1/analysts/${analyst}/track`))
-      continue; // who knows the id knows the analyst
-    expect(`${url}\n${answer.body}`).not.toContain(WORD + ' says');
-    const shown = answer.body.replaceAll(`q=${WORD}`, '');
-    expect(shown.includes(WORD) ? url : null).toBeNull();
-    if (/\/views(\/|$)/.test(url)) expect([url, answer.statusCode]).toEqual([url, 401]);
+}
+
+test('no other read without a key says a word of the views', async () => {
+  const urls = readsWithoutKey();
+  expect(urls.length).toBeGreaterThan(50);
+  const telling: string[] = [];
+  const open: string[] = [];
+  for (const url of urls) {
+    const { body, statusCode } = await ledger.app.inject(url);
+    if (body.includes(WORD)) telling.push(url);
+    if (/\/views(\/|$)|source=view/.test(url) && statusCode !== 401) open.push(url);
   }
+  expect({ telling, open }).toEqual({ telling: [], open: [] });
 });

@@ -98,6 +98,7 @@ describe('a resolution', () => {
         },
         evidence: [],
         resolvedBy: { id: expect.any(String), name: 'analyst desk' },
+        approvedBy: [],
         resolvedAt: OVER.toISOString(),
         supersededAt: null,
       },

@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => ledger.close());
 
-const get = (url: string, options: object = {}) => ledger.call({ url, ...options });
+const get = (url: string, options: object = {}) => ledger.call({ url, as: 'feed', ...options });
 
 /** Gets all that was written into the log, and signs it. */
 async function sign(...witnesses: { signer: typeof alice; at: Date }[]): Promise<number> {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { newFolder } from './service.ts';
@@ -54,6 +54,12 @@ export function releaseAt(commit: string): string | null {
   const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
   for (const project of ['tsconfig.build.json', 'tsconfig.browser.json']) {
     execFileSync(process.execPath, [tsc, '-p', project, '--noCheck'], { cwd: folder });
+  }
+  const script = 'src/browser/verify.ts';
+  if (existsSync(path.join(folder, script))) {
+    const esbuild = path.join(ROOT, 'node_modules/.bin/esbuild');
+    const options = ['--bundle', '--format=iife', '--outfile=dist/browser/verify.js'];
+    execFileSync(esbuild, [script, ...options], { cwd: folder, stdio: 'ignore' });
   }
   return path.join(folder, 'dist');
 }

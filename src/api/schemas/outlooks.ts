@@ -289,14 +289,3 @@ export const outlook = z
     disclaimer: z.string().nullable(),
   })
   .meta({ id: 'Outlook', description: 'One complete version of an outlook.' });
-
-export const versionEntry = z
-  .object({
-    version: z.int().min(1),
-    publishedAt: timestamp,
-    author,
-    rationale: z.string(),
-    change,
-    probabilities,
-  })
-  .meta({ id: 'VersionEntry', description: 'A version as a list item.' });

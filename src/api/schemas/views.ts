@@ -82,8 +82,14 @@ const WITH_KEY = 'Only with a key.';
 const fractions = z.object({ bear: z.number(), base: z.number(), bull: z.number() });
 const spread = z
   .object({
-    min: z.number().optional().meta({ description: `The least of the views. ${WITH_KEY}` }),
-    max: z.number().optional().meta({ description: `The greatest of the views. ${WITH_KEY}` }),
+    min: z
+      .number()
+      .optional()
+      .meta({ description: `The least of the views. ${WITH_KEY}` }),
+    max: z
+      .number()
+      .optional()
+      .meta({ description: `The greatest of the views. ${WITH_KEY}` }),
     standardDeviation: z.number().meta({
       description: 'The weighted standard deviation; without a key, in whole percents.',
     }),

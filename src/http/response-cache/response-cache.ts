@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { LRUCache } from 'lru-cache';
 import type { ChangeFeed } from '../../postgres/change-feed.ts';
 import type { LedgerEvent } from '../../postgres/outbox.ts';
 import { isUnavailable, failAfter } from '../errors.ts';
@@ -9,7 +8,7 @@ import { acceptedCoding } from '../negotiation.ts';
 import { limitFields } from '../rate-limits.ts';
 import { faultOfHeaders } from '../request-headers.ts';
 import { BodiesInFlight } from './bodies-in-flight.ts';
-import { CacheEntries, copyOf } from './cache-entries.ts';
+import { CacheEntries } from './cache-entries.ts';
 import {
   ANY_SERIES,
   cacheKey,
@@ -26,20 +25,13 @@ import {
   readyBodyOf,
   type ResponseDraft,
 } from './encoded-body.ts';
+import { Fills } from './fills.ts';
+import { NewestVersions } from './newest-versions.ts';
 import { RenderTurns } from './render-turns.ts';
-import { sendBody } from './send-body.ts';
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Whether it is answered from the cache. */
-    isCached: boolean;
-  }
-}
+import { sendBody, staleFields } from './send-body.ts';
 
 /** Where a response is cached, what makes it stale, and who gets it. */
 type Target = { key: string; tags: CacheTags; readers: Readers };
-
-type Fill = { tags: CacheTags; isOvertaken: boolean; response: Promise<CachedResponse> };
 
 /**
  * Caches the encoded responses to reads in bounded memory, and drops them when the ledger's events report a change.
@@ -53,9 +45,8 @@ export class ResponseCache {
   readonly #entries: CacheEntries | null;
   readonly #inFlight = new BodiesInFlight();
   readonly #turns = new RenderTurns();
-  readonly #fills = new Map<string, Fill>();
-  /** The newest known version, by slug, of outlooks that changed lately. */
-  readonly #newestVersions = new LRUCache<string, number>({ max: 10_000 });
+  readonly #fills = new Fills();
+  readonly #newestVersions = new NewestVersions();
   readonly requiresKey: boolean;
   readonly #feed: ChangeFeed;
   readonly #servesStale: boolean;
@@ -178,6 +169,7 @@ export class ResponseCache {
       ? entry.response
       : await this.#refresh({ key, tags, readers }, render, cached);
     const response = fresh ?? (cached as CachedResponse);
+    if (!fresh) this.#servedStale += 1;
     const body = await bodyOf(response, acceptedCoding(request), () => this.#resize(key, response));
     const refusal = this.#inFlight.admit(request, reply, body.bytes);
     if (refusal) throw refusal;
@@ -185,7 +177,7 @@ export class ResponseCache {
     if (this.#isClosing) reply.raw.shouldKeepAlive = false;
     const withHooks = this.#hasHooks(request);
     sendBody(request, reply, body, { withHooks }, [
-      ...(fresh ? [] : this.#staleFields()),
+      ...(fresh ? [] : staleFields(this.#feed.heardAt)),
       ...(isCurrent || withHooks ? [] : limitFields(request)),
     ]);
   }
@@ -209,13 +201,6 @@ export class ResponseCache {
     }
   }
 
-  /** Says how many seconds ago the response was known to be current (RFC 9111, 5.1; RFC 9211). */
-  #staleFields(): string[] {
-    this.#servedStale += 1;
-    const age = Math.ceil((performance.now() - this.#feed.heardAt) / 1000);
-    return ['age', String(age), 'cache-status', `outlook-ledger; hit; ttl=-${age}; detail=STALE`];
-  }
-
   /**
    * Stores a version that was just published here, before its author gets the response: from then on nothing older is
    * served.
@@ -228,7 +213,7 @@ export class ResponseCache {
     { keyless, keyed }: { keyless: ResponseDraft | null; keyed: ResponseDraft },
     generation: number,
   ): void {
-    const isNewest = generation === this.#generation && this.#isNewer(slug, version);
+    const isNewest = generation === this.#generation && this.#newestVersions.note(slug, version);
     // Even if it is not: the known one may be of a ledger that has gone back since.
     this.invalidate(slug);
     if (!isNewest || !this.#isFollowing) return;
@@ -247,8 +232,8 @@ export class ResponseCache {
    */
   noteVersion(slug: string, version: number, generation: number): void {
     if (generation !== this.#generation) return;
-    const known = this.#newestVersions.get(slug);
-    if (!this.#isNewer(slug, version) || (known === undefined && this.#isFollowing)) return;
+    const isKnown = this.#newestVersions.has(slug);
+    if (!this.#newestVersions.note(slug, version) || (!isKnown && this.#isFollowing)) return;
     this.invalidate(slug);
   }
 
@@ -256,23 +241,14 @@ export class ResponseCache {
   invalidate(tag: string): void {
     const tags = tag === ANY_SERIES ? [tag] : [tag, ...WHOLE_LEDGER];
     for (const one of tags) this.#entries?.invalidate(one);
-    for (const [key, fill] of this.#fills) {
-      if (fill.tags.some((one) => tags.includes(one))) this.#discard(key, fill);
-    }
+    this.#fills.overtake((filled) => filled.some((one) => tags.includes(one)));
   }
 
   #onEvents(events: readonly LedgerEvent[]): void {
     for (const { slug, version, kind } of events) {
       const isVersion = kind === 'outlook.created' || kind === 'outlook.version.published';
-      if (!isVersion || this.#isNewer(slug, version)) this.invalidate(slug);
+      if (!isVersion || this.#newestVersions.note(slug, version)) this.invalidate(slug);
     }
-  }
-
-  /** Whether a version is newer than the newest known one. The events also report versions that were published here. */
-  #isNewer(slug: string, version: number): boolean {
-    if (version <= (this.#newestVersions.get(slug) ?? 0)) return false;
-    this.#newestVersions.set(copyOf(slug), version);
-    return true;
   }
 
   /** Renders once for all requests that arrive in the meantime. The response is not cached if a change overtook it. */
@@ -281,25 +257,15 @@ export class ResponseCache {
     render: () => Promise<ResponseDraft>,
   ): Promise<CachedResponse> {
     if (!this.#isFollowing) return render().then((draft) => encodeDraft(draft, readers));
-    const running = this.#fills.get(key);
-    if (running) return running.response;
-    const response = render().then((draft) => {
+    return this.#fills.join(key, tags, async (isOvertaken) => {
+      const draft = await render();
       const encoded = encodeDraft(draft, readers);
-      if (fill.isOvertaken || draft.skipsCache) return encoded;
+      if (isOvertaken() || draft.skipsCache) return encoded;
       const expiresAt = draft.maxAge === undefined ? undefined : performance.now() + draft.maxAge;
       const entry = { response: encoded, tags: draft.isFinal ? [] : tags, expiresAt };
       this.#entries?.add(key, entry);
       return encoded;
     });
-    const fill: Fill = {
-      tags,
-      isOvertaken: false,
-      response: response.finally(() => {
-        if (this.#fills.get(key) === fill) this.#fills.delete(key);
-      }),
-    };
-    this.#fills.set(key, fill);
-    return fill.response;
   }
 
   /** A compressed body was added to a response, which may be cached. */
@@ -310,7 +276,7 @@ export class ResponseCache {
 
   #suspend(): void {
     this.#isFollowing = false;
-    for (const [key, fill] of this.#fills) this.#discard(key, fill);
+    this.#fills.overtake(() => true);
   }
 
   #clear(): void {
@@ -323,11 +289,6 @@ export class ResponseCache {
     this.#clear();
     this.#isFollowing = this.#entries !== null;
     this.#postgresIsAwayUntil = 0;
-  }
-
-  #discard(key: string, fill: Fill): void {
-    fill.isOvertaken = true;
-    this.#fills.delete(key);
   }
 }
 

@@ -4,6 +4,13 @@ import { noneMatchHolds, requireExpectedETag } from '../conditional-requests.ts'
 import { requestFields } from '../response-headers.ts';
 import type { EncodedBody } from './encoded-body.ts';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whether it is answered from the cache. */
+    isCached: boolean;
+  }
+}
+
 /**
  * Sends a body from the cache, or 304 if the client has it already. It goes straight to the socket, because no hook has
  * anything to add to a read without a key. For one with a key, the headers that hooks set are sent, too.
@@ -50,4 +57,13 @@ function withHookFields(
     else if (name === 'vary') fields[at + 1] = `${String(value)}, ${own[at + 1]}`;
   }
   return fields;
+}
+
+/**
+ * Says how many seconds ago a response was known to be current (RFC 9111, 5.1; RFC 9211).
+ * @param heardAt when the ledger's events were last heard of, by `performance.now()`
+ */
+export function staleFields(heardAt: number): string[] {
+  const age = Math.ceil((performance.now() - heardAt) / 1000);
+  return ['age', String(age), 'cache-status', `outlook-ledger; hit; ttl=-${age}; detail=STALE`];
 }
