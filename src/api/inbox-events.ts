@@ -107,7 +107,7 @@ class InboxWatch {
 
 const DESCRIPTION = `Streams the events of the proposals of your desks, so that you know when to read your inbox again: ${INBOX_EVENT_KINDS.map((kind) => `\`${kind}\``).join(', ')}. Later releases may add kinds.
 
-Each has \`{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}\`: \`by\` is the analyst who acted, or null for the service, and \`text\` their words. Ids, \`Last-Event-ID\`, \`stream.opened\`, \`stream.reset\` and comments are those of \`GET /v1/events\`, but \`position\` is the place in the transparency log. Places between those of your events belong to other writes. The stream ends when the key or token does.`;
+Each has \`{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}\`: \`by\` is the analyst who acted, or null for the service, and \`text\` their words. Ids, \`Last-Event-ID\`, \`stream.opened\`, \`stream.reset\` and comments are those of \`GET /v1/events\`, but \`position\` is the place in the transparency log. Places between those of your events belong to other writes. Keys of feeds get no events, as they read no proposals. The stream ends when the key or token does.`;
 
 export function inboxEventRoutes(api: Api, deps: InboxEventDeps): void {
   const { streams } = deps;
