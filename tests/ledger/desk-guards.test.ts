@@ -219,6 +219,22 @@ describe('an outlook that continues another', () => {
     const both = `${later('desk_id, is_internal', '2, true', 'internal')}; ${disclose('internal')}; ${disclose('later')}`;
     expect(await attempt(owner, both)).toBeNull();
   });
+
+  test('waits for the disclosure of that, and is then public, too', async () => {
+    const discloser = await openSession(ledger.url);
+    await owner.query(`begin; ${outlook('opened', 'desk_id, is_internal', '2, true')}; commit`);
+    await discloser.query(`begin; ${disclose('opened')}`);
+    const refused = refusal(owner, later('desk_id, is_internal', '2, true', 'opened'));
+    await expect
+      .poll(async () => {
+        const { rowCount } = await discloser.query('select from pg_locks where not granted');
+        return rowCount;
+      })
+      .toBeGreaterThan(0);
+    await discloser.query('commit');
+    await discloser.end();
+    expect(await refused).toBe('outlooks_continuation_visibility');
+  });
 });
 
 test.each([
