@@ -75,7 +75,7 @@ const SHOWN = 'is shown to others than its desk and disclosures say';
 const LACKS = 'was published without the approval that the policy of its desk asked for';
 const UNNAMED =
   'proposals is not what published the version or resolution that names it, or names none';
-const STATE = 'proposals has a state that its drafts and steps do not lead to';
+const STATE = 'proposals has a state, a draft or a time that its drafts and steps do not lead to';
 
 test('a ledger with desks, disclosures, policies and proposals is intact', async () => {
   const { rows } = await session.query(
@@ -84,6 +84,11 @@ test('a ledger with desks, disclosures, policies and proposals is intact', async
   expect(rows).toEqual([{ n: 1 }]);
   expect(await faultsAfter('')).toEqual([]);
 });
+
+/** Another policy that asks for no approvals, set a while after the newest version. */
+const MILDER = (later: string) => `
+  insert into desk_policies select desk_id, version + 1, 0, 0, 0, 0, 0, 0, true, author_id,
+    (select max(recorded_at) from outlook_versions) + interval '${later}' from desk_policies`;
 
 test.each([
   [
@@ -134,8 +139,25 @@ test.each([
     [`proposal_drafts ${REWRITTEN}`],
   ],
   ['a proposal that is open again', `update proposals set state = 'submitted'`, [STATE]],
+  ['a proposal with another time', `update proposals set publish_at = '2026-12-01'`, [STATE]],
   ['a milder policy', `update desk_policies set revision = 0`, [`desk_policies ${REWRITTEN}`]],
   ['a policy that is gone', `delete from desk_policies`, ['desk_policies is missing']],
+  [
+    'a version of long before a milder policy',
+    `update outlook_versions set proposal_id = null; ${MILDER('2 minutes')}`,
+    [
+      'desk_policies was written without an event',
+      `outlook_versions ${LACKS}`,
+      `outlook_versions ${REWRITTEN}`,
+      UNNAMED,
+    ],
+  ],
 ])('%s is found', async (_, statements, faults) => {
   expect(await faultsAfter(statements)).toEqual(faults.toSorted());
+});
+
+test('a version of the same time as a milder policy, by the clock of another instance, is no fault of it', async () => {
+  const without = `update outlook_versions set proposal_id = null; ${MILDER('5 seconds')}`;
+  const faults = await faultsAfter(without);
+  expect(faults).not.toContain(`outlook_versions ${LACKS}`);
 });

@@ -93,35 +93,6 @@ const RULES: readonly Rule[] = [
          v.version = 1)`,
   },
   {
-    relation: 'proposals',
-    fault: 'has a state, a draft or a time that its drafts and steps do not lead to',
-    // Whether approvals were enough depends on the policy of that time.
-    text: `
-      select p.id::text as key, row_number() over (order by p.id) as place from proposals p
-        left join (select distinct on (proposal_id) * from proposal_drafts order by proposal_id, number desc) d on d.proposal_id = p.id
-        left join (select proposal_id, max(number) as number from proposal_steps group by 1) n on n.proposal_id = p.id
-        left join (select distinct on (proposal_id) * from proposal_steps where kind <> 'commented'
-                    order by proposal_id, number desc) s on s.proposal_id = p.id and s.draft = d.number
-       where (p.draft, p.step, p.publish_at) is distinct from (d.number, coalesce(n.number, 0), d.publish_at)
-          or case when s.kind = 'approved' then p.state not in ('submitted', 'approved') else p.state <> coalesce(s.kind, 'draft') end`,
-  },
-  {
-    relation: 'outlook_versions',
-    fault: 'has a proposal that did not publish it',
-    text: `
-      select concat_ws(',', v.outlook_id, v.version) as key, row_number() over (order by v.outlook_id, v.version) as place
-        from outlook_versions v left join proposal_steps s on s.proposal_id = v.proposal_id and s.kind = 'published'
-       where v.proposal_id is not null and s.version is distinct from v.version`,
-  },
-  {
-    relation: 'resolutions',
-    fault: 'has a proposal that did not publish it',
-    text: `
-      select concat_ws(',', r.outlook_id, r.number) as key, row_number() over (order by r.outlook_id, r.number) as place
-        from resolutions r left join proposal_steps s on s.proposal_id = r.proposal_id and s.kind = 'published'
-       where r.proposal_id is not null and s.version is distinct from r.number`,
-  },
-  {
     relation: 'observations',
     fault: 'is not superseded when the next one of its date was recorded',
     text: `

@@ -11,12 +11,14 @@ const WRITTEN = `
     union all
     select proposal_id, outlook_id, number, author_id, true from resolutions where proposal_id is not null)`;
 
-/** The policy `p` of an outlook `o` when a row `v` was written, or a minute before: it may have been set at the same time. */
+/** The policies `p` of an outlook `o` within a minute of a row `v`: it may have been written at the same time, by another clock. */
 const POLICIES = `
-  (values (v.recorded_at), (v.recorded_at - interval '1 minute')) as t (at)
-    left join lateral (
-      select * from desk_policies q where q.desk_id = coalesce(o.desk_id, 1) and q.recorded_at <= t.at
-       order by q.version desc limit 1) p on true`;
+  (select q.* from desk_policies q where q.desk_id = coalesce(o.desk_id, 1)
+      and q.recorded_at > v.recorded_at - interval '1 minute' and q.recorded_at <= v.recorded_at + interval '1 minute'
+    union all
+    select before.* from (select) as one left join lateral (
+      select * from desk_policies q where q.desk_id = coalesce(o.desk_id, 1) and q.recorded_at <= v.recorded_at - interval '1 minute'
+       order by q.version desc limit 1) as before on true) as p`;
 
 const LACKS = 'was published without the approval that the policy of its desk asked for';
 
@@ -44,15 +46,16 @@ export const DESK_RULES = [
   },
   {
     relation: 'proposals',
-    fault: 'has a state that its drafts and steps do not lead to',
+    fault: 'has a state, a draft or a time that its drafts and steps do not lead to',
+    // Whether approvals were enough depends on the policy of that time.
     text: `
       select p.id::text as key, row_number() over (order by p.created_at, p.id) as place from proposals p
-        left join lateral (select max(number) as number from proposal_drafts where proposal_id = p.id) d on true
+        left join lateral (select number, publish_at from proposal_drafts where proposal_id = p.id order by number desc limit 1) d on true
         left join lateral (select max(number) as number from proposal_steps where proposal_id = p.id) s on true
         left join lateral (
           select kind from proposal_steps where proposal_id = p.id and draft = p.draft and kind <> 'commented'
            order by number desc limit 1) l on true
-       where p.draft is distinct from d.number or p.step <> coalesce(s.number, 0)
+       where (p.draft, p.step, p.publish_at) is distinct from (d.number, coalesce(s.number, 0), d.publish_at)
           or case l.kind when 'approved' then p.state not in ('submitted', 'approved') else p.state <> coalesce(l.kind, 'draft') end`,
   },
   {
