@@ -46,7 +46,7 @@ function chatMessage(
   return JSON.stringify(write(plainLine(line), publicUrl + path));
 }
 
-/** The most characters of a line. Slack takes 3,000, and each may become five. */
+/** The most UTF-16 units of a line. Slack takes 3,000, and each may become five. */
 const MOST = 500;
 
 // Line breaks, control characters, and marks that turn the direction of writing or are invisible.
@@ -60,8 +60,7 @@ const GAP = '\u200b';
  */
 function plainLine(text: string): string {
   const line = text.replaceAll(BREAKS, ' ').replaceAll(INVISIBLE, '').trim();
-  const characters = [...line];
-  const cut = characters.length > MOST ? `${characters.slice(0, MOST - 1).join('')}…` : line;
+  const cut = line.length > MOST ? `${line.slice(0, MOST - 1).toWellFormed()}…` : line;
   return cut.replaceAll('@', `@${GAP}`).replaceAll('://', `:${GAP}//`);
 }
 

@@ -64,7 +64,7 @@ const seen = (client: EventClient) =>
 const positionsOf = (client: EventClient) => client.events.map(({ id }) => Number.parseInt(id, 10));
 
 test('each caller gets the events that it may see', async () => {
-  const public_ = await follow(null);
+  const reader = await follow(null);
   const own = await follow(rates);
   const other = await follow(credit);
   const all = await follow(ledger.keys.admin);
@@ -78,11 +78,11 @@ test('each caller gets the events that it may see', async () => {
   ];
   for (const client of [own, all]) await client.received(3);
   await other.received(2);
-  await public_.received(1);
+  await reader.received(1);
   expect(seen(own)).toEqual([hidden, view, shown]);
   expect(seen(all)).toEqual([hidden, view, shown]);
   expect(seen(other)).toEqual([view, shown]);
-  expect(seen(public_)).toEqual([shown]);
+  expect(seen(reader)).toEqual([shown]);
 });
 
 test('resuming, from memory and from Postgres, repeats and shows the same', async () => {

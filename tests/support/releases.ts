@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
@@ -58,7 +58,12 @@ export function releaseAt(commit: string): string | null {
   for (const project of ['tsconfig.build.json', 'tsconfig.browser.json']) {
     execFileSync(process.execPath, [tsc, '-p', project, '--noCheck'], { cwd: folder });
   }
-  execFileSync('npm', ['run', '--silent', '--if-present', 'build:verify'], { cwd: folder });
+  const script = 'src/browser/verify.ts';
+  if (existsSync(path.join(folder, script))) {
+    const esbuild = path.join(ROOT, 'node_modules/.bin/esbuild');
+    const options = ['--bundle', '--format=iife', '--outfile=dist/browser/verify.js'];
+    execFileSync(esbuild, [script, ...options], { cwd: folder, stdio: 'ignore' });
+  }
   return path.join(folder, 'dist');
 }
 

@@ -284,8 +284,8 @@ test.each(HOSTILE)('Teams takes nothing of a text for markup: %s', (text) => {
 
 test('a test is written in each format', () => {
   const bodies = (['json', 'slack', 'teams'] as const).map((format) => {
-    const test_ = testMessageOf({ id: ANA.id, format }, { now: AT, publicUrl: PUBLIC_URL });
-    return Object.keys(JSON.parse(test_.body) as object);
+    const sample = testMessageOf({ id: ANA.id, format }, { now: AT, publicUrl: PUBLIC_URL });
+    return Object.keys(JSON.parse(sample.body) as object);
   });
   expect(bodies).toEqual([
     ['type', 'timestamp', 'data'],
@@ -362,7 +362,7 @@ describe('a chat', () => {
     for (const kind of PROPOSAL_EVENT_KINDS) {
       await ledger.pool.query(
         'insert into events (kind, data, recorded_at) values ($1, $2, now())',
-        [kind, proposal()],
+        [kind, proposal('Please.', { desk: 'main' })],
       );
     }
     const delivered = async () =>
@@ -381,7 +381,7 @@ describe('a chat', () => {
     expect(EVENT_KINDS.filter((kind) => told.has(kind))).toContain('outlook.disclosed');
     const all = lines();
     for (const line of [
-      /: version 2 by analyst desk\. Bear 35% \(\+5\), Base 40% \(−5\), Bull 25%$/,
+      /: version \d by analyst desk\. Bear 35% \(\+\d+\), Base 40% \(−\d+\), Bull 25%$/,
       /: new outlook by Rita\. Bear 30%/,
       /: disclosed by Rita; it is public now$/,
       /: condition expired by analyst desk\. /,

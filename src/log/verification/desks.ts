@@ -49,14 +49,13 @@ export const DESK_RULES = [
     fault: 'has a state, a draft or a time that its drafts and steps do not lead to',
     // Whether approvals were enough depends on the policy of that time.
     text: `
-      select p.id::text as key, row_number() over (order by p.created_at, p.id) as place from proposals p
-        left join lateral (select number, publish_at from proposal_drafts where proposal_id = p.id order by number desc limit 1) d on true
-        left join lateral (select max(number) as number from proposal_steps where proposal_id = p.id) s on true
-        left join lateral (
-          select kind from proposal_steps where proposal_id = p.id and draft = p.draft and kind <> 'commented'
-           order by number desc limit 1) l on true
-       where (p.draft, p.step, p.publish_at) is distinct from (d.number, coalesce(s.number, 0), d.publish_at)
-          or case l.kind when 'approved' then p.state not in ('submitted', 'approved') else p.state <> coalesce(l.kind, 'draft') end`,
+      select p.id::text as key, row_number() over (order by p.id) as place from proposals p
+        left join (select distinct on (proposal_id) * from proposal_drafts order by proposal_id, number desc) d on d.proposal_id = p.id
+        left join (select proposal_id, max(number) as number from proposal_steps group by 1) n on n.proposal_id = p.id
+        left join (select distinct on (proposal_id) * from proposal_steps where kind <> 'commented'
+                    order by proposal_id, number desc) s on s.proposal_id = p.id and s.draft = d.number
+       where (p.draft, p.step, p.publish_at) is distinct from (d.number, coalesce(n.number, 0), d.publish_at)
+          or case when s.kind = 'approved' then p.state not in ('submitted', 'approved') else p.state <> coalesce(s.kind, 'draft') end`,
   },
   {
     relation: 'proposals',
