@@ -324,8 +324,9 @@ BEGIN
     ELSE policy.framework END;
 END $$;
 --> statement-breakpoint
+-- With the rights of the owner, like the next one: instances of the release before publish while their role has none to these tables.
 CREATE FUNCTION require_version_approval() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   needed integer;
 BEGIN
@@ -340,7 +341,7 @@ BEGIN
 END $$;
 --> statement-breakpoint
 CREATE FUNCTION require_resolution_approval() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   policy desk_policies := policy_of((SELECT coalesce(desk_id, 1) FROM outlooks WHERE id = NEW.outlook_id));
 BEGIN

@@ -9,7 +9,7 @@ import { forbidStoring } from '../http/conditional-requests.ts';
 import { Problem } from '../http/problems.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { findRetired, readApprovers } from '../ledger/approvals.ts';
+import { findNotActing, readApprovers } from '../ledger/approvals.ts';
 import { type FullProposal, readDraftOf, readProposal } from '../ledger/proposal-reads.ts';
 import {
   appendStep,
@@ -90,7 +90,7 @@ async function approve(
   }
   // The key may have been revoked while this waited for the proposal.
   const { now, countsIdentities } = ledger;
-  const retired = await findRetired(session, [analyst.id], locked.desk.id, {
+  const retired = await findNotActing(session, [analyst.id], locked.desk.id, {
     now: now(),
     countsIdentities,
   });

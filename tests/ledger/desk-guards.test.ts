@@ -220,20 +220,23 @@ describe('an outlook that continues another', () => {
     expect(await attempt(owner, both)).toBeNull();
   });
 
-  test('waits for the disclosure of that, and is then public, too', async () => {
-    const discloser = await openSession(ledger.url);
-    await owner.query(`begin; ${outlook('opened', 'desk_id, is_internal', '2, true')}; commit`);
-    await discloser.query(`begin; ${disclose('opened')}`);
-    const refused = refusal(owner, later('desk_id, is_internal', '2, true', 'opened'));
-    await expect
-      .poll(async () => {
-        const { rowCount } = await discloser.query('select from pg_locks where not granted');
-        return rowCount;
-      })
-      .toBeGreaterThan(0);
-    await discloser.query('commit');
-    await discloser.end();
-    expect(await refused).toBe('outlooks_continuation_visibility');
+  test('is not internal if that is disclosed at the same time', async () => {
+    await owner.query(`begin; ${outlook('raced', 'desk_id, is_internal', '2, true')}; commit`);
+    const other = await openSession(ledger.url);
+    try {
+      await other.query(`begin; ${disclose('raced')}`);
+      const refused = refusal(owner, later('desk_id, is_internal', '2, true', 'raced'));
+      await expect
+        .poll(async () => {
+          const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+          return (await ledger.pool.query(waiting)).rowCount;
+        })
+        .toBe(1);
+      await other.query('commit');
+      expect(await refused).toBe('outlooks_continuation_visibility');
+    } finally {
+      await other.end();
+    }
   });
 });
 
