@@ -158,8 +158,8 @@ export class RequestLimiter {
     const most = this.#limits.requestsAtOnce;
     const perAddress = new Map<string, number>();
     let atWork = 0;
-    // After the body was read, so that a client that sends it slowly takes no slot.
-    app.addHook('preHandler', async (request, reply) => {
+    // After the body was read, so that a client that sends it slowly takes no slot; before anything asks the database.
+    app.addHook('preValidation', async (request, reply) => {
       const { work } = request;
       if (work === null) return;
       await work.takeTurn();

@@ -16,7 +16,10 @@ const DESCRIPTIONS: Record<ProposalKind, string> = {
 
 const countOf = (kind: ProposalKind) =>
   z
-    .int({ error: `must be a whole number in 0–${MOST_APPROVALS}` })
+    .int({
+      error: ({ input }) =>
+        input === undefined ? 'is required' : `must be a whole number in 0–${MOST_APPROVALS}`,
+    })
     .min(0)
     .max(MOST_APPROVALS)
     .meta({ description: DESCRIPTIONS[kind] });

@@ -19,6 +19,10 @@ export const TAGS = [
     name: 'Desks',
     description: 'The groups of analysts that answer for outlooks and series.',
   },
+  {
+    name: 'Proposals',
+    description: 'Requests that others look at before they are carried out.',
+  },
   { name: 'Series', description: 'Prices and indicators, as they were known at any time.' },
   { name: 'Events', description: 'Changes in the ledger, streamed as they happen.' },
   { name: 'Inbox', description: 'What waits for you and your desks.' },
