@@ -805,7 +805,7 @@ export interface paths {
          * Follow your inbox
          * @description Streams the events of the proposals of your desks, so that you know when to read your inbox again: `proposal.approved`, `proposal.commented`, `proposal.discarded`, `proposal.edited`, `proposal.opened`, `proposal.published`, `proposal.returned`, `proposal.submitted`. Later releases may add kinds.
          *
-         *     Each has `{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}`: `by` is the analyst who acted, or null for the service, and `text` their words. Ids, `Last-Event-ID`, `stream.opened`, `stream.reset` and comments are those of `GET /v1/events`, but `position` is the place in the transparency log. Places between those of your events belong to other writes. The stream ends when the key or token does.
+         *     Each has `{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}`: `by` is the analyst who acted, or null for the service, and `text` their words. Ids, `Last-Event-ID`, `stream.opened`, `stream.reset` and comments are those of `GET /v1/events`, but `position` is the place in the transparency log. Places between those of your events belong to other writes. Keys of feeds get no events, as they read no proposals. The stream ends when the key or token does.
          */
         get: operations["streamInboxEvents"];
         put?: never;
@@ -1040,7 +1040,7 @@ export interface paths {
         get: operations["getDeskPolicy"];
         /**
          * Set a desk's policy
-         * @description Says which requests the desk publishes only with approval, by how many others than their author, and whether analysts may resolve what they forecast. It holds from then on, for all who publish, admins included: a direct request that needs approval is answered 202 with the proposal that it becomes. Proposals that others approved under an earlier policy are checked again when they are published. A policy that nobody could satisfy is refused.
+         * @description Says which requests the desk publishes only with approval, by how many analysts other than their author, and whether analysts may resolve what they forecast. It applies from then on to everyone, admins included: a direct request that needs approval answers 202 with the proposal that it becomes. Proposals that were approved under an earlier policy are checked again when they are published. A policy that nobody could satisfy is refused.
          */
         put: operations["setDeskPolicy"];
         post?: never;
@@ -1065,7 +1065,7 @@ export interface paths {
         put?: never;
         /**
          * Open a proposal
-         * @description Stores a request that is to be approved before it is carried out: a new outlook, or a revision, a new framework, a resolution, a withdrawal or a consensus of one. It is tried at once, and its faults come back as `warnings`. Only the desk of the outlook sees it. With `submit: true`, it is submitted as well.
+         * @description Stores a request that is to be approved before it is carried out: a new outlook, or a revision, a new framework, a resolution, a withdrawal or a consensus of one. The service tries it at once and takes it back; its faults are `warnings`. Only the desk sees the proposal. With `submit: true`, it is submitted as well, unless it has faults.
          */
         post: operations["openProposal"];
         delete?: never;
@@ -1169,7 +1169,7 @@ export interface paths {
         put?: never;
         /**
          * Return a proposal
-         * @description Sends a submitted or approved proposal back to its author, with words. Its approvals no longer count.
+         * @description Sends a submitted or approved proposal back to its author, with a reason. Its approvals no longer count.
          */
         post: operations["returnProposal"];
         delete?: never;
@@ -1299,13 +1299,13 @@ export interface paths {
         };
         /**
          * Read what a disclosure would open
-         * @description What everyone could read if the internal outlook went public: all its versions, evidence and events, and those of the outlooks that continue each other with it. Views stay for callers with a key. Internal series that its rules watch have to be public first.
+         * @description What everyone could read if the internal outlook went public: all its versions, evidence and events, and those of the other outlooks in its chain of continuations. Views stay for callers with a key. Internal series that its rules watch have to be public first.
          */
         get: operations["getOutlookDisclosure"];
         put?: never;
         /**
          * Make an internal outlook public
-         * @description For good: there is no way back. Opens the outlook and those that continue each other with it, with all their versions, evidence and events, as GET lists them. Send its `confirm`; if anything was added since, nothing opens, and the problem says what would open now. The event `outlook.disclosed` follows for each.
+         * @description There is no way back. Opens the outlook and the others in its chain of continuations, with all their versions, evidence and events, as GET lists them. Send the `confirm` of GET: if anything was added since, nothing opens, and the problem says what would open now. The event `outlook.disclosed` follows for each outlook.
          */
         post: operations["discloseOutlook"];
         delete?: never;
@@ -1329,7 +1329,7 @@ export interface paths {
         put?: never;
         /**
          * Make an internal series public
-         * @description For good: there is no way back. Opens all observations of the series with their vintages and notes. The outlooks that watch it stay as they are. Send the `confirm` of GET; if anything was recorded since, nothing opens.
+         * @description There is no way back. Opens all observations of the series with their vintages and notes. The outlooks that watch it stay as they are. Send the `confirm` of GET: if anything was recorded since, nothing opens.
          */
         post: operations["discloseSeries"];
         delete?: never;
@@ -1375,7 +1375,7 @@ export interface paths {
          * Export the ledger
          * @description Everything that the caller may see in one response, as newline-delimited JSON: one object a line, each with a `type`.
          *
-         *     - The first line has the type `export`, with the version of the `format`, the `types` that follow, and the id of the newest event as `position`.
+         *     - The first line has the type `export`, with the version of the `format`, the `types` that follow, and the id of the newest event that the caller may see as `position`.
          *     - Then come the records: `outlook`, `framework`, `version`, `contradiction`, `resolution`, `conditionChange`, `drawdownChange`, `view`, `evidence`, `instrument`, `observation`, `series`. `outlook` in a record is a slug. A `framework` comes before the first version that has its hash. Observations have all their vintages. Views, and those that a version pooled, need a key.
          *     - The last line has the type `end`, with the number of `records`. If it is missing, the export is incomplete: ask again.
          *
@@ -1547,7 +1547,7 @@ export interface paths {
         head?: never;
         /**
          * Change, disable or enable a webhook
-         * @description A merge patch (RFC 7396). The desk and the format stay. A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.
+         * @description A merge patch (RFC 7396). The desk and the format never change. A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.
          */
         patch: operations["changeWebhook"];
         trace?: never;
@@ -2372,7 +2372,7 @@ export interface components {
              */
             draft: number;
             /**
-             * @description Words to go with it.
+             * @description A comment that goes with the approval.
              * @default null
              */
             comment?: string | null;
@@ -2944,14 +2944,14 @@ export interface components {
         CreatedWebhook: {
             /** Format: uuid */
             id: string;
-            /** @description The URL that receives deliveries. That of a chat is secret, so it is cut: `https://hooks.slack.com/…aB3d`. */
+            /** @description The URL that receives deliveries. That of a chat is secret, so responses shorten it: `https://hooks.slack.com/…aB3d`. */
             url: string;
             /**
              * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams.
              * @enum {string}
              */
             format: "json" | "slack" | "teams";
-            /** @description The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only. */
+            /** @description The desk whose internal outlooks and proposals the webhook receives, besides all public outlooks. Null for public outlooks only. */
             desk: string | null;
             /** @description Null for all, including kinds that later releases add. */
             kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
@@ -3017,7 +3017,7 @@ export interface components {
         DeskInput: {
             /** @description Its name in URLs and requests. It never changes. */
             slug: string;
-            /** @description Stored in the Unicode form NFKC. It must not look like that of another desk, nor contain characters that cannot be seen. */
+            /** @description Stored in the Unicode form NFKC. It must not look like the name of another desk, nor contain characters that cannot be seen. */
             name: string;
         };
         /** @description The desk that answers for it, for good. */
@@ -3027,7 +3027,7 @@ export interface components {
         };
         /** @description The new name of a desk. */
         DeskPatchInput: {
-            /** @description Stored in the Unicode form NFKC. It must not look like that of another desk, nor contain characters that cannot be seen. */
+            /** @description Stored in the Unicode form NFKC. It must not look like the name of another desk, nor contain characters that cannot be seen. */
             name: string;
         };
         /** @description One of the two compared versions. */
@@ -3093,7 +3093,7 @@ export interface components {
          *     }
          */
         DisclosureInput: {
-            /** @description The `confirm` of GET: what you saw is what opens. */
+            /** @description The `confirm` of GET, so that what opens is what you read. */
             confirm: string;
         };
         /** @description How far an outlook's instrument is below its peak. */
@@ -3630,11 +3630,11 @@ export interface components {
             proposal: string | null;
             /** @description The title of the outlook, or the name of the series. */
             title: string;
-            /** @description What is proposed, or why the item is here: the words of a return, the reasons of a review. */
+            /** @description What is proposed, or why the item is here: the reason of a return, the reasons of a review. */
             detail: string | null;
             /**
              * Format: date-time
-             * @description Since when it waits; for a series, when its last observation arrived.
+             * @description Since when it waits. Of a series, when its last observation arrived.
              */
             since: string;
             /** @description Where to read it, as a path. */
@@ -3795,7 +3795,7 @@ export interface components {
             /** @enum {string} */
             role: "analyst" | "feed" | "admin";
             /**
-             * @description The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.
+             * @description The slugs of the desks that it acts for. `["*"]` stands for all desks, including later ones.
              * @example [
              *       "rates",
              *       "credit"
@@ -3875,7 +3875,7 @@ export interface components {
             /** @enum {string} */
             role: "analyst" | "feed" | "admin";
             /**
-             * @description The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.
+             * @description The slugs of the desks that it acts for. `["*"]` stands for all desks, including later ones.
              * @example [
              *       "rates",
              *       "credit"
@@ -3910,7 +3910,7 @@ export interface components {
             role: "analyst" | "feed" | "admin";
             /** @description When the key expires. Left out: after 365 days, or as many as the operator sets with KEY_DAYS. Null: never. */
             expiresAt?: string | null;
-            /** @description The slugs of the desks that the key acts for, for good. `["*"]`, or `"*"`, is all desks, those of later included. It may be left out while the ledger has one desk, and for admin keys, which act for all desks. */
+            /** @description The slugs of the desks that the key acts for. They never change. `["*"]`, or `"*"`, stands for all desks, including later ones. You may leave it out while the ledger has one desk, and for admin keys, which act for all desks. */
             desks?: string[];
         };
         /** @description Forecast accuracy by lead time. */
@@ -3985,7 +3985,7 @@ export interface components {
             /** @description What the key or token may do. A key has one role. `admin` may do everything that the other roles may. */
             roles: ("analyst" | "feed" | "admin")[];
             /**
-             * @description The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.
+             * @description The slugs of the desks that it acts for. `["*"]` stands for all desks, including later ones.
              * @example [
              *       "rates",
              *       "credit"
@@ -4592,7 +4592,7 @@ export interface components {
             /** @description Null without a policy. */
             recordedAt: string | null;
         };
-        /** @description By how many others than its author each kind of request has to be approved. */
+        /** @description How many analysts other than the author have to approve a request of each kind. */
         PolicyApprovals: {
             /**
              * Format: int32
@@ -4606,7 +4606,7 @@ export interface components {
             revision: number;
             /**
              * Format: int32
-             * @description For a new framework. One that also changes the probabilities needs those of a revision as well.
+             * @description For a new framework. One that also changes the probabilities, or answers triggered conditions, needs those of a revision as well.
              */
             framework: number;
             /**
@@ -4625,7 +4625,7 @@ export interface components {
              */
             consensus: number;
         };
-        /** @description By how many others than its author each kind of request has to be approved; 0 for none. */
+        /** @description How many analysts other than the author have to approve a request of each kind; 0 for none. */
         PolicyApprovalsInput: {
             /**
              * Format: int32
@@ -4639,7 +4639,7 @@ export interface components {
             revision: number;
             /**
              * Format: int32
-             * @description For a new framework. One that also changes the probabilities needs those of a revision as well.
+             * @description For a new framework. One that also changes the probabilities, or answers triggered conditions, needs those of a revision as well.
              */
             framework: number;
             /**
@@ -4941,7 +4941,7 @@ export interface components {
             drafts: components["schemas"]["ProposalDraft"][];
             steps: components["schemas"]["ProposalStep"][];
         };
-        /** @description Who has to approve it, and who did. */
+        /** @description How many approvals it needs, and who gave theirs. */
         ProposalApprovals: {
             /**
              * Format: int32
@@ -4952,7 +4952,7 @@ export interface components {
             given: components["schemas"]["Author"][];
             /**
              * Format: int32
-             * @description How many analysts other than its author act for the desk. Fewer than `needed`: nobody could approve it. 0 once it is published or discarded.
+             * @description How many analysts other than its author act for the desk. If that is fewer than `needed`, the proposal cannot be published. 0 once it is published or discarded.
              */
             possible: number;
         };
@@ -5014,7 +5014,7 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
-             * @description What those who approve it should know.
+             * @description What approvers should know.
              * @default null
              */
             note?: string | null;
@@ -5088,7 +5088,7 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
-             * @description What those who approve it should know.
+             * @description What approvers should know.
              * @default null
              */
             note?: string | null;
@@ -5114,7 +5114,7 @@ export interface components {
             timestamp: string;
             data: components["schemas"]["ProposalEventData"];
         };
-        /** @description What a submitted draft would publish: the version with its probabilities and the hash of its framework, or the outcome. If that changes until it is published, the proposal is returned. */
+        /** @description What a submitted draft would publish: the version with its visibility, its probabilities, the hash of its framework and the conditions that it answers, or the outcome. If that changes until it is published, the proposal is returned. */
         ProposalPreview: {
             [key: string]: unknown;
         };
@@ -6180,7 +6180,7 @@ export interface components {
             /** @description The id that the client sent. The ledger has no such event. */
             lastEventId: string;
         };
-        /** @description The submission of a proposal: nothing but {}. */
+        /** @description The submission of a proposal: an empty object. */
         SubmissionInput: Record<string, never>;
         /** @description The probability of a fall this deep, as implied by the return bands. */
         ThresholdChance: {
@@ -6476,14 +6476,14 @@ export interface components {
         Webhook: {
             /** Format: uuid */
             id: string;
-            /** @description The URL that receives deliveries. That of a chat is secret, so it is cut: `https://hooks.slack.com/…aB3d`. */
+            /** @description The URL that receives deliveries. That of a chat is secret, so responses shorten it: `https://hooks.slack.com/…aB3d`. */
             url: string;
             /**
              * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams.
              * @enum {string}
              */
             format: "json" | "slack" | "teams";
-            /** @description The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only. */
+            /** @description The desk whose internal outlooks and proposals the webhook receives, besides all public outlooks. Null for public outlooks only. */
             desk: string | null;
             /** @description Null for all, including kinds that later releases add. */
             kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
@@ -6557,18 +6557,18 @@ export interface components {
              */
             url: string;
             /**
-             * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams. It stays.
+             * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams. It never changes.
              * @default json
              * @enum {string}
              */
             format?: "json" | "slack" | "teams";
             /**
-             * @description The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only. It stays.
+             * @description The desk whose internal outlooks and proposals the webhook receives, besides all public outlooks. Null for public outlooks only. It never changes.
              * @default null
              */
             desk?: string | null;
             /**
-             * @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals are for the webhook of a desk.
+             * @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals need a `desk`.
              * @default null
              */
             kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
@@ -6587,7 +6587,7 @@ export interface components {
              * @description The https URL, at a public address, that receives deliveries. It must answer 2xx within 15 s; redirects are not followed.
              */
             url?: string;
-            /** @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals are for the webhook of a desk. */
+            /** @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals need a `desk`. */
             kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
             description?: string | null;
             /** @description `false` pauses deliveries and stores pending events. `true` resumes where deliveries stopped and retries failed ones immediately. */
@@ -17667,7 +17667,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it.
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
                  * @example 20
                  */
                 limit?: number;
@@ -17676,18 +17676,25 @@ export interface operations {
                  * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
                  */
                 cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+                /** @description In this state only. */
                 state?: "draft" | "submitted" | "approved" | "returned" | "published" | "discarded";
                 /**
                  * @description The slug of a desk.
                  * @example main
                  */
                 desk?: string;
+                /** @description The request that it holds: `outlook` POST /v1/outlooks, `revision` POST …/revisions, `framework` PATCH …/framework, `resolution` POST …/resolution, `withdrawal` POST …/withdrawal, `consensus` POST …/consensus. */
                 kind?: "outlook" | "revision" | "framework" | "resolution" | "withdrawal" | "consensus";
-                /** @description The slug of an outlook. */
+                /**
+                 * @description The slug of an outlook.
+                 * @example russell-2000-downside
+                 */
                 outlook?: string;
                 /**
                  * @description The id of their author.
-                 * @example Small-cap desk
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
                  */
                 author?: string;
             };
@@ -17716,6 +17723,7 @@ export interface operations {
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
                     Age: components["headers"]["Age"];
                     "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
@@ -17753,6 +17761,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
