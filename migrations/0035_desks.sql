@@ -1,4 +1,4 @@
--- Runs with the release of migration 0033 and later.
+-- Runs with the release of migration 0032 and later.
 -- Outlooks and series belong to desks, for good, and keys may act for some desks only. What is internal shows to its own desk
 -- until a disclosure makes it public. What is older than this migration, or from a release before it, belongs to the first desk,
 -- is public, and its keys act for all desks.

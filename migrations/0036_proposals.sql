@@ -1,4 +1,4 @@
--- Runs with the release of migration 0033 and later.
+-- Runs with the release of migration 0032 and later.
 -- A proposal is a request that has not been carried out yet. Its drafts and steps are append-only, and triggers keep its state.
 -- A desk's policy says what it publishes only with approval. Postgres refuses a version or a resolution without it when the
 -- transaction commits, so that a request can be tried and rolled back before it is approved.

@@ -1,4 +1,4 @@
--- Runs with the release of migration 0033 and later.
+-- Runs with the release of migration 0032 and later.
 -- A webhook may be of a desk, and then also gets the events of the desk's internal outlooks and of its proposals; and it may write
 -- in the form of a chat. Null is no desk, and JSON.
 ALTER TABLE webhooks DROP CONSTRAINT webhooks_kinds,
