@@ -324,4 +324,39 @@ BEGIN
     base_bps, bull_bps, condition_states, horizon_ended_at, is_contradicted, continued_by, internal_to}');
 END $$;
 --> statement-breakpoint
+CREATE OR REPLACE FUNCTION sequence_events() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  at_once CONSTANT integer := 1000;
+  -- Transactions between two writes of the watermark; so many dead entries a look may read.
+  apart CONSTANT bigint := 100;
+  sequenced xid8 := sequenced_before();
+  oldest xid8;
+  number integer;
+BEGIN
+  IF EXISTS (SELECT FROM event_watermark WHERE is_only AND transaction_id > sequenced) THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
+    UPDATE event_watermark SET transaction_id = sequenced_before() WHERE is_only AND transaction_id > sequenced;
+  END IF;
+  IF EXISTS (SELECT FROM events WHERE position IS NULL AND log_position IS NULL AND transaction_id >= sequenced) THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
+    -- Computed once: the planner may think that events has one row, as when an index was made after the first desk.
+    WITH pending AS MATERIALIZED (
+      SELECT id, coalesce((SELECT max(coalesce(log_position, position)) FROM events), 0) + row_number() OVER (ORDER BY id) AS place,
+          CASE WHEN outlook_id IS NOT NULL THEN coalesce((SELECT max(position) FROM events), 0)
+            + count(*) FILTER (WHERE outlook_id IS NOT NULL) OVER (ORDER BY id) END AS position
+        FROM (SELECT id, outlook_id FROM events
+               WHERE position IS NULL AND log_position IS NULL AND transaction_id >= sequenced ORDER BY id LIMIT at_once) AS unplaced
+    ), placed AS (
+      UPDATE events SET position = pending.position, log_position = pending.place FROM pending WHERE events.id = pending.id RETURNING events.id
+    )
+    SELECT count(*), pg_snapshot_xmin(pg_current_snapshot()) INTO number, oldest FROM placed;
+    IF number < at_once AND oldest::text::bigint - sequenced::text::bigint >= apart THEN
+      INSERT INTO event_watermark (transaction_id) VALUES (oldest)
+      ON CONFLICT (is_only) DO UPDATE SET transaction_id = oldest WHERE event_watermark.transaction_id < oldest;
+    END IF;
+  END IF;
+  RETURN (SELECT max(position) FROM events);
+END $$;
+--> statement-breakpoint
 INSERT INTO desks (slug, name, created_at) VALUES ('main', 'Main desk', clock_timestamp());

@@ -43,6 +43,14 @@ async function passTransactions(session: pg.ClientBase | pg.Pool): Promise<void>
   );
 }
 
+/** Whether all transactions before the newest event are over. Those of other test files' databases count, too. */
+async function isNewestPassed(): Promise<boolean> {
+  const { rows } = await ledger.pool.query<{ isPassed: boolean }>(
+    'select pg_snapshot_xmin(pg_current_snapshot()) > max(transaction_id) as "isPassed" from events',
+  );
+  return rows[0]?.isPassed ?? false;
+}
+
 const sequence = (session: pg.ClientBase | pg.Pool) => session.query('select sequence_events()');
 
 async function watermark(): Promise<bigint> {
@@ -199,6 +207,7 @@ test.each([
   await sequence(ledger.pool);
   await addEvent(ledger.pool);
   await passTransactions(ledger.pool);
+  await expect.poll(isNewestPassed).toBe(true);
   const owner = await open();
   const statement = `update event_watermark set transaction_id = ${to}`;
   expect(await refusal(owner, statement)).toBe('event_watermark_sequenced');
