@@ -113,6 +113,7 @@ export class EventStreams {
     const last = isCurrent && heard ? heard : await newestEvent(this.#pool);
     const name = audienceName(audience);
     const before = known.get(name) ?? { shown: START, upTo: 0 };
+    if (before.upTo === last.position) return { last, shown: before.shown };
     const since = { after: before.upTo, upTo: last.position };
     const shown = (await readNewestShown(this.#pool, since, audience)) ?? before.shown;
     if (known.size >= MOST_AUDIENCES) known.clear();

@@ -235,7 +235,7 @@ async function findEvent(
   { position, digest }: EventRef,
   audience: Audience,
 ): Promise<Pick<StreamStart, 'last' | 'shown'> | null> {
-  if (position === 0) return { last: START, shown: START };
+  if (position === 0) return digest === START.digest ? { last: START, shown: START } : null;
   const read = async () => {
     const shown = await readNewestShown(pool, { after: position - 1, upTo: position }, audience);
     if (shown) return shown.digest.startsWith(digest) ? { last: shown, shown } : null;

@@ -2,11 +2,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EVENT_KINDS } from '../../src/domain/events.ts';
 import { endHorizons } from '../../src/ledger/end-horizons.ts';
 import { BandedOutlook } from '../support/banded.ts';
+import { disclose } from '../support/desks.ts';
 import { connect } from '../support/event-client.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { describedKinds } from '../support/openapi.ts';
 import { fillLedger } from '../support/outlooks.ts';
 import { Receiver, subscribe } from '../support/receiver.ts';
+import { createOutlook } from '../support/requests.ts';
+
+const INTERNAL = 'internal-case';
 
 let ledger: TestLedger;
 let origin: string;
@@ -20,6 +24,13 @@ afterAll(async () => {
   await ledger.close();
   await receiver.kill();
 });
+
+/** An outlook that is internal at first. */
+async function discloseAnother(): Promise<void> {
+  const created = await createOutlook(ledger, { slug: INTERNAL, visibility: 'internal' });
+  expect(created.statusCode, created.body).toBe(201);
+  await disclose(ledger, ledger.keys.analyst, `/v1/outlooks/${INTERNAL}`);
+}
 
 /** An outlook that a view is held on, that is resolved, contradicted by closes, and reopened. */
 async function liveThrough(): Promise<void> {
@@ -38,11 +49,16 @@ async function liveThrough(): Promise<void> {
   await outlook.resolve({ outcome: 'void', reason: 'The index was discontinued.' });
 }
 
+const slugOf = (data: unknown): string => (data as { slug: string }).slug;
+
 // The reader of the stream and the receiver compare each event with the document.
 test('the document describes every kind of event, as streams and webhooks send it', async () => {
   await subscribe(ledger, receiver.url);
-  const stream = await connect(`${origin}/v1/events`, { lastEventId: '0' });
+  // Views, and what is internal, show only to those with a key.
+  const headers = { authorization: `Bearer ${ledger.keys.admin}` };
+  const stream = await connect(`${origin}/v1/events`, { lastEventId: '0', headers });
   await fillLedger(ledger);
+  await discloseAnother();
   await liveThrough();
   const { rows } = await ledger.pool.query<{ count: number }>(
     'select count(*)::int as count from events where outlook_id is not null',
@@ -50,8 +66,11 @@ test('the document describes every kind of event, as streams and webhooks send i
   const events = await stream.received(rows[0]?.count ?? 0);
   await stream.leave();
   expect(new Set(events.map(({ event }) => event))).toEqual(new Set(EVENT_KINDS));
-  // The outlook of the sample was created before the webhook.
-  await expect.poll(() => receiver.accepted.length).toBe(events.length - 1);
+  // The outlook of the sample was created before the webhook, which has no desk.
+  const disclosed = events.findIndex(({ event }) => event === 'outlook.disclosed');
+  const hidden = events.slice(0, disclosed).filter(({ data }) => slugOf(data) === INTERNAL);
+  const delivered = events.length - 1 - hidden.length;
+  await expect.poll(() => receiver.accepted.length).toBe(delivered);
   expect(new Set(receiver.accepted.map(({ payload }) => payload.type))).toEqual(
     new Set(EVENT_KINDS),
   );

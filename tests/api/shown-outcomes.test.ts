@@ -54,7 +54,7 @@ describe('the outcome of a resolved outlook', () => {
     const { body } = await ledger.call({ url: '/v1/outlooks?format=csv&limit=100' });
     const [header = '', ...rows] = body.split('\r\n');
     expect(header).toMatch(
-      /,resolution\.number,resolution\.outcome,resolution\.realisedReturn,resolution\.knownAt,resolution\.resolvedAt$/,
+      /,resolution\.number,resolution\.outcome,resolution\.realisedReturn,resolution\.knownAt,resolution\.resolvedAt,desk\.slug,desk\.name,visibility$/,
     );
     expect(rows.find((row) => row.startsWith(outlook.slug))).toMatch(/,1,bear,'?-0\.12,/);
   });

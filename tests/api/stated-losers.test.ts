@@ -31,7 +31,7 @@ test('nobody leaves losers out of their own skill by stating them early', async 
   const url = `/v1/outlooks/${open.slug}`;
   await send(ledger, 'PUT', `${url}/views/me`, { probabilities, rationale: 'R' });
   const consensus = async () =>
-    (await ledger.call({ url: `${url}/consensus?weights=skill` })).statusCode;
+    (await ledger.call({ url: `${url}/consensus?weights=skill`, as: 'feed' })).statusCode;
   const skill = async () =>
     (await readSkills(ledger.pool, [author.id], null)).get(author.id)?.skill;
   // Against uniform thirds, whose Brier score is 2/3: the winner has 0.05² + 0.05² + 0.1² = 0.015.

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { publish } from '../support/outlooks.ts';
 
 const VERSIONS = 7;
 const LIST = `/v1/outlooks/${SLUG}/versions`;
@@ -61,6 +62,7 @@ test('a walk continues at its place while new versions are published', async () 
 });
 
 test("one outlook's cursor does not work for another's versions", async () => {
+  await publish(ledger, 'another');
   const { nextCursor } = await page(`${LIST}?limit=1`);
   const answer = await ledger.call({ url: `/v1/outlooks/another/versions?cursor=${nextCursor}` });
   expect(answer.statusCode).toBe(422);
