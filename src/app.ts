@@ -109,7 +109,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   refuseTunnels(app);
   if (options.isTraced) traceRequests(app);
   const services = servicesOf(app, options, dropped);
-  new ProposalScheduler(app, services);
+  new ProposalScheduler(app.log, services).runWith(app);
   const { cache, streams } = services;
   const limiter = new RequestLimiter(config);
   const { backups = null } = options;

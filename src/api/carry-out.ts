@@ -91,6 +91,8 @@ function prepareOf(
     }
     case 'framework':
       return (_, current) => frameworkOf(current, body);
+    default:
+      return kind satisfies never;
   }
 }
 

@@ -26,9 +26,13 @@ export class ProposalScheduler {
   #hasFailed = false;
 
   /** Starts when the app listens and stops when it closes. */
-  constructor(app: FastifyInstance, deps: ReviewDeps) {
+  constructor(log: FastifyInstance['log'], deps: ReviewDeps) {
     this.#deps = deps;
-    this.#log = app.log;
+    this.#log = log;
+  }
+
+  /** Publishes while the app listens. */
+  runWith(app: FastifyInstance): void {
     app.addHook('onListen', async () => {
       this.#timer = setInterval(() => void this.publishDue(), POLL_EVERY).unref();
       void this.publishDue();

@@ -209,8 +209,8 @@ describe('a record without a key', () => {
 
 describe('an outlook that is continued while it is disclosed', () => {
   const internal = { desk: 'credit', visibility: 'internal' };
-  const waiting = (session: pg.Client, count: number) =>
-    expect
+  const waiting = async (session: pg.Client, count: number) => {
+    await expect
       .poll(
         async () => {
           const { rows } = await session.query<{ count: string }>(
@@ -221,6 +221,7 @@ describe('an outlook that is continued while it is disclosed', () => {
         { timeout: 20_000 },
       )
       .toBe(count);
+  };
 
   test.each(['continued', 'disclosed'])('and is %s first', async (first) => {
     const slugs = [`${first}-first`, `${first}-next`];

@@ -148,9 +148,9 @@ test('each of 1,000 proposals is published once or returned, whatever is killed'
   });
   const opened = performance.now();
 
-  let isOver = false;
+  const over = new AbortController();
   const killing = (async () => {
-    for (let index = 0; index < KILLS && !isOver; index += 1) {
+    for (let index = 0; index < KILLS && !over.signal.aborted; index += 1) {
       await delay(randomInt(500, 3_000));
       await kill(index % 2);
     }
@@ -165,7 +165,7 @@ test('each of 1,000 proposals is published once or returned, whatever is killed'
     expect([200, 409]).toContain(status);
   });
   const approved = performance.now();
-  isOver = true;
+  over.abort();
   await killing;
   // An embargo that ends while no instance runs is kept by the next one.
   for (const instance of instances) instance.kill('SIGKILL');

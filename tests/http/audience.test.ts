@@ -223,8 +223,11 @@ test('a write to what is hidden is refused before its body is looked at', async 
   ] as const) {
     const url = `/v1/outlooks/${HIDDEN.slug}/${path}`;
     const body = { surprise: 1 };
-    await sendWith(ledger, credit, { method, url, body, status: 404 });
-    await sendWith(ledger, rates, { method, url, body, status: 422 });
+    const answers = [
+      await sendWith(ledger, credit, { method, url, body, status: 404 }),
+      await sendWith(ledger, rates, { method, url, body, status: 422 }),
+    ];
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([404, 422]);
   }
 });
 
@@ -292,7 +295,9 @@ test('a disclosure opens it to everyone at once', async () => {
   const slug = 'soon-public';
   const url = `/v1/outlooks/${slug}`;
   await publishFor(ledger, rates, { slug, desk: 'rates', visibility: 'internal' });
-  for (const key of [null, credit]) await sendWith(ledger, key, { url, status: 404 });
+  const status = async (key: string | null, expected: number) =>
+    (await sendWith(ledger, key, { url, status: expected })).statusCode;
+  expect([await status(null, 404), await status(credit, 404)]).toEqual([404, 404]);
   await disclose(ledger, rates, url);
-  for (const key of [null, credit, null]) await sendWith(ledger, key, { url, status: 200 });
+  expect([await status(null, 200), await status(credit, 200)]).toEqual([200, 200]);
 });

@@ -180,17 +180,15 @@ async function take(step: Step, outlooks: Outlook[]): Promise<void> {
   const method = url.endsWith('/events') ? 'HEAD' : 'GET';
   const response = await sendWith(ledger, keys[reader], { method, url });
   const hidden = outlooks.filter((one) => !sees(reader, one));
-  if (step.kind === 'read')
-    expect([url, response.statusCode]).toEqual([url, sees(reader, outlook) ? 200 : 404]);
-  else expect([url, response.statusCode]).toEqual([url, 200]);
+  const mayRead = step.kind !== 'read' || sees(reader, outlook);
+  expect([url, response.statusCode]).toEqual([url, mayRead ? 200 : 404]);
   const shown = hidden.filter((one) => one !== outlook && response.body.includes(one.slug));
   expect([url, reader, shown]).toEqual([url, reader, []]);
-  if (step.kind === 'read' && response.statusCode === 404) {
-    expect(response.body).not.toContain(`A ${slug}`);
-    expect(response.headers['cache-control']).toBe('no-store');
-  }
-  if (url === `/v1/outlooks/${slug}` && response.statusCode === 200)
-    expect(response.json<{ version: number }>().version).toBe(outlook.version);
+  expect(!mayRead && response.body.includes(`A ${slug}`)).toBe(false);
+  expect(mayRead ? 'no-store' : response.headers['cache-control']).toBe('no-store');
+  const isCurrent = url === `/v1/outlooks/${slug}` && mayRead;
+  const { version } = isCurrent ? response.json<{ version: number }>() : outlook;
+  expect(version).toBe(outlook.version);
 }
 
 test('no audience ever gets what it may not see, cached or not', { timeout: 120_000 }, async () => {
@@ -202,4 +200,5 @@ test('no audience ever gets what it may not see, cached or not', { timeout: 120_
     // The ledger goes on from one run to the next, so a run that fails can't be shrunk.
     { numRuns: 12, endOnFailure: true },
   );
+  expect(outlooks.length).toBeGreaterThan(0);
 });
