@@ -2,10 +2,11 @@ import { z } from 'zod';
 import { actorOf, callerOf } from '../access/authentication.ts';
 import { runWrite } from '../access/run-write.ts';
 import { DomainError } from '../domain/errors.ts';
-import { MOST_DAYS_AHEAD, PROPOSAL_KINDS, PROPOSAL_STATES } from '../domain/proposals.ts';
+import { MOST_DAYS_AHEAD, PROPOSAL_STATES } from '../domain/proposals.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { slug } from '../http/fields.ts';
-import { creationPosition, keysetPage, pageOf, pageShape } from '../http/paging.ts';
+import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { creationPosition, listShape } from '../http/paging.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { listProposals, readProposal } from '../ledger/proposal-reads.ts';
@@ -34,6 +35,7 @@ import {
   newProposal,
   newSubmission,
   proposal,
+  proposalKind,
   proposalSummary,
 } from './schemas/proposals.ts';
 
@@ -59,7 +61,7 @@ function openRoute(api: Api, ledger: ProposeDeps): void {
       tags: [PROPOSALS_TAG],
       summary: 'Open a proposal',
       description:
-        'Stores a request that is to be approved before it is carried out: a new outlook, or a revision, a new framework, a resolution, a withdrawal or a consensus of one. It is tried at once, and its faults come back as `warnings`. Only the desk of the outlook sees it. With `submit: true`, it is submitted as well.',
+        'Stores a request that is to be approved before it is carried out: a new outlook, or a revision, a new framework, a resolution, a withdrawal or a consensus of one. The service tries it at once and takes it back; its faults are `warnings`. Only the desk sees the proposal. With `submit: true`, it is submitted as well, unless it has faults.',
       security,
       body: newProposal,
       response: { 201: proposal, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
@@ -87,7 +89,7 @@ function openRoute(api: Api, ledger: ProposeDeps): void {
   });
 }
 
-/** @throws DomainError `proposal-refused` for a time that is over or too far ahead */
+/** @throws DomainError `proposal-refused` for a time that is past or too far ahead */
 function requireTime(publishAt: Date | null, now: Date): void {
   if (publishAt === null) return;
   const latest = new Date(now.getTime() + MOST_DAYS_AHEAD * 86_400_000);
@@ -96,7 +98,7 @@ function requireTime(publishAt: Date | null, now: Date): void {
     publishAt <= now
       ? `must be in the future, or left out; the server time is ${now.toISOString()}`
       : `must be at most ${MOST_DAYS_AHEAD} days ahead: by ${latest.toISOString()}`;
-  throw new DomainError('proposal-refused', 'A proposal is not published at that time.', [
+  throw new DomainError('proposal-refused', 'A proposal cannot be published at that time.', [
     { path: ['publishAt'], detail },
   ]);
 }
@@ -107,10 +109,10 @@ export function rethrowOfProposal(error: unknown): never {
 }
 
 const listQuery = z.strictObject({
-  ...pageShape,
-  state: z.enum(PROPOSAL_STATES).optional(),
+  ...listShape,
+  state: z.enum(PROPOSAL_STATES).optional().meta({ description: 'In this state only.' }),
   desk: slug.optional().meta({ description: 'The slug of a desk.' }),
-  kind: z.enum(PROPOSAL_KINDS).optional(),
+  kind: proposalKind.optional(),
   outlook: slug.optional().meta({ description: 'The slug of an outlook.' }),
   author: z.uuid().toLowerCase().optional().meta({ description: 'The id of their author.' }),
 });
@@ -119,7 +121,7 @@ function listRoute(api: Api, { pool }: ProposeDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/proposals',
-    config: { access: 'analyst' },
+    config: { access: 'analyst', serves: LIST_TYPES },
     schema: {
       operationId: 'listProposals',
       tags: [PROPOSALS_TAG],
@@ -127,31 +129,27 @@ function listRoute(api: Api, { pool }: ProposeDeps): void {
       description: 'Those of the desks that your key or token acts for, newest first.',
       security,
       querystring: listQuery,
-      response: { 200: pageOf(proposalSummary), ...problemResponses(401, 403, 422) },
+      response: { 200: pageContent(proposalSummary), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor, ...sent } = request.query;
+      const {
+        state = null,
+        desk = null,
+        kind = null,
+        outlook = null,
+        author = null,
+      } = request.query;
       const { desks } = callerOf(request);
-      const filter = {
-        state: sent.state ?? null,
-        desk: sent.desk ?? null,
-        kind: sent.kind ?? null,
-        outlook: sent.outlook ?? null,
-        author: sent.author ?? null,
-      };
+      const filter = { state, desk, kind, outlook, author };
+      const reads = keysetReads(request.query, {
+        cursorScope: ['proposals', filter],
+        position: creationPosition,
+        fetch: (after, limit) => listProposals(pool, desks, filter, { after, limit }),
+        positionOf: ({ createdAt, id }) => ({ createdAt, id }),
+        represent: representSummary,
+      });
       forbidStoring(reply);
-      return reply.send(
-        await keysetPage(
-          { limit, cursor },
-          {
-            cursorScope: ['proposals', filter],
-            position: creationPosition,
-            fetch: (after, count) => listProposals(pool, desks, filter, { after, limit: count }),
-            positionOf: ({ createdAt, id }) => ({ createdAt, id }),
-            represent: representSummary,
-          },
-        ),
-      );
+      return sendList(request, reply, null, reads, proposalSummary);
     },
   });
 }

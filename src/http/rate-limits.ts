@@ -158,8 +158,8 @@ export class RequestLimiter {
     const most = this.#limits.requestsAtOnce;
     const perAddress = new Map<string, number>();
     let atWork = 0;
-    // After the body was read, so that a client that sends it slowly takes no slot.
-    app.addHook('preHandler', async (request, reply) => {
+    // After the body was read, so that a client that sends it slowly takes no slot; before anything asks the database.
+    app.addHook('preValidation', async (request, reply) => {
       const { work } = request;
       if (work === null) return;
       await work.takeTurn();
@@ -195,7 +195,7 @@ export function limitFields({ limits: { policies, states } }: FastifyRequest): s
   return ['ratelimit-policy', policies.join(', '), 'ratelimit', states.join(', ')];
 }
 
-/** Whether a request has to be authenticated before it may be answered: reads that need no key are if they send one. */
+/** Whether a request has to be authenticated before it is answered. A read that needs no key is, if it sends one. */
 export function needsKey(
   { headers, routeOptions: { config } }: FastifyRequest,
   reads: { requireKeyForReads: boolean; acceptsTokens: boolean },

@@ -138,7 +138,7 @@ const OUTLOOKS: Case[] = [
     },
     {
       '/figure':
-        'unknown property "figure"; allowed here: slug, instrument, horizon, probabilities, rationale, continues, from, title, summary, methodology, disclaimer, scenarios, headwinds, drawdownLabels, invalidationConditions, risks, positioning, metrics, faqs, references',
+        'unknown property "figure"; allowed here: slug, instrument, horizon, probabilities, rationale, continues, desk, visibility, from, title, summary, methodology, disclaimer, scenarios, headwinds, drawdownLabels, invalidationConditions, risks, positioning, metrics, faqs, references',
       '/metrics/0/value':
         '-9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
       '/metrics/1/value':

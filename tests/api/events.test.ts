@@ -209,7 +209,9 @@ describe('a stream', () => {
   });
 
   test('reports evidence, conditions, due reviews and drawdowns', async () => {
-    const client = await follow(ONE);
+    // Views show only to those with a key.
+    const headers = { authorization: `Bearer ${ledger.keys.feed}` };
+    const client = await follow(ONE, { headers });
     await fillLedger(ledger);
     const received = await client.received(11);
     const triggered =

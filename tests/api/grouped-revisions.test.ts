@@ -68,6 +68,7 @@ function instance(): (sent: Sent) => Promise<Outcome> {
       headers,
       body,
       caller: { analyst: author, role: 'analyst', id: 'a key', hint: 'a' },
+      audience: { hasKey: true, desks: 'all' },
       ip: '192.0.2.1',
       id: randomUUID(),
     } as unknown as FastifyRequest;

@@ -12,7 +12,11 @@ let keyUrl = '';
 beforeAll(async () => {
   ledger = await startLedger();
   closed = await startLedger({ requireKeyForReads: true });
-  for (const each of [ledger, closed]) await fillLedger(each);
+  for (const each of [ledger, closed]) {
+    await fillLedger(each);
+    await holdThirdView(each);
+  }
+  await addInternal(ledger);
   const issued = await send(
     ledger,
     'POST',
@@ -27,9 +31,29 @@ afterAll(async () => {
   await closed.close();
 });
 
+/** Everyone reads a consensus of three views, as of the last midnight. */
+async function holdThirdView(on: TestLedger): Promise<void> {
+  const probabilities = { bear: 0.3, base: 0.4, bull: 0.3 };
+  const body = { probabilities, rationale: 'So.' };
+  const held = await send(on, 'PUT', `/v1/outlooks/${SLUG}/views/me`, body);
+  expect(held.statusCode, held.body).toBe(201);
+  on.clock.now = new Date(on.clock.now.getTime() + 86_400_000);
+}
+
+/** What a disclosure is for. */
+async function addInternal(on: TestLedger): Promise<void> {
+  const visibility = 'internal';
+  const created = await createOutlook(on, { slug: 'internal-case', visibility });
+  const series = { key: 'internal-series', name: 'S', unit: 'index', frequency: 'monthly' };
+  const body = { ...series, source: 'The desk', visibility };
+  const added = await send(on, 'POST', '/v1/series', body, { as: 'feed' });
+  expect([created.statusCode, added.statusCode], added.body).toEqual([201, 201]);
+}
+
 const STRONG = /^"[A-Za-z0-9_-]{27}"$/;
 const SECRET = 'no-store';
 const CURRENT = 'public, no-cache';
+const KEYED = 'private, no-cache';
 const CACHING: Record<string, string> = {
   getVersion: 'public, max-age=31536000, immutable',
   getDiff: 'public, max-age=31536000, immutable',
@@ -43,24 +67,40 @@ const CACHING: Record<string, string> = {
   listAudit: SECRET,
   getKey: SECRET,
   getMe: SECRET,
+  getInbox: SECRET,
+  getDeskPolicy: SECRET,
+  listProposals: SECRET,
+  getProposal: SECRET,
   getOwnView: SECRET,
   listWebhooks: SECRET,
   getWebhook: SECRET,
   listWebhookDeliveries: SECRET,
   getSeriesSource: SECRET,
+  getOutlookDisclosure: SECRET,
+  getSeriesDisclosure: SECRET,
 };
+const cachingOf = ({ operationId, access }: (typeof READS)[number]): string =>
+  CACHING[operationId] ?? (access === 'key' ? KEYED : CURRENT);
 
 /** The export has a weak ETag, and is never whole in memory: tests/api/export.test.ts. */
 const WHOLE = READS.filter(({ operationId }) => operationId !== 'exportLedger');
 
-describe.each(WHOLE)('GET $path', ({ url, operationId, access }) => {
+/** Where the sample is not what an operation is for. */
+const urlOf = ({ operationId, url }: (typeof READS)[number]): string =>
+  ({
+    getKey: keyUrl,
+    getOutlookDisclosure: '/v1/outlooks/internal-case/disclosure',
+    getSeriesDisclosure: '/v1/series/internal-series/disclosure',
+  })[operationId] ?? url;
+
+describe.each(WHOLE)('GET $path', (operation) => {
   const read = (headers = {}, method: 'GET' | 'HEAD' = 'GET') =>
     ledger.call({
       method,
       // What anyone may read may be another response with a key.
-      ...(access !== 'read' && { as: 'admin' as const }),
+      ...(operation.access !== 'read' && { as: 'admin' as const }),
       headers,
-      url: operationId === 'getKey' ? keyUrl : url,
+      url: urlOf(operation),
     });
 
   test('has a strong ETag of its body, and says who may cache it', async () => {
@@ -68,7 +108,7 @@ describe.each(WHOLE)('GET $path', ({ url, operationId, access }) => {
     expect(first.statusCode).toBe(200);
     expect(first.headers.etag).toMatch(STRONG);
     expect(second.headers.etag).toBe(first.headers.etag);
-    expect(first.headers['cache-control']).toBe(CACHING[operationId] ?? CURRENT);
+    expect(first.headers['cache-control']).toBe(cachingOf(operation));
   });
 
   test('returns 304 to a client that has it: no body, the same ETag and Cache-Control', async () => {
@@ -184,10 +224,10 @@ test.for(READS.filter(({ access }) => access === 'read'))(
       'Origin',
     ];
     const required = await closed.call({ url, as: 'feed' });
-    expect(required.headers['cache-control']).toBe('private, no-cache');
+    expect(required.headers['cache-control']).toBe(KEYED);
     expect(varies(required)).toEqual(fields);
     const sent = await ledger.call({ url, as: 'feed' });
-    expect(sent.headers['cache-control']).toBe('private, no-cache');
+    expect(sent.headers['cache-control']).toBe(KEYED);
     expect(varies(sent)).toEqual(fields);
     const keyless = await ledger.call({ url });
     expect(keyless.headers['cache-control']).toBe(CACHING[operationId] ?? CURRENT);

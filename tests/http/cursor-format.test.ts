@@ -105,8 +105,13 @@ test.for(LISTS)(
   },
 );
 
-test('a cursor of deliveries holds the position of an event', async () => {
-  const cursor = Buffer.from(JSON.stringify([['deliveries', webhook], 5])).toString('base64url');
-  const url = `/v1/webhooks/${webhook}/deliveries?cursor=${cursor}`;
-  expect((await ledger.call({ url, as: 'admin' })).statusCode).toBe(200);
+test('a cursor of deliveries holds the place of an event in the log, not its position as before', async () => {
+  const statusOf = async (...scope: string[]) => {
+    const content = JSON.stringify([['deliveries', webhook, ...scope], 5]);
+    const cursor = Buffer.from(content).toString('base64url');
+    const url = `/v1/webhooks/${webhook}/deliveries?cursor=${cursor}`;
+    return (await ledger.call({ url, as: 'admin' })).statusCode;
+  };
+  expect(await statusOf('by place in the log')).toBe(200);
+  expect(await statusOf()).toBe(422);
 });

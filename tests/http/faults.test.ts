@@ -110,7 +110,7 @@ test('all unknown query parameters are reported at once, by name', async () => {
     { pointer: '/limit', detail: 'must be a whole number in 1–100', in: 'query' },
     ...['colour', 'a/b'].map((name) => ({
       pointer: `/${name.replace('/', '~1')}`,
-      detail: `unknown query parameter "${name}"; allowed here: instrument, status, reviewDue, awaitingResolution, contradicted, scenario, minProbability, maxProbability, updatedSince, q, author, horizonEndsAfter, horizonEndsBefore, outcome, sort, asOf, limit, cursor, format`,
+      detail: `unknown query parameter "${name}"; allowed here: instrument, status, reviewDue, awaitingResolution, contradicted, scenario, minProbability, maxProbability, updatedSince, q, author, horizonEndsAfter, horizonEndsBefore, desk, outcome, sort, asOf, limit, cursor, format`,
       in: 'query',
     })),
   ]);

@@ -20,6 +20,8 @@ export const EVIDENCE_ID = '00000000-0000-4000-8000-00000000e41d';
 export const ANALYST_ID = '00000000-0000-4000-8000-00000000a4a1';
 /** A webhook of the sample, disabled, where a test lets `fillLedger` add it. */
 export const WEBHOOK_ID = '00000000-0000-4000-8000-00000000eb00';
+/** A discarded proposal for the sample, where a test lets `fillLedger` add it. */
+export const PROPOSAL_ID = '00000000-0000-4000-8000-000000009409';
 const PARAMETERS: Record<string, string> = {
   desk: 'main',
   analyst: ANALYST_ID,
@@ -52,7 +54,9 @@ const OTHERS: Record<string, Record<string, string>> = {
       { id: WEBHOOK_ID },
     ]),
   ),
+  '/v1/proposals/{id}': { id: PROPOSAL_ID },
   '/v1/series/{key}': { key: 'rut-close' },
+  '/v1/series/{key}/disclosure': { key: 'rut-close' },
   '/v1/series/{key}/observations': { key: 'rut-close' },
   '/v1/series/{key}/source': { key: 'rut-close' },
 };

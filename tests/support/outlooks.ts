@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { SLUG, type TestLedger } from './ledger.ts';
-import { ANALYST_ID, EVIDENCE_ID, WEBHOOK_ID } from './operations.ts';
+import { ANALYST_ID, EVIDENCE_ID, PROPOSAL_ID, WEBHOOK_ID } from './operations.ts';
 import { bandedScenarios } from './banded.ts';
 import type { Outlook } from './chain.ts';
 import { createOutlook } from './requests.ts';
@@ -118,8 +118,8 @@ async function propose({ pool }: TestLedger): Promise<void> {
     insert into desk_policies (desk_id, version, outlook, revision, framework, resolution, withdrawal, consensus,
       author_may_resolve, recorded_at) values (1, 1, 0, 0, 0, 0, 0, 0, true, now());
     with proposed as (
-      insert into proposals (desk_id, kind, outlook_id, author_id, created_at, changed_at)
-      select 1, 'withdrawal', o.id, v.author_id, now(), now()
+      insert into proposals (id, desk_id, kind, outlook_id, author_id, created_at, changed_at)
+      select '${PROPOSAL_ID}', 1, 'withdrawal', o.id, v.author_id, now(), now()
         from outlooks o join outlook_versions v on v.outlook_id = o.id and v.version = 1 where o.slug = '${SLUG}'
       returning id)
     insert into proposal_drafts (proposal_id, number, body, note, recorded_at)

@@ -85,6 +85,7 @@ const OF_QUERY: Record<string, unknown> = {
   number: 1,
   instrument: SAMPLE_INSTRUMENT['symbol'],
   desk: 'main',
+  outlook: slug,
   minProbability: 0.3,
   maxProbability: 0.5,
   updatedSince: '2026-11-01T00:00:00Z',
@@ -135,7 +136,8 @@ function ofQuery(one: Parameter): Parameter {
   const forms = (anyOf ?? []).filter((form) => !('type' in form) || form.type !== 'null');
   const schema = forms.length === 1 ? { ...rest, ...forms[0] } : one.schema;
   const dated = isOfFormat(schema, 'date') ? '2026-03-31' : '2026-11-20T16:00:00.000Z';
-  const example = OF_QUERY[one.name] ?? (isOfFormat(schema, 'date', 'date-time') && dated);
+  const named = isOfFormat(schema, 'uuid') ? uuid : OF_QUERY[one.name];
+  const example = named ?? (isOfFormat(schema, 'date', 'date-time') && dated);
   const hasOwn = one.example !== undefined || 'examples' in rest || 'example' in rest;
   return {
     ...one,

@@ -19,6 +19,10 @@ export const TAGS = [
     name: 'Desks',
     description: 'The groups of analysts that answer for outlooks and series.',
   },
+  {
+    name: 'Proposals',
+    description: 'Requests that others look at before they are carried out.',
+  },
   { name: 'Series', description: 'Prices and indicators, as they were known at any time.' },
   { name: 'Events', description: 'Changes in the ledger, streamed as they happen.' },
   { name: 'Inbox', description: 'What waits for you and your desks.' },
@@ -42,8 +46,8 @@ export const API_DESCRIPTION = `Market outlooks as an append-only ledger. An out
 probabilities sum to **exactly 1**, and a framework of text around them. Each change publishes a new
 version that records who made it and why. Published versions never change.
 
-**Keys.** Reading needs no key unless the service is configured to require one. Writing does: press
-*Authorize* and enter your key (\`olk_…\`).
+**Keys.** Writing, views, proposals and the inbox need a key: press *Authorize* and enter yours (\`olk_…\`). Other reads need none
+unless the service is configured to require one, but with one they also show what is internal to its desks.
 
 **Conventions.** Timestamps are RFC 3339 in UTC with milliseconds; a finer one that you send is cut to them, and one
 without an offset is an error. Days are \`YYYY-MM-DD\`.

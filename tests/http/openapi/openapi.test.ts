@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SAMPLE_OUTLOOK } from '../../../src/http/openapi/examples.ts';
+import { PROPOSAL_EXAMPLES } from '../../../src/http/openapi/proposal-examples.ts';
 import { startLedger, type TestLedger } from '../../support/ledger.ts';
 import { componentOf, DOCUMENT } from '../../support/openapi.ts';
 
@@ -134,6 +136,7 @@ describe('the document', () => {
 
 test('each example of a body gets its documented response, in the order of a tour', async () => {
   const own = await startLedger();
+  const firm = await startLedger();
   const urls: Record<string, string> = {
     createInstrument: '/v1/instruments',
     createOutlook: '/v1/outlooks',
@@ -153,8 +156,13 @@ test('each example of a body gets its documented response, in the order of a tou
     resolveOutlook: '/v1/outlooks/russell-2000-downside-second-desk/resolution',
     withdrawOutlook: '/v1/outlooks/russell-2000-downside-second-desk/withdrawal',
   };
+  const ofFirm = await startFirm(firm);
   const methods: Record<string, 'PATCH' | 'PUT'> = {
     reviseFramework: 'PATCH',
+    changeAnalyst: 'PATCH',
+    renameDesk: 'PATCH',
+    setDeskPolicy: 'PUT',
+    editProposal: 'PUT',
     changeWebhook: 'PATCH',
     patchInstrument: 'PATCH',
     holdView: 'PUT',
@@ -165,10 +173,12 @@ test('each example of a body gets its documented response, in the order of a tou
   for (const [, { operationId, requestBody }] of operations) {
     for (const [type, { examples }] of Object.entries(requestBody?.content ?? {})) {
       for (const [name, { value }] of Object.entries(examples)) {
-        const answer = await own.call({
+        const url = ofFirm[operationId];
+        const answer = await (url === undefined ? own : firm).call({
           method: methods[operationId] ?? 'POST',
-          as: 'admin',
-          url: String(urls[operationId]),
+          // Nobody approves or returns a proposal of their own.
+          as: /^(approve|return)Proposal$/.test(operationId) ? 'analyst' : 'admin',
+          url: url ?? String(urls[operationId]),
           payload: typeof value === 'string' ? value : JSON.stringify(value),
           headers: { 'content-type': type },
         });
@@ -179,6 +189,20 @@ test('each example of a body gets its documented response, in the order of a tou
     }
   }
   expect(answered).toEqual({
+    'addDesk rates': 201,
+    'renameDesk rates': 200,
+    'setDeskPolicy fourEyes': 200,
+    'changeAnalyst rename': 200,
+    'changeAnalyst deactivate': 200,
+    'openProposal revision': 201,
+    'openProposal withdrawal': 201,
+    'editProposal draft': 200,
+    'submitProposal submission': 200,
+    'approveProposal approval': 200,
+    'returnProposal words': 200,
+    'commentProposal comment': 200,
+    'discloseOutlook disclosure': 409,
+    'discloseSeries disclosure': 409,
     'addEvidence brief': 201,
     'addEvidence news': 201,
     'assessCondition triggered': 201,
@@ -210,4 +234,48 @@ test('each example of a body gets its documented response, in the order of a tou
     'reviseOutlook revision': 201,
   });
   await own.close();
+  await firm.close();
 });
+
+/**
+ * What a second desk, a policy and proposals need: analysts to approve, three proposals for the sample and something internal.
+ * From the second desk on, what is new has to name its own, so a ledger has either these or the other examples.
+ * @returns the URLs of the operations
+ */
+async function startFirm(firm: TestLedger): Promise<Record<string, string>> {
+  firm.clock.now = new Date('2026-11-23T12:00:00.000Z');
+  const add = async (url: string, body: object) => {
+    const added = await firm.call({ method: 'POST', url, as: 'admin', payload: body });
+    expect(added.statusCode, added.body).toBe(201);
+    return added.json<{ id: string; analystId: string }>();
+  };
+  const [leaver] = [
+    await add('/v1/keys', { name: 'Ada', role: 'analyst' }),
+    await add('/v1/keys', { name: 'Ben', role: 'analyst' }),
+    await add('/v1/keys', { name: 'Cleo', role: 'analyst' }),
+  ];
+  const { openProposal } = PROPOSAL_EXAMPLES;
+  const [edited, approved, returned] = [
+    await add('/v1/proposals', openProposal.revision.value),
+    await add('/v1/proposals', openProposal.withdrawal.value),
+    await add('/v1/proposals', openProposal.withdrawal.value),
+  ].map(({ id }) => `/v1/proposals/${id}`);
+  const visibility = 'internal';
+  await add('/v1/outlooks', { ...SAMPLE_OUTLOOK, slug: 'internal-case', visibility });
+  const series = { key: 'survey', name: 'Survey', unit: 'index', frequency: 'monthly' };
+  await add('/v1/series', { ...series, source: 'The desk', visibility });
+  return {
+    addDesk: '/v1/desks',
+    renameDesk: '/v1/desks/rates',
+    setDeskPolicy: '/v1/desks/main/policy',
+    changeAnalyst: `/v1/analysts/${leaver.analystId}`,
+    openProposal: '/v1/proposals',
+    editProposal: `${edited}/draft`,
+    submitProposal: `${edited}/submission`,
+    approveProposal: `${approved}/approvals`,
+    returnProposal: `${returned}/return`,
+    commentProposal: `${edited}/comments`,
+    discloseOutlook: '/v1/outlooks/internal-case/disclosure',
+    discloseSeries: '/v1/series/survey/disclosure',
+  };
+}
