@@ -805,7 +805,7 @@ export interface paths {
          * Follow your inbox
          * @description Streams the events of the proposals of your desks, so that you know when to read your inbox again: `proposal.approved`, `proposal.commented`, `proposal.discarded`, `proposal.edited`, `proposal.opened`, `proposal.published`, `proposal.returned`, `proposal.submitted`. Later releases may add kinds.
          *
-         *     Each has `{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}`: `by` is the analyst who acted, or null for the service, and `text` their words. Ids, `Last-Event-ID`, `stream.opened`, `stream.reset` and comments are those of `GET /v1/events`, but `position` is the place in the transparency log. Places between those of your events belong to other writes. The stream ends when the key or token does.
+         *     Each has `{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}`: `by` is the analyst who acted, or null for the service, and `text` their words. Ids, `Last-Event-ID`, `stream.opened`, `stream.reset` and comments are those of `GET /v1/events`, but `position` is the place in the transparency log. Places between those of your events belong to other writes. Keys of feeds get no events, as they read no proposals. The stream ends when the key or token does.
          */
         get: operations["streamInboxEvents"];
         put?: never;
@@ -1040,7 +1040,7 @@ export interface paths {
         get: operations["getDeskPolicy"];
         /**
          * Set a desk's policy
-         * @description Says which requests the desk publishes only with approval, by how many others than their author, and whether analysts may resolve what they forecast. It holds from then on, for all who publish, admins included: a direct request that needs approval is answered 202 with the proposal that it becomes. Proposals that others approved under an earlier policy are checked again when they are published. A policy that nobody could satisfy is refused.
+         * @description Says which requests the desk publishes only with approval, by how many analysts other than their author, and whether analysts may resolve what they forecast. It applies from then on to everyone, admins included: a direct request that needs approval answers 202 with the proposal that it becomes. Proposals that were approved under an earlier policy are checked again when they are published. A policy that nobody could satisfy is refused.
          */
         put: operations["setDeskPolicy"];
         post?: never;
@@ -1065,7 +1065,7 @@ export interface paths {
         put?: never;
         /**
          * Open a proposal
-         * @description Stores a request that is to be approved before it is carried out: a new outlook, or a revision, a new framework, a resolution, a withdrawal or a consensus of one. It is tried at once, and its faults come back as `warnings`. Only the desk of the outlook sees it. With `submit: true`, it is submitted as well.
+         * @description Stores a request that is to be approved before it is carried out: a new outlook, or a revision, a new framework, a resolution, a withdrawal or a consensus of one. The service tries it at once and takes it back; its faults are `warnings`. Only the desk sees the proposal. With `submit: true`, it is submitted as well, unless it has faults.
          */
         post: operations["openProposal"];
         delete?: never;
@@ -1169,7 +1169,7 @@ export interface paths {
         put?: never;
         /**
          * Return a proposal
-         * @description Sends a submitted or approved proposal back to its author, with words. Its approvals no longer count.
+         * @description Sends a submitted or approved proposal back to its author, with a reason. Its approvals no longer count.
          */
         post: operations["returnProposal"];
         delete?: never;
@@ -1299,13 +1299,13 @@ export interface paths {
         };
         /**
          * Read what a disclosure would open
-         * @description What everyone could read if the internal outlook went public: all its versions, evidence and events, and those of the outlooks that continue each other with it. Views stay for callers with a key. Internal series that its rules watch have to be public first.
+         * @description What everyone could read if the internal outlook went public: all its versions, evidence and events, and those of the other outlooks in its chain of continuations. Views stay for callers with a key. Internal series that its rules watch have to be public first.
          */
         get: operations["getOutlookDisclosure"];
         put?: never;
         /**
          * Make an internal outlook public
-         * @description For good: there is no way back. Opens the outlook and those that continue each other with it, with all their versions, evidence and events, as GET lists them. Send its `confirm`; if anything was added since, nothing opens, and the problem says what would open now. The event `outlook.disclosed` follows for each.
+         * @description There is no way back. Opens the outlook and the others in its chain of continuations, with all their versions, evidence and events, as GET lists them. Send the `confirm` of GET: if anything was added since, nothing opens, and the problem says what would open now. The event `outlook.disclosed` follows for each outlook.
          */
         post: operations["discloseOutlook"];
         delete?: never;
@@ -1329,7 +1329,7 @@ export interface paths {
         put?: never;
         /**
          * Make an internal series public
-         * @description For good: there is no way back. Opens all observations of the series with their vintages and notes. The outlooks that watch it stay as they are. Send the `confirm` of GET; if anything was recorded since, nothing opens.
+         * @description There is no way back. Opens all observations of the series with their vintages and notes. The outlooks that watch it stay as they are. Send the `confirm` of GET: if anything was recorded since, nothing opens.
          */
         post: operations["discloseSeries"];
         delete?: never;
@@ -1375,7 +1375,7 @@ export interface paths {
          * Export the ledger
          * @description Everything that the caller may see in one response, as newline-delimited JSON: one object a line, each with a `type`.
          *
-         *     - The first line has the type `export`, with the version of the `format`, the `types` that follow, and the id of the newest event as `position`.
+         *     - The first line has the type `export`, with the version of the `format`, the `types` that follow, and the id of the newest event that the caller may see as `position`.
          *     - Then come the records: `outlook`, `framework`, `version`, `contradiction`, `resolution`, `conditionChange`, `drawdownChange`, `view`, `evidence`, `instrument`, `observation`, `series`. `outlook` in a record is a slug. A `framework` comes before the first version that has its hash. Observations have all their vintages. Views, and those that a version pooled, need a key.
          *     - The last line has the type `end`, with the number of `records`. If it is missing, the export is incomplete: ask again.
          *
@@ -1547,7 +1547,7 @@ export interface paths {
         head?: never;
         /**
          * Change, disable or enable a webhook
-         * @description A merge patch (RFC 7396). The desk and the format stay. A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.
+         * @description A merge patch (RFC 7396). The desk and the format never change. A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.
          */
         patch: operations["changeWebhook"];
         trace?: never;
@@ -2372,7 +2372,7 @@ export interface components {
              */
             draft: number;
             /**
-             * @description Words to go with it.
+             * @description A comment that goes with the approval.
              * @default null
              */
             comment?: string | null;
@@ -2944,14 +2944,14 @@ export interface components {
         CreatedWebhook: {
             /** Format: uuid */
             id: string;
-            /** @description The URL that receives deliveries. That of a chat is secret, so it is cut: `https://hooks.slack.com/…aB3d`. */
+            /** @description The URL that receives deliveries. That of a chat is secret, so responses shorten it: `https://hooks.slack.com/…aB3d`. */
             url: string;
             /**
              * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams.
              * @enum {string}
              */
             format: "json" | "slack" | "teams";
-            /** @description The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only. */
+            /** @description The desk whose internal outlooks and proposals the webhook receives, besides all public outlooks. Null for public outlooks only. */
             desk: string | null;
             /** @description Null for all, including kinds that later releases add. */
             kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
@@ -3017,7 +3017,7 @@ export interface components {
         DeskInput: {
             /** @description Its name in URLs and requests. It never changes. */
             slug: string;
-            /** @description Stored in the Unicode form NFKC. It must not look like that of another desk, nor contain characters that cannot be seen. */
+            /** @description Stored in the Unicode form NFKC. It must not look like the name of another desk, nor contain characters that cannot be seen. */
             name: string;
         };
         /** @description The desk that answers for it, for good. */
@@ -3027,7 +3027,7 @@ export interface components {
         };
         /** @description The new name of a desk. */
         DeskPatchInput: {
-            /** @description Stored in the Unicode form NFKC. It must not look like that of another desk, nor contain characters that cannot be seen. */
+            /** @description Stored in the Unicode form NFKC. It must not look like the name of another desk, nor contain characters that cannot be seen. */
             name: string;
         };
         /** @description One of the two compared versions. */
@@ -3093,7 +3093,7 @@ export interface components {
          *     }
          */
         DisclosureInput: {
-            /** @description The `confirm` of GET: what you saw is what opens. */
+            /** @description The `confirm` of GET, so that what opens is what you read. */
             confirm: string;
         };
         /** @description How far an outlook's instrument is below its peak. */
@@ -3630,11 +3630,11 @@ export interface components {
             proposal: string | null;
             /** @description The title of the outlook, or the name of the series. */
             title: string;
-            /** @description What is proposed, or why the item is here: the words of a return, the reasons of a review. */
+            /** @description What is proposed, or why the item is here: the reason of a return, the reasons of a review. */
             detail: string | null;
             /**
              * Format: date-time
-             * @description Since when it waits; for a series, when its last observation arrived.
+             * @description Since when it waits. Of a series, when its last observation arrived.
              */
             since: string;
             /** @description Where to read it, as a path. */
@@ -3795,7 +3795,7 @@ export interface components {
             /** @enum {string} */
             role: "analyst" | "feed" | "admin";
             /**
-             * @description The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.
+             * @description The slugs of the desks that it acts for. `["*"]` stands for all desks, including later ones.
              * @example [
              *       "rates",
              *       "credit"
@@ -3875,7 +3875,7 @@ export interface components {
             /** @enum {string} */
             role: "analyst" | "feed" | "admin";
             /**
-             * @description The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.
+             * @description The slugs of the desks that it acts for. `["*"]` stands for all desks, including later ones.
              * @example [
              *       "rates",
              *       "credit"
@@ -3910,7 +3910,7 @@ export interface components {
             role: "analyst" | "feed" | "admin";
             /** @description When the key expires. Left out: after 365 days, or as many as the operator sets with KEY_DAYS. Null: never. */
             expiresAt?: string | null;
-            /** @description The slugs of the desks that the key acts for, for good. `["*"]`, or `"*"`, is all desks, those of later included. It may be left out while the ledger has one desk, and for admin keys, which act for all desks. */
+            /** @description The slugs of the desks that the key acts for. They never change. `["*"]`, or `"*"`, stands for all desks, including later ones. You may leave it out while the ledger has one desk, and for admin keys, which act for all desks. */
             desks?: string[];
         };
         /** @description Forecast accuracy by lead time. */
@@ -3985,7 +3985,7 @@ export interface components {
             /** @description What the key or token may do. A key has one role. `admin` may do everything that the other roles may. */
             roles: ("analyst" | "feed" | "admin")[];
             /**
-             * @description The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.
+             * @description The slugs of the desks that it acts for. `["*"]` stands for all desks, including later ones.
              * @example [
              *       "rates",
              *       "credit"
@@ -4592,7 +4592,7 @@ export interface components {
             /** @description Null without a policy. */
             recordedAt: string | null;
         };
-        /** @description By how many others than its author each kind of request has to be approved. */
+        /** @description How many analysts other than the author have to approve a request of each kind. */
         PolicyApprovals: {
             /**
              * Format: int32
@@ -4606,7 +4606,7 @@ export interface components {
             revision: number;
             /**
              * Format: int32
-             * @description For a new framework. One that also changes the probabilities needs those of a revision as well.
+             * @description For a new framework. One that also changes the probabilities, or answers triggered conditions, needs those of a revision as well.
              */
             framework: number;
             /**
@@ -4625,7 +4625,7 @@ export interface components {
              */
             consensus: number;
         };
-        /** @description By how many others than its author each kind of request has to be approved; 0 for none. */
+        /** @description How many analysts other than the author have to approve a request of each kind; 0 for none. */
         PolicyApprovalsInput: {
             /**
              * Format: int32
@@ -4639,7 +4639,7 @@ export interface components {
             revision: number;
             /**
              * Format: int32
-             * @description For a new framework. One that also changes the probabilities needs those of a revision as well.
+             * @description For a new framework. One that also changes the probabilities, or answers triggered conditions, needs those of a revision as well.
              */
             framework: number;
             /**
@@ -4941,7 +4941,7 @@ export interface components {
             drafts: components["schemas"]["ProposalDraft"][];
             steps: components["schemas"]["ProposalStep"][];
         };
-        /** @description Who has to approve it, and who did. */
+        /** @description How many approvals it needs, and who gave theirs. */
         ProposalApprovals: {
             /**
              * Format: int32
@@ -4952,7 +4952,7 @@ export interface components {
             given: components["schemas"]["Author"][];
             /**
              * Format: int32
-             * @description How many analysts other than its author act for the desk. Fewer than `needed`: nobody could approve it. 0 once it is published or discarded.
+             * @description How many analysts other than its author act for the desk. If that is fewer than `needed`, the proposal cannot be published. 0 once it is published or discarded.
              */
             possible: number;
         };
@@ -5014,7 +5014,7 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
-             * @description What those who approve it should know.
+             * @description What approvers should know.
              * @default null
              */
             note?: string | null;
@@ -5088,7 +5088,7 @@ export interface components {
                 [key: string]: unknown;
             };
             /**
-             * @description What those who approve it should know.
+             * @description What approvers should know.
              * @default null
              */
             note?: string | null;
@@ -5114,7 +5114,7 @@ export interface components {
             timestamp: string;
             data: components["schemas"]["ProposalEventData"];
         };
-        /** @description What a submitted draft would publish: the version with its probabilities and the hash of its framework, or the outcome. If that changes until it is published, the proposal is returned. */
+        /** @description What a submitted draft would publish: the version with its visibility, its probabilities, the hash of its framework and the conditions that it answers, or the outcome. If that changes until it is published, the proposal is returned. */
         ProposalPreview: {
             [key: string]: unknown;
         };
@@ -6180,7 +6180,7 @@ export interface components {
             /** @description The id that the client sent. The ledger has no such event. */
             lastEventId: string;
         };
-        /** @description The submission of a proposal: nothing but {}. */
+        /** @description The submission of a proposal: an empty object. */
         SubmissionInput: Record<string, never>;
         /** @description The probability of a fall this deep, as implied by the return bands. */
         ThresholdChance: {
@@ -6476,14 +6476,14 @@ export interface components {
         Webhook: {
             /** Format: uuid */
             id: string;
-            /** @description The URL that receives deliveries. That of a chat is secret, so it is cut: `https://hooks.slack.com/…aB3d`. */
+            /** @description The URL that receives deliveries. That of a chat is secret, so responses shorten it: `https://hooks.slack.com/…aB3d`. */
             url: string;
             /**
              * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams.
              * @enum {string}
              */
             format: "json" | "slack" | "teams";
-            /** @description The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only. */
+            /** @description The desk whose internal outlooks and proposals the webhook receives, besides all public outlooks. Null for public outlooks only. */
             desk: string | null;
             /** @description Null for all, including kinds that later releases add. */
             kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
@@ -6557,18 +6557,18 @@ export interface components {
              */
             url: string;
             /**
-             * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams. It stays.
+             * @description How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams. It never changes.
              * @default json
              * @enum {string}
              */
             format?: "json" | "slack" | "teams";
             /**
-             * @description The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only. It stays.
+             * @description The desk whose internal outlooks and proposals the webhook receives, besides all public outlooks. Null for public outlooks only. It never changes.
              * @default null
              */
             desk?: string | null;
             /**
-             * @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals are for the webhook of a desk.
+             * @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals need a `desk`.
              * @default null
              */
             kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
@@ -6587,7 +6587,7 @@ export interface components {
              * @description The https URL, at a public address, that receives deliveries. It must answer 2xx within 15 s; redirects are not followed.
              */
             url?: string;
-            /** @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals are for the webhook of a desk. */
+            /** @description The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals need a `desk`. */
             kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "outlook.disclosed" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn" | "proposal.approved" | "proposal.commented" | "proposal.discarded" | "proposal.edited" | "proposal.opened" | "proposal.published" | "proposal.returned" | "proposal.submitted")[] | null;
             description?: string | null;
             /** @description `false` pauses deliveries and stores pending events. `true` resumes where deliveries stopped and retries failed ones immediately. */
@@ -7277,13 +7277,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T16:01:00.000Z",
+                     *       "publishedAt": "2026-11-23T17:14:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:0d75ff644e016da1d0d027fbcacde5c9adddf8b4c554d0a91fe773763d30f0b0",
+                     *       "hash": "sha256:af5cb17596d4ed918d1bbc8d05b5ffb2c9693ee1b5de3fcc6c39e8e1c8237868",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -7309,16 +7309,22 @@ export interface operations {
                      *         }
                      *       ],
                      *       "consensus": null,
+                     *       "approvedBy": [],
                      *       "resolution": {
                      *         "number": 1,
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
-                     *         "knownAt": "2026-11-23T16:09:00.000Z",
+                     *         "knownAt": "2026-11-23T17:22:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
-                     *         "resolvedAt": "2026-11-23T16:09:00.000Z"
+                     *         "resolvedAt": "2026-11-23T17:22:00.000Z"
                      *       },
                      *       "continues": null,
                      *       "continuedBy": null,
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "visibility": "public",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -7498,7 +7504,7 @@ export interface operations {
                     /**
                      * @example # Russell 2000: the case for more downside
                      *
-                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 15:01 UTC by admin desk.*
+                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 4, published 23 Nov 2026, 15:42 UTC by admin desk, Main desk.*
                      *
                      *     ![Bear 38%, Base 40%, Bull 22%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4\&format=png\&scale=2)
                      *
@@ -7699,7 +7705,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T15:01:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:42:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -7723,7 +7729,12 @@ export interface operations {
                      *             "sideways": 0.4,
                      *             "higher": 0.22
                      *           },
-                     *           "resolution": null
+                     *           "resolution": null,
+                     *           "desk": {
+                     *             "slug": "main",
+                     *             "name": "Main desk"
+                     *           },
+                     *           "visibility": "public"
                      *         },
                      *         {
                      *           "slug": "russell-2000-downside-second-desk",
@@ -7744,7 +7755,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 1,
-                     *           "publishedAt": "2026-11-23T14:52:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:33:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -7764,7 +7775,12 @@ export interface operations {
                      *             "sideways": 0.45,
                      *             "higher": 0.25
                      *           },
-                     *           "resolution": null
+                     *           "resolution": null,
+                     *           "desk": {
+                     *             "slug": "main",
+                     *             "name": "Main desk"
+                     *           },
+                     *           "visibility": "public"
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -7776,9 +7792,9 @@ export interface operations {
                         nextCursor: string | null;
                     };
                     /**
-                     * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt
-                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T15:01:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,
-                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T14:52:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,
+                     * @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt,desk.slug,desk.name,visibility
+                     *     russell-2000-downside,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.; admin desk assessed ""orders-and-spending"" as triggered.",4,2026-11-23T15:42:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22,0.38,0.4,0.22,,,,,,main,Main desk,public
+                     *     russell-2000-downside-second-desk,Russell 2000: the case for more downside,RUT,Russell 2000 Index,2026-03-31,2027-03-31,open,true,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",1,2026-11-23T15:33:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,created,,,,,0.3,0.45,0.25,0.3,0.45,0.25,,,,,,main,Main desk,public
                      */
                     "text/csv": string;
                 };
@@ -7870,7 +7886,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 1,
-                     *       "publishedAt": "2026-11-23T14:52:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:33:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -7887,9 +7903,15 @@ export interface operations {
                      *       "evidence": [],
                      *       "answers": [],
                      *       "consensus": null,
+                     *       "approvedBy": [],
                      *       "resolution": null,
                      *       "continues": null,
                      *       "continuedBy": null,
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "visibility": "public",
                      *       "probabilities": {
                      *         "bear": 0.3,
                      *         "base": 0.45,
@@ -8079,6 +8101,82 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "d39e30ae-3f5d-4505-a810-2cd36732a9dd",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "outlook",
+                     *       "outlook": null,
+                     *       "title": "Russell 2000: the case for a rebound",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "submitted",
+                     *       "draft": 1,
+                     *       "baseVersion": null,
+                     *       "publishAt": null,
+                     *       "createdAt": "2026-11-23T16:48:00.000Z",
+                     *       "changedAt": "2026-11-23T16:48:00.000Z",
+                     *       "body": {
+                     *         "from": {
+                     *           "slug": "russell-2000-downside",
+                     *           "version": 1
+                     *         },
+                     *         "slug": "russell-2000-rebound",
+                     *         "title": "Russell 2000: the case for a rebound",
+                     *         "probabilities": {
+                     *           "bear": 0.2,
+                     *           "base": 0.4,
+                     *           "bull": 0.4
+                     *         },
+                     *         "rationale": "The same framework, weighed by another desk."
+                     *       },
+                     *       "note": null,
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": null,
+                     *           "publishAt": null,
+                     *           "recordedAt": "2026-11-23T16:48:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "submitted",
+                     *           "draft": 1,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:48:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-rebound",
+                     *             "version": 1,
+                     *             "kind": "created",
+                     *             "probabilities": {
+                     *               "bear": 0.2,
+                     *               "base": 0.4,
+                     *               "bull": 0.4
+                     *             },
+                     *             "frameworkHash": "sha256:c96534d88fcd8a89c55e0d2845a202ccbd23f8c28d49f71701e4c2771db1e736"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -8191,7 +8289,7 @@ export interface operations {
                      *             ]
                      *           },
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T15:01:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:42:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -8226,9 +8324,15 @@ export interface operations {
                      *               }
                      *             ]
                      *           },
+                     *           "approvedBy": [],
                      *           "resolution": null,
                      *           "continues": null,
                      *           "continuedBy": null,
+                     *           "desk": {
+                     *             "slug": "main",
+                     *             "name": "Main desk"
+                     *           },
+                     *           "visibility": "public",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -8509,13 +8613,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T16:01:00.000Z",
+                     *       "publishedAt": "2026-11-23T17:14:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "Earnings are out, and they change nothing.",
-                     *       "hash": "sha256:0d75ff644e016da1d0d027fbcacde5c9adddf8b4c554d0a91fe773763d30f0b0",
+                     *       "hash": "sha256:af5cb17596d4ed918d1bbc8d05b5ffb2c9693ee1b5de3fcc6c39e8e1c8237868",
                      *       "previousHash": "sha256:2d3d990f520b18e1fb4b16c41726e8f1e3952ccf7e03145c083c5442ff0513de",
                      *       "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
                      *       "change": {
@@ -8541,9 +8645,15 @@ export interface operations {
                      *         }
                      *       ],
                      *       "consensus": null,
+                     *       "approvedBy": [],
                      *       "resolution": null,
                      *       "continues": null,
                      *       "continuedBy": null,
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "visibility": "public",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -8733,6 +8843,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "99e1f101-b995-4315-ad5c-8a6337eeecf1",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "revision",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "submitted",
+                     *       "draft": 1,
+                     *       "baseVersion": 4,
+                     *       "publishAt": null,
+                     *       "createdAt": "2026-11-23T16:49:00.000Z",
+                     *       "changedAt": "2026-11-23T16:49:00.000Z",
+                     *       "body": {
+                     *         "reaffirm": true,
+                     *         "rationale": "Earnings are out, and they change nothing."
+                     *       },
+                     *       "note": null,
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": null,
+                     *           "publishAt": null,
+                     *           "recordedAt": "2026-11-23T16:49:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "submitted",
+                     *           "draft": 1,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:49:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "version": 5,
+                     *             "kind": "reaffirmed",
+                     *             "probabilities": {
+                     *               "bear": 0.38,
+                     *               "base": 0.4,
+                     *               "bull": 0.22
+                     *             },
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -8860,7 +9036,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 3,
-                     *       "publishedAt": "2026-11-23T14:51:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:32:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -8881,9 +9057,15 @@ export interface operations {
                      *       "evidence": [],
                      *       "answers": [],
                      *       "consensus": null,
+                     *       "approvedBy": [],
                      *       "resolution": null,
                      *       "continues": null,
                      *       "continuedBy": null,
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "visibility": "public",
                      *       "probabilities": {
                      *         "bear": 0.35,
                      *         "base": 0.4,
@@ -9073,6 +9255,82 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "8137c680-d763-47ba-a5fb-ffd7a6e59fca",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "framework",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "submitted",
+                     *       "draft": 1,
+                     *       "baseVersion": 4,
+                     *       "publishAt": null,
+                     *       "createdAt": "2026-11-23T16:50:00.000Z",
+                     *       "changedAt": "2026-11-23T16:50:00.000Z",
+                     *       "body": {
+                     *         "disclaimer": "No advice.",
+                     *         "rationale": "Lawyers asked for it.",
+                     *         "acknowledges": [
+                     *           {
+                     *             "condition": "rate-relief",
+                     *             "reason": "It will not last."
+                     *           },
+                     *           {
+                     *             "condition": "orders-and-spending",
+                     *             "reason": "It will not last."
+                     *           }
+                     *         ]
+                     *       },
+                     *       "note": null,
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": null,
+                     *           "publishAt": null,
+                     *           "recordedAt": "2026-11-23T16:50:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "submitted",
+                     *           "draft": 1,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:50:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "version": 5,
+                     *             "kind": "framework",
+                     *             "probabilities": {
+                     *               "bear": 0.38,
+                     *               "base": 0.4,
+                     *               "bull": 0.22
+                     *             },
+                     *             "frameworkHash": "sha256:e623f8103ed1a2ea17d5b4c71e3cd01cc0b1b0b2f76db1ceee99c321d4a57d3b"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -9198,7 +9456,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "version": 4,
-                     *           "publishedAt": "2026-11-23T15:01:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:42:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -9221,7 +9479,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 3,
-                     *           "publishedAt": "2026-11-23T14:51:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:32:00.000Z",
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
@@ -9253,8 +9511,8 @@ export interface operations {
                     };
                     /**
                      * @example version,publishedAt,author.id,author.name,rationale,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull
-                     *     4,2026-11-23T15:01:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22
-                     *     3,2026-11-23T14:51:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
+                     *     4,2026-11-23T15:42:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,The desk goes with its analysts.,probabilities,3,0.03,0,-0.03,0.38,0.4,0.22
+                     *     3,2026-11-23T15:32:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Says which spread we watch.,framework,2,0,0,0,0.35,0.4,0.25
                      */
                     "text/csv": string;
                 };
@@ -9391,9 +9649,15 @@ export interface operations {
                      *       "evidence": [],
                      *       "answers": [],
                      *       "consensus": null,
+                     *       "approvedBy": [],
                      *       "resolution": null,
                      *       "continues": null,
                      *       "continuedBy": null,
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "visibility": "public",
                      *       "probabilities": {
                      *         "bear": 0.3,
                      *         "base": 0.45,
@@ -9573,7 +9837,7 @@ export interface operations {
                     /**
                      * @example # Russell 2000: the case for more downside
                      *
-                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 1, published 20 Nov 2026, 16:00 UTC by Sample desk.*
+                     *     *Russell 2000 Index (RUT), 31 Mar 2026 to 30 Mar 2027. Version 1, published 20 Nov 2026, 16:00 UTC by Sample desk, Main desk.*
                      *
                      *     ![Bear 30%, Base 45%, Bull 25%.](http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=1\&format=png\&scale=2)
                      *
@@ -9702,7 +9966,7 @@ export interface operations {
                      *       },
                      *       "to": {
                      *         "version": 2,
-                     *         "publishedAt": "2026-11-23T14:50:00.000Z",
+                     *         "publishedAt": "2026-11-23T15:31:00.000Z",
                      *         "author": {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
@@ -9897,7 +10161,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:50:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:31:00.000Z",
                      *           "bear": 0.35,
                      *           "base": 0.4,
                      *           "bull": 0.25
@@ -9909,9 +10173,9 @@ export interface operations {
                     /**
                      * @example version,publishedAt,bear,base,bull
                      *     1,2026-11-20T16:00:00.000Z,0.3,0.45,0.25
-                     *     2,2026-11-23T14:50:00.000Z,0.35,0.4,0.25
-                     *     3,2026-11-23T14:51:00.000Z,0.35,0.4,0.25
-                     *     4,2026-11-23T15:01:00.000Z,0.38,0.4,0.22
+                     *     2,2026-11-23T15:31:00.000Z,0.35,0.4,0.25
+                     *     3,2026-11-23T15:32:00.000Z,0.35,0.4,0.25
+                     *     4,2026-11-23T15:42:00.000Z,0.38,0.4,0.22
                      */
                     "text/csv": string;
                 };
@@ -10213,11 +10477,11 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "addedAt": "2026-11-23T14:48:00.000Z",
+                     *           "addedAt": "2026-11-23T15:29:00.000Z",
                      *           "moved": [
                      *             {
                      *               "version": 2,
-                     *               "publishedAt": "2026-11-23T14:50:00.000Z",
+                     *               "publishedAt": "2026-11-23T15:31:00.000Z",
                      *               "deltas": {
                      *                 "bear": 0.05,
                      *                 "base": -0.05,
@@ -10243,7 +10507,7 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "addedAt": "2026-11-23T14:46:00.000Z",
+                     *           "addedAt": "2026-11-23T15:27:00.000Z",
                      *           "moved": []
                      *         }
                      *       ],
@@ -10259,8 +10523,8 @@ export interface operations {
                      * @example id,headline,summary,publisher,url,publishedAt,sentiment.score,sentiment.label,sentiment.scale.min,sentiment.scale.max,sentiment.provider,tickers,claims,corrects,correctedBy,duplicateOf,addedBy.id,addedBy.name,addedAt,moved
                      *     fd0fe62c-d20e-4923-a737-ebc8ddf03e8f,"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields jump","On a Friday the Russell 2000 had its worst day since 13 November, when a sharp rise of long-term Treasury yields weighed on small caps. For 2026 they are still ahead of every major US index but the Nasdaq. The text reads the move as a change of the rate regime rather than of small-cap fundamentals, and asks whether the rise of yields is a single auction's risk premium or the start of a trend driven by fiscal supply and term premium.
                      *
-                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:48:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T14:50:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
-                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,Retail sales rose more than expected,Demand at home held up in the month.,A newspaper,https://news.example/retail-sales,2026-11-17T13:30:00.000Z,,,,,,,,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T14:46:00.000Z,
+                     *     The publisher is not named, nor is the date: Friday 20 November 2026, the first after the 13th, is this ledger's own choice, and so is the hour. The provider gives the sentiment without its scale, taken here to run from -1 to 1, and lists no tickers.",Unnamed research service for institutional investors,,2026-11-20T22:00:00.000Z,-0.15,mildly negative,-1,1,Unnamed research service for institutional investors,,"[{""statement"":""Rising long yields reach indebted companies that must refinance before they reach others."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""higher-for-longer-rates""},""horizon"":""days"",""condition"":null,""range"":null},{""statement"":""Systematic selling could quickly take the index lower by another 3 to 5 percent."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""days"",""condition"":""If momentum breaks."",""range"":{""min"":3,""max"":5,""unit"":""percent of the index level, downwards""}},{""statement"":""Small caps lead all major US indices but the Nasdaq in 2026, so the wider breakout seems to be intact."",""effect"":""supports"",""target"":{""kind"":""scenario"",""key"":""bull""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""The lead in 2026 speaks against a fall that has already begun."",""effect"":""weakens"",""target"":{""kind"":""scenario"",""key"":""bear""},""horizon"":""weeks"",""condition"":null,""range"":null},{""statement"":""Debt that falls due is where the index is most exposed."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""Companies with little debt, hedged floating rates and pricing power at home gain on the rest."",""effect"":""weakens"",""target"":{""kind"":""headwind"",""key"":""balance-sheet-fragility""},""horizon"":""months"",""condition"":null,""range"":null},{""statement"":""The breakout would lag measures of breadth and give way to a narrow market led by defensive shares."",""effect"":""supports"",""target"":{""kind"":""headwind"",""key"":""narrower-breadth""},""horizon"":""quarters"",""condition"":""If real yields stay elevated into the next refinancing window."",""range"":null},{""statement"":""Yields may be at the start of a trend rather than at a passing peak."",""effect"":""supports"",""target"":{""kind"":""condition"",""key"":""persistently-high-rates""},""horizon"":""months"",""condition"":""If fiscal supply and a repriced term premium are behind the rise."",""range"":null}]",,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T15:29:00.000Z,"[{""version"":2,""publishedAt"":""2026-11-23T15:31:00.000Z"",""deltas"":{""bear"":0.05,""base"":-0.05,""bull"":0}}]"
+                     *     8ee89711-330c-4ccf-a9a2-e65ad12bbd7d,Retail sales rose more than expected,Demand at home held up in the month.,A newspaper,https://news.example/retail-sales,2026-11-17T13:30:00.000Z,,,,,,,,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,2026-11-23T15:27:00.000Z,
                      */
                     "text/csv": string;
                 };
@@ -10371,7 +10635,7 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:46:00.000Z",
+                     *       "addedAt": "2026-11-23T15:27:00.000Z",
                      *       "moved": []
                      *     }
                      */
@@ -10442,7 +10706,7 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:48:00.000Z",
+                     *       "addedAt": "2026-11-23T15:29:00.000Z",
                      *       "moved": []
                      *     }
                      */
@@ -10597,11 +10861,11 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "addedAt": "2026-11-23T14:48:00.000Z",
+                     *       "addedAt": "2026-11-23T15:29:00.000Z",
                      *       "moved": [
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:50:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:31:00.000Z",
                      *           "deltas": {
                      *             "bear": 0.05,
                      *             "base": -0.05,
@@ -10726,7 +10990,7 @@ export interface operations {
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:54:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:35:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -10745,7 +11009,7 @@ export interface operations {
                     };
                     /**
                      * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:54:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T15:35:00.000Z,0.38,0.4,0.22,held,Spreads came in.
                      */
                     "text/csv": string;
                 };
@@ -10846,7 +11110,7 @@ export interface operations {
                      *       },
                      *       "version": 2,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:54:00.000Z",
+                     *       "recordedAt": "2026-11-23T15:35:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -10943,15 +11207,15 @@ export interface operations {
                      *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *         "name": "analyst desk"
                      *       },
-                     *       "version": 2,
+                     *       "version": 4,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:54:00.000Z",
+                     *       "recordedAt": "2026-11-23T16:51:00.000Z",
                      *       "probabilities": {
-                     *         "bear": 0.38,
+                     *         "bear": 0.4,
                      *         "base": 0.4,
-                     *         "bull": 0.22
+                     *         "bull": 0.2
                      *       },
-                     *       "rationale": "Spreads came in."
+                     *       "rationale": "Refinancing needs of small companies peak within the horizon."
                      *     }
                      */
                     "application/json": components["schemas"]["View"];
@@ -10976,7 +11240,7 @@ export interface operations {
                      *       },
                      *       "version": 1,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T14:53:00.000Z",
+                     *       "recordedAt": "2026-11-23T15:34:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.4,
                      *         "base": 0.4,
@@ -11070,13 +11334,13 @@ export interface operations {
                      *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
                      *         "name": "analyst desk"
                      *       },
-                     *       "version": 3,
+                     *       "version": 5,
                      *       "kind": "withdrawn",
-                     *       "recordedAt": "2026-11-23T15:02:00.000Z",
+                     *       "recordedAt": "2026-11-23T16:53:00.000Z",
                      *       "probabilities": {
-                     *         "bear": 0.38,
+                     *         "bear": 0.4,
                      *         "base": 0.4,
-                     *         "bull": 0.22
+                     *         "bull": 0.2
                      *       },
                      *       "rationale": null
                      *     }
@@ -11202,7 +11466,7 @@ export interface operations {
                      *           },
                      *           "version": 2,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:54:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:35:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -11217,7 +11481,7 @@ export interface operations {
                      *           },
                      *           "version": 1,
                      *           "kind": "held",
-                     *           "recordedAt": "2026-11-23T14:53:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:34:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.4,
                      *             "base": 0.4,
@@ -11236,8 +11500,8 @@ export interface operations {
                     };
                     /**
                      * @example analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T14:54:00.000Z,0.38,0.4,0.22,held,Spreads came in.
-                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T14:53:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,2,2026-11-23T15:35:00.000Z,0.38,0.4,0.22,held,Spreads came in.
+                     *     fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,1,2026-11-23T15:34:00.000Z,0.4,0.4,0.2,held,Refinancing needs of small companies peak within the horizon.
                      */
                     "text/csv": string;
                 };
@@ -11344,11 +11608,13 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "id": "04393ef4-862f-463a-a749-61af5beaf45d",
-                     *           "name": "Sample desk"
+                     *           "name": "Sample desk",
+                     *           "active": true
                      *         },
                      *         {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
-                     *           "name": "admin desk"
+                     *           "name": "admin desk",
+                     *           "active": true
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -11360,9 +11626,9 @@ export interface operations {
                         nextCursor: string | null;
                     };
                     /**
-                     * @example id,name
-                     *     04393ef4-862f-463a-a749-61af5beaf45d,Sample desk
-                     *     553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk
+                     * @example id,name,active
+                     *     04393ef4-862f-463a-a749-61af5beaf45d,Sample desk,true
+                     *     553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,true
                      */
                     "text/csv": string;
                 };
@@ -11446,7 +11712,8 @@ export interface operations {
                     /**
                      * @example {
                      *       "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
-                     *       "name": "analyst desk"
+                     *       "name": "analyst desk",
+                     *       "active": true
                      *     }
                      */
                     "application/json": components["schemas"]["Analyst"];
@@ -11536,6 +11803,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *       "name": "analyst desk",
+                     *       "active": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Analyst"];
                 };
             };
@@ -11655,7 +11929,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
-                    /** @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt */
+                    /** @example slug,title,instrument.symbol,instrument.name,horizon.from,horizon.to,status,review.due,review.reasons,version,publishedAt,author.id,author.name,change.kind,change.previousVersion,change.deltas.bear,change.deltas.base,change.deltas.bull,probabilities.bear,probabilities.base,probabilities.bull,directions.lower,directions.sideways,directions.higher,resolution.number,resolution.outcome,resolution.realisedReturn,resolution.knownAt,resolution.resolvedAt,desk.slug,desk.name,visibility */
                     "text/csv": string;
                 };
             };
@@ -11774,7 +12048,7 @@ export interface operations {
                      *           },
                      *           "version": 3,
                      *           "kind": "withdrawn",
-                     *           "recordedAt": "2026-11-23T15:02:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:43:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -11793,7 +12067,7 @@ export interface operations {
                     };
                     /**
                      * @example slug,title,analyst.id,analyst.name,version,recordedAt,probabilities.bear,probabilities.base,probabilities.bull,kind,rationale
-                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,3,2026-11-23T15:02:00.000Z,0.38,0.4,0.22,withdrawn,
+                     *     russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,3,2026-11-23T15:43:00.000Z,0.38,0.4,0.22,withdrawn,
                      */
                     "text/csv": string;
                 };
@@ -11908,6 +12182,7 @@ export interface operations {
                      *       "weights": "equal",
                      *       "maxAge": null,
                      *       "asOf": null,
+                     *       "n": 1,
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -11942,7 +12217,7 @@ export interface operations {
                      *             "name": "analyst desk"
                      *           },
                      *           "version": 2,
-                     *           "recordedAt": "2026-11-23T14:54:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:35:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.38,
                      *             "base": 0.4,
@@ -12079,7 +12354,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 4,
-                     *       "publishedAt": "2026-11-23T15:01:00.000Z",
+                     *       "publishedAt": "2026-11-23T15:42:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -12114,9 +12389,15 @@ export interface operations {
                      *           }
                      *         ]
                      *       },
+                     *       "approvedBy": [],
                      *       "resolution": null,
                      *       "continues": null,
                      *       "continuedBy": null,
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "visibility": "public",
                      *       "probabilities": {
                      *         "bear": 0.38,
                      *         "base": 0.4,
@@ -12306,6 +12587,81 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "1ee1f771-0366-4e02-a751-f0c9653a2326",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "consensus",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "submitted",
+                     *       "draft": 1,
+                     *       "baseVersion": 4,
+                     *       "publishAt": null,
+                     *       "createdAt": "2026-11-23T16:52:00.000Z",
+                     *       "changedAt": "2026-11-23T16:52:00.000Z",
+                     *       "body": {
+                     *         "rationale": "The desk agrees.",
+                     *         "acknowledges": [
+                     *           {
+                     *             "condition": "rate-relief",
+                     *             "reason": "It will not last."
+                     *           },
+                     *           {
+                     *             "condition": "orders-and-spending",
+                     *             "reason": "It will not last."
+                     *           }
+                     *         ]
+                     *       },
+                     *       "note": null,
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": null,
+                     *           "publishAt": null,
+                     *           "recordedAt": "2026-11-23T16:52:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "submitted",
+                     *           "draft": 1,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:52:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "version": 5,
+                     *             "kind": "probabilities",
+                     *             "probabilities": {
+                     *               "bear": 0.4,
+                     *               "base": 0.4,
+                     *               "bull": 0.2
+                     *             },
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -12443,7 +12799,7 @@ export interface operations {
                      *               }
                      *             ],
                      *             "version": 4,
-                     *             "recordedAt": "2026-11-23T15:03:00.000Z",
+                     *             "recordedAt": "2026-11-23T15:44:00.000Z",
                      *             "assessment": null,
                      *             "answer": null
                      *           }
@@ -12462,10 +12818,10 @@ export interface operations {
                     "application/json": components["schemas"]["Conditions"];
                     /**
                      * @example key,invalidates,statement,rule,state,lastChange.state,lastChange.cause,lastChange.reason,lastChange.day,lastChange.observations,lastChange.version,lastChange.recordedAt,lastChange.assessment.author.id,lastChange.assessment.author.name,lastChange.assessment.rationale,lastChange.assessment.overrideReason,lastChange.assessment.evidence,lastChange.answer.version,lastChange.answer.way,lastChange.answer.reason
-                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T15:03:00.000Z,,,,,,,,
+                     *     rate-relief,bear,"Relief on interest rates becomes clear, or clearer than it is now, which weakens the bear case.","{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.25,""forObservations"":3,""judgedOn"":null}",triggered,triggered,observations,"""rate-relief"" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",2026-11-20,"[{""series"":""us-30y-yield"",""date"":""2026-11-20"",""value"":4.16}]",4,2026-11-23T15:44:00.000Z,,,,,,,,
                      *     domestic-breadth,bear,"Domestic breadth strengthens and earnings strength at home spreads to more companies, which weakens the bear case substantially.",,untriggered,,,,,,,,,,,,,,,
                      *     financing-access,bear,"Financing conditions improve and smaller companies gain better access to funds, which weakens the bear case substantially.","{""all"":[{""series"":""us-high-yield-spread"",""operator"":""lt"",""threshold"":3,""forObservations"":5,""judgedOn"":null},{""series"":""us-30y-yield"",""operator"":""lt"",""threshold"":4.75,""forObservations"":1,""judgedOn"":null}]}",untriggered,,,,,,,,,,,,,,,
-                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T15:04:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
+                     *     orders-and-spending,bear,"Domestic data on orders and spending come in stronger, which weakens the bear case.",,triggered,triggered,assessment,"admin desk assessed ""orders-and-spending"" as triggered.",,,4,2026-11-23T15:45:00.000Z,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,Two months of orders and spending above all forecasts.,,,,,
                      *     earnings-revisions,bear,"Earnings revisions improve, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     balance-sheet-repair,bear,"Further evidence appears that fragile balance sheets are mending, which weakens the bear case.",,untriggered,,,,,,,,,,,,,,,
                      *     persistently-high-rates,bull,"Rates stay high for longer without letting up; if this worsens meaningfully, probability weight moves away from bull and base.","{""series"":""us-30y-yield"",""operator"":""gte"",""threshold"":5,""forObservations"":20,""judgedOn"":null}",untriggered,,,,,,,,,,,,,,,
@@ -12606,7 +12962,7 @@ export interface operations {
                      *           }
                      *         ],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T15:03:00.000Z",
+                     *         "recordedAt": "2026-11-23T15:44:00.000Z",
                      *         "assessment": null,
                      *         "answer": null
                      *       },
@@ -12624,7 +12980,7 @@ export interface operations {
                      *             }
                      *           ],
                      *           "version": 4,
-                     *           "recordedAt": "2026-11-23T15:03:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:44:00.000Z",
                      *           "assessment": null,
                      *           "answer": null
                      *         }
@@ -12740,7 +13096,7 @@ export interface operations {
                      *         "day": null,
                      *         "observations": [],
                      *         "version": 4,
-                     *         "recordedAt": "2026-11-23T15:04:00.000Z",
+                     *         "recordedAt": "2026-11-23T15:45:00.000Z",
                      *         "assessment": {
                      *           "author": {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
@@ -13159,13 +13515,13 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 2,
-                     *       "publishedAt": "2026-11-23T16:17:00.000Z",
+                     *       "publishedAt": "2026-11-23T17:30:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
                      *       "rationale": "The desk no longer covers small caps.",
-                     *       "hash": "sha256:c94c838e9739d2eff6ac119b200388531f3dc62be597d7ea8d9650725851b575",
+                     *       "hash": "sha256:291f30d2fa56c2658c373812d6cf948a14a3974bd35ec4ff297cc3d08fc92164",
                      *       "previousHash": "sha256:6836906b65d74e2725afd49c59a2513485ec6c44cac2f17d9a85dcab9b9810b3",
                      *       "frameworkHash": "sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4",
                      *       "change": {
@@ -13180,9 +13536,15 @@ export interface operations {
                      *       "evidence": [],
                      *       "answers": [],
                      *       "consensus": null,
+                     *       "approvedBy": [],
                      *       "resolution": null,
                      *       "continues": null,
                      *       "continuedBy": null,
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "visibility": "public",
                      *       "probabilities": {
                      *         "bear": 0.3,
                      *         "base": 0.45,
@@ -13372,6 +13734,71 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "2d8c87a5-ab4f-4577-a445-0e17365b1bd5",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "withdrawal",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "submitted",
+                     *       "draft": 1,
+                     *       "baseVersion": 4,
+                     *       "publishAt": null,
+                     *       "createdAt": "2026-11-23T16:54:00.000Z",
+                     *       "changedAt": "2026-11-23T16:54:00.000Z",
+                     *       "body": {
+                     *         "rationale": "The desk no longer covers small caps."
+                     *       },
+                     *       "note": null,
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": null,
+                     *           "publishAt": null,
+                     *           "recordedAt": "2026-11-23T16:54:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "submitted",
+                     *           "draft": 1,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:54:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "version": 5,
+                     *             "kind": "withdrawn",
+                     *             "probabilities": {
+                     *               "bear": 0.38,
+                     *               "base": 0.4,
+                     *               "bull": 0.22
+                     *             },
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -13485,7 +13912,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T16:09:00.000Z",
+                     *         "knownAt": "2026-11-23T17:22:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -13493,7 +13920,8 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T16:09:00.000Z",
+                     *         "approvedBy": [],
+                     *         "resolvedAt": "2026-11-23T17:22:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -13596,7 +14024,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T16:09:00.000Z",
+                     *         "knownAt": "2026-11-23T17:22:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -13604,7 +14032,8 @@ export interface operations {
                      *           "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *           "name": "admin desk"
                      *         },
-                     *         "resolvedAt": "2026-11-23T16:09:00.000Z",
+                     *         "approvedBy": [],
+                     *         "resolvedAt": "2026-11-23T17:22:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -13624,6 +14053,68 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "9e0ff7da-d078-4d2e-a917-80865fa14370",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "resolution",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "submitted",
+                     *       "draft": 1,
+                     *       "baseVersion": 4,
+                     *       "publishAt": null,
+                     *       "createdAt": "2026-11-23T16:55:00.000Z",
+                     *       "changedAt": "2026-11-23T16:55:00.000Z",
+                     *       "body": {
+                     *         "outcome": "bear",
+                     *         "reason": "The fund that the outlook was written for was wound up; it stood below its band."
+                     *       },
+                     *       "note": null,
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": null,
+                     *           "publishAt": null,
+                     *           "recordedAt": "2026-11-23T16:55:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "submitted",
+                     *           "draft": 1,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:55:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "resolution": 1,
+                     *             "outcome": "bear",
+                     *             "realisedReturn": null,
+                     *             "closes": null
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -13740,25 +14231,25 @@ export interface operations {
                      *       "generation": 1,
                      *       "origin": "ledger.example/log/1",
                      *       "subject": "/v1/outlooks/russell-2000-downside/versions/2",
-                     *       "event": "{\"at\":\"2026-11-23T14:50:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
-                     *       "salt": "054wrj9dBQV4ECzTZzKp3T21ZgnjEQqxTYxsOe+Beuk=",
+                     *       "event": "{\"at\":\"2026-11-23T15:31:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
+                     *       "salt": "mcPWBhQf+DUx+lGzRrWW4H2MfErUS0va006VnQQ6M1E=",
                      *       "rows": [
                      *         {
                      *           "index": 1,
-                     *           "salt": "yWU02I/NionFXg0oRaICzL0j+MKNSfcXAeTCdx2x5zY=",
-                     *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"base_bps\":\"4000\",\"bear_bps\":\"3500\",\"bull_bps\":\"2500\",\"framework_id\":\"1\",\"hash\":\"\\\\x99e1f101b995e315dd5c8a6337eeecf13bee42a94610811ce0bb9b6f1b65fb6d\",\"kind\":\"probabilities\",\"outlook_id\":\"1\",\"previous_hash\":\"\\\\x8137c680d763d7ba75fbffd7a6e59fca3ee656c1699c8e2ec9bd93d1954ad54a\",\"rationale\":\"Long-term Treasury yields jumped; financing pressure on small caps rises with them.\",\"recorded_at\":\"2026-11-23 14:50:00+00\",\"version\":\"2\"},\"table\":\"outlook_versions\" …",
+                     *           "salt": "jb5hypZ7T9ysUEleG01WalvuMbsaFr1O8H4U+XYkv2M=",
+                     *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"base_bps\":\"4000\",\"bear_bps\":\"3500\",\"bull_bps\":\"2500\",\"framework_id\":\"1\",\"hash\":\"\\\\xf10b0423c8b027c052eff6fb814ef79ef35ccd45cee0b6eef8fab57c756fb893\",\"kind\":\"probabilities\",\"outlook_id\":\"1\",\"previous_hash\":\"\\\\xed6449aeba80260125384db82a80760f620bd20aaf01d6b5de3bf87ca5c9a2fa\",\"rationale\":\"Long-term Treasury yields jumped; financing pressure on small caps rises with them.\",\"recorded_at\":\"2026-11-23 15:31:00+00\",\"version\":\"2\"},\"table\":\"outlook_versions\" …",
                      *           "proof": [
-                     *             "5iP4ED7RouoX1bTHHjzQHMCxsLL3bbHO7pnDIdSlfTs=",
-                     *             "HuH3cQNm/gI3UfDJZTojJmHzDu5A4roNEaXwWRawOig="
+                     *             "SIdlzupfOWkwV4il9bF4MqY3lZGW6NYKca906WG7jU8=",
+                     *             "P8deYLEikKdB5r6HYSE/jdScg7IOFghMaeL9ghaM5bU="
                      *           ]
                      *         },
                      *         {
                      *           "index": 2,
-                     *           "salt": "LYyHpatP9XeERQ4XNlsb1dm/bbFP0OTxJrOTw6BhRkc=",
+                     *           "salt": "7Ayb9UwXZys/w3BLz3QPQSEvefZmdRXefdA9rsxlXJU=",
                      *           "text": "{\"row\":{\"evidence_id\":\"fd0fe62c-d20e-4923-a737-ebc8ddf03e8f\",\"outlook_id\":\"1\",\"position\":\"1\",\"version\":\"2\"},\"table\":\"version_evidence\"}",
                      *           "proof": [
-                     *             "ng/32tB4bS5ZF4CGX6FDcIxDHFP81S2WmaaQ52I0Arc=",
-                     *             "iqFOS+ZSJ+gf88AcKaSKBsiUSmWRLSQnI+1P/6Hzvgo="
+                     *             "0Cdj1b1ssKybgilx4/JJ5qNfQdungQc7xuULCE3NlIA=",
+                     *             "A8GeUUCyPdkXe8KBmWLPR1kCeE5EXVRGmrXZEBxuYDk="
                      *           ]
                      *         }
                      *       ],
@@ -13767,7 +14258,7 @@ export interface operations {
                      *       "documents": [
                      *         {
                      *           "of": "version",
-                     *           "json": "{\"authorId\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"frameworkHash\":\"sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4\",\"kind\":\"probabilities\",\"previousHash\":\"sha256:1fe700bc3cb6885eb37de560ff2965c688bc3b0aee78780187a585fb0c45ec71\",\"probabilities\":{\"base\":4000,\"bear\":3500,\"bull\":2500},\"publishedAt\":\"2026-11-23T14:50:00.000Z\",\"rationale\":\"Long-term Treasury yields jumped; financing pressure on small caps rises with them.\",\"slug\":\"russell-2000-downside\",\"version\":2 …"
+                     *           "json": "{\"authorId\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"frameworkHash\":\"sha256:12d4bb3da5785963f27f012db3f9a453d0c420e3952bc9516631e7348fcbeda4\",\"kind\":\"probabilities\",\"previousHash\":\"sha256:1fe700bc3cb6885eb37de560ff2965c688bc3b0aee78780187a585fb0c45ec71\",\"probabilities\":{\"base\":4000,\"bear\":3500,\"bull\":2500},\"publishedAt\":\"2026-11-23T15:31:00.000Z\",\"rationale\":\"Long-term Treasury yields jumped; financing pressure on small caps rises with them.\",\"slug\":\"russell-2000-downside\",\"version\":2 …"
                      *         },
                      *         {
                      *           "of": "framework",
@@ -13919,16 +14410,16 @@ export interface operations {
                      *       "generation": 1,
                      *       "origin": "ledger.example/log/1",
                      *       "subject": "/v1/outlooks/russell-2000-downside/resolution",
-                     *       "event": "{\"at\":\"2026-11-23T16:09:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
-                     *       "salt": "MzIrXUpHylC7UgQ+E+UnEZs6bBXia0rgmJNGDFHlMz4=",
+                     *       "event": "{\"at\":\"2026-11-23T17:22:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
+                     *       "salt": "8php8+jl5r7CBmEZxSiKEvVE+taWehWGfv/jDUM8Erc=",
                      *       "rows": [
                      *         {
                      *           "index": 21,
-                     *           "salt": "S4/vdceMdcLOalg8zECsTBGa9/gMhYPttGs96wjC3Z8=",
-                     *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"known_at\":\"2026-11-23 16:09:00+00\",\"number\":\"1\",\"outcome\":\"bear\",\"outlook_id\":\"1\",\"reason\":\"The fund …",
+                     *           "salt": "//zhtMNWeo0ULuG0E1EdWrplZQn8N1pqlV1ydD5GV0s=",
+                     *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"known_at\":\"2026-11-23 17:22:00+00\",\"number\":\"1\",\"outcome\":\"bear\",\"outlook_id\":\"1\",\"reason\":\"The fund …",
                      *           "proof": [
-                     *             "r57FyVQ+cCfsq1/fsnmHaadfa1cJRulZkVEaCaP9I4Q=",
-                     *             "r1yxdZbU7ZGNG7yNBbX/sslpPuG13j/MbDno4cgjeGg="
+                     *             "RU11cgKZuJB1AJCEc6nIAfp7N3qbwayfgMN4ze5DWcY=",
+                     *             "N7vhArEVnWEOeVxnDov3wZCdO3Du4Gekfk2kIaCxDN0="
                      *           ]
                      *         }
                      *       ],
@@ -14079,25 +14570,25 @@ export interface operations {
                      *       "generation": 1,
                      *       "origin": "ledger.example/log/1",
                      *       "subject": "/v1/outlooks/russell-2000-downside/evidence/fd0fe62c-d20e-4923-a737-ebc8ddf03e8f",
-                     *       "event": "{\"at\":\"2026-11-23T14:48:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
-                     *       "salt": "mcPWBhQf+DUx+lGzRrWW4H2MfErUS0va006VnQQ6M1E=",
+                     *       "event": "{\"at\":\"2026-11-23T15:29:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
+                     *       "salt": "5dQSFV8G9ZtRl0PXYT2xlAsXDtfJmcGW0WOeWd0NfaI=",
                      *       "rows": [
                      *         {
                      *           "index": 1,
-                     *           "salt": "jb5hypZ7T9ysUEleG01WalvuMbsaFr1O8H4U+XYkv2M=",
+                     *           "salt": "Z/nRmaxS4kgBtLAbut6Cin+w6VCdckop7CYwvlS2zn0=",
                      *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"headline\":\"Russell 2000 loses 2.4 percent to 2,793.30 as long Treasury yields …",
                      *           "proof": [
-                     *             "8QsEI8iwJ8BS7/b7gU73nvNczUXO4Lbu+Pq1fHVvuJM=",
-                     *             "7WRJrrqAJgElOE24KoB2D2IL0gqvAda13jv4fKXJovo="
+                     *             "4BMWz6GmyuYxrOTgGD2DkU7eEi13iYUyu3apZveEBIk=",
+                     *             "pIG/v0sGQPKAFhQE9k9KAxcImb8a2VJkVvAVWNAhDlA="
                      *           ]
                      *         },
                      *         {
                      *           "index": 2,
-                     *           "salt": "SIdlzupfOWkwV4il9bF4MqY3lZGW6NYKca906WG7jU8=",
+                     *           "salt": "DXX/ZE4BbaHQ0Cf7ys3lya3d+LTFVNCpH+dzdj0w8LA=",
                      *           "text": "{\"row\":{\"effect\":\"supports\",\"evidence_id\":\"fd0fe62c-d20e-4923-a737-ebc8ddf03e8f\",\"horizon\":\"days\",\"position\":\"1\",\"statement\":\"Rising long yields reach indebted …",
                      *           "proof": [
-                     *             "P8deYLEikKdB5r6HYSE/jdScg7IOFghMaeL9ghaM5bU=",
-                     *             "7Ayb9UwXZys/w3BLz3QPQSEvefZmdRXefdA9rsxlXJU="
+                     *             "NJJYjApFW6UOPmeE1SBAtLVQwoxxA8Eqj8iD3/sp70E=",
+                     *             "El6lyxldtELH0cC8Xca4flbnKKesZUbSu/F6UXLzvXo="
                      *           ]
                      *         }
                      *       ],
@@ -14254,16 +14745,16 @@ export interface operations {
                      *       "generation": 1,
                      *       "origin": "ledger.example/log/1",
                      *       "subject": "/v1/outlooks/russell-2000-downside/views/fe2b1983-c98f-4410-a721-88f6d4fe07ee",
-                     *       "event": "{\"at\":\"2026-11-23T15:02:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
-                     *       "salt": "0Cdj1b1ssKybgilx4/JJ5qNfQdungQc7xuULCE3NlIA=",
+                     *       "event": "{\"at\":\"2026-11-23T16:53:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
+                     *       "salt": "Wg/ZB9V5ASqGi/Ztqrwi4ZTSJ/6+GE1DK6ujc8AVt3U=",
                      *       "rows": [
                      *         {
                      *           "index": 1,
-                     *           "salt": "A8GeUUCyPdkXe8KBmWLPR1kCeE5EXVRGmrXZEBxuYDk=",
-                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"3800\",\"bull_bps\":\"2200\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 15:02:00+00\",\"version\":\"3\"},\"table\":\"views\" …",
+                     *           "salt": "7sc1fFFVAjZUa52jdCf8MxT4vGxLYcgu/twmjaekpDA=",
+                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"4000\",\"bull_bps\":\"2000\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 16:53:00+00\",\"version\":\"5\"},\"table\":\"views\" …",
                      *           "proof": [
-                     *             "5dQSFV8G9ZtRl0PXYT2xlAsXDtfJmcGW0WOeWd0NfaI=",
-                     *             "Z/nRmaxS4kgBtLAbut6Cin+w6VCdckop7CYwvlS2zn0="
+                     *             "cTnyGZJwmGG0EK6XqqfHhzOdF/zYhss0h5lR2utukh0=",
+                     *             "MzIrXUpHylC7UgQ+E+UnEZs6bBXia0rgmJNGDFHlMz4="
                      *           ]
                      *         }
                      *       ],
@@ -14415,16 +14906,16 @@ export interface operations {
                      *       "generation": 1,
                      *       "origin": "ledger.example/log/1",
                      *       "subject": "/v1/outlooks/russell-2000-downside/views/fe2b1983-c98f-4410-a721-88f6d4fe07ee",
-                     *       "event": "{\"at\":\"2026-11-23T15:02:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
-                     *       "salt": "0Cdj1b1ssKybgilx4/JJ5qNfQdungQc7xuULCE3NlIA=",
+                     *       "event": "{\"at\":\"2026-11-23T16:53:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
+                     *       "salt": "Wg/ZB9V5ASqGi/Ztqrwi4ZTSJ/6+GE1DK6ujc8AVt3U=",
                      *       "rows": [
                      *         {
                      *           "index": 1,
-                     *           "salt": "A8GeUUCyPdkXe8KBmWLPR1kCeE5EXVRGmrXZEBxuYDk=",
-                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"3800\",\"bull_bps\":\"2200\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 15:02:00+00\",\"version\":\"3\"},\"table\":\"views\" …",
+                     *           "salt": "7sc1fFFVAjZUa52jdCf8MxT4vGxLYcgu/twmjaekpDA=",
+                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"4000\",\"bull_bps\":\"2000\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 16:53:00+00\",\"version\":\"5\"},\"table\":\"views\" …",
                      *           "proof": [
-                     *             "5dQSFV8G9ZtRl0PXYT2xlAsXDtfJmcGW0WOeWd0NfaI=",
-                     *             "Z/nRmaxS4kgBtLAbut6Cin+w6VCdckop7CYwvlS2zn0="
+                     *             "cTnyGZJwmGG0EK6XqqfHhzOdF/zYhss0h5lR2utukh0=",
+                     *             "MzIrXUpHylC7UgQ+E+UnEZs6bBXia0rgmJNGDFHlMz4="
                      *           ]
                      *         }
                      *       ],
@@ -14721,7 +15212,7 @@ export interface operations {
                      *       "resolution": {
                      *         "number": 1,
                      *         "outcome": "bear",
-                     *         "knownAt": "2026-11-23T16:09:00.000Z"
+                     *         "knownAt": "2026-11-23T17:22:00.000Z"
                      *       },
                      *       "reference": {
                      *         "name": "uniform",
@@ -14732,25 +15223,25 @@ export interface operations {
                      *         }
                      *       },
                      *       "outlook": {
-                     *         "coverage": 0.008236301369863013,
-                     *         "skillCoverage": 0.008236301369863013,
+                     *         "coverage": 0.008375190258751903,
+                     *         "skillCoverage": 0.008375190258751903,
                      *         "timeWeighted": {
-                     *           "brier": 0.006195120624048706,
-                     *           "logarithmic": 0.009882473697755915,
-                     *           "rankedProbability": 0.004533657534246576
+                     *           "brier": 0.006290106544901065,
+                     *           "logarithmic": 0.010035300131960134,
+                     *           "rankedProbability": 0.00460310597412481
                      *         },
                      *         "mean": {
-                     *           "brier": 0.7521726495726496,
-                     *           "logarithmic": 1.199867908417766,
-                     *           "rankedProbability": 0.5504482328482329
+                     *           "brier": 0.7510404361653794,
+                     *           "logarithmic": 1.1982175714125958,
+                     *           "rankedProbability": 0.5496121081326669
                      *         },
                      *         "skill": {
-                     *           "brier": -0.12825897435897435,
-                     *           "logarithmic": -0.09216683701254819,
-                     *           "rankedProbability": 0.009193180873180874
+                     *           "brier": -0.12656065424806906,
+                     *           "logarithmic": -0.09066463553328846,
+                     *           "rankedProbability": 0.010698205361199455
                      *         },
                      *         "missing": [],
-                     *         "attainableCoverage": 0.6511586757990867
+                     *         "attainableCoverage": 0.6512975646879756
                      *       },
                      *       "versions": [
                      *         {
@@ -14761,7 +15252,7 @@ export interface operations {
                      *             "base": 0.45,
                      *             "bull": 0.25
                      *           },
-                     *           "share": 0.008085996955859969,
+                     *           "share": 0.00816400304414003,
                      *           "outcome": "bear",
                      *           "scores": {
                      *             "brier": 0.755,
@@ -14777,7 +15268,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "version": 2,
-                     *           "publishedAt": "2026-11-23T14:50:00.000Z",
+                     *           "publishedAt": "2026-11-23T15:31:00.000Z",
                      *           "probabilities": {
                      *             "bear": 0.35,
                      *             "base": 0.4,
@@ -14934,19 +15425,19 @@ export interface operations {
                      *         }
                      *       },
                      *       "counts": {
-                     *         "open": 1,
+                     *         "open": 2,
                      *         "resolved": 1,
                      *         "void": 0,
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.00823630137,
+                     *       "nEffective": 0.008375190259,
                      *       "clusters": 1,
-                     *       "coverage": 0.00823630137,
-                     *       "attainableCoverage": 0.651158675799,
+                     *       "coverage": 0.008375190259,
+                     *       "attainableCoverage": 0.651297564688,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.00823630137
+                     *         "nEffective": 0.008375190259
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -14958,12 +15449,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.301383691384,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.301942298955,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.00213946848,
+                     *               "low": 0.002175467886,
                      *               "high": 1
                      *             }
                      *           }
@@ -14973,13 +15464,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.449087549088,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.44873920945,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.99786053152
+                     *               "high": 0.997824532114
                      *             }
                      *           }
                      *         ],
@@ -14988,13 +15479,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.249528759529,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.249318491595,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.99786053152
+                     *               "high": 0.997824532114
                      *             }
                      *           }
                      *         ],
@@ -15003,25 +15494,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.249528759529,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.249318491595,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.99786053152
+                     *               "high": 0.997824532114
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.301383691384,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.301942298955,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.00213946848,
+                     *               "low": 0.002175467886,
                      *               "high": 1
                      *             }
                      *           }
@@ -15029,46 +15520,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488064746665,
+                     *           "reliability": 0.487284553988,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000104969205
+                     *           "withinBuckets": 0.000147863095
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201679626745,
+                     *           "reliability": 0.201366878098,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000044789979
+                     *           "withinBuckets": 0.000061449935
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062264601832,
+                     *           "reliability": 0.062159710251,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000013915147
+                     *           "withinBuckets": 0.000019980798
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752008975242,
+                     *           "reliability": 0.750811142337,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000163674331
+                     *           "withinBuckets": 0.000229293828
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752172649573,
+                     *           "mean": 0.751040436165,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.199867908418,
+                     *           "mean": 1.198217571413,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550448232848,
+                     *           "mean": 0.549612108133,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -15208,19 +15699,19 @@ export interface operations {
                      *         }
                      *       },
                      *       "counts": {
-                     *         "open": 1,
+                     *         "open": 2,
                      *         "resolved": 1,
                      *         "void": 0,
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.00823630137,
+                     *       "nEffective": 0.008375190259,
                      *       "clusters": 1,
-                     *       "coverage": 0.00823630137,
-                     *       "attainableCoverage": 0.651158675799,
+                     *       "coverage": 0.008375190259,
+                     *       "attainableCoverage": 0.651297564688,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.00823630137
+                     *         "nEffective": 0.008375190259
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -15232,12 +15723,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.301383691384,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.301942298955,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.00213946848,
+                     *               "low": 0.002175467886,
                      *               "high": 1
                      *             }
                      *           }
@@ -15247,13 +15738,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.449087549088,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.44873920945,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.99786053152
+                     *               "high": 0.997824532114
                      *             }
                      *           }
                      *         ],
@@ -15262,13 +15753,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.249528759529,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.249318491595,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.99786053152
+                     *               "high": 0.997824532114
                      *             }
                      *           }
                      *         ],
@@ -15277,25 +15768,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.249528759529,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.249318491595,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.99786053152
+                     *               "high": 0.997824532114
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.00823630137,
-                     *             "nEffective": 0.00823630137,
-                     *             "predictedMean": 0.301383691384,
+                     *             "weight": 0.008375190259,
+                     *             "nEffective": 0.008375190259,
+                     *             "predictedMean": 0.301942298955,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.00213946848,
+                     *               "low": 0.002175467886,
                      *               "high": 1
                      *             }
                      *           }
@@ -15303,46 +15794,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.488064746665,
+                     *           "reliability": 0.487284553988,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000104969205
+                     *           "withinBuckets": 0.000147863095
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201679626745,
+                     *           "reliability": 0.201366878098,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000044789979
+                     *           "withinBuckets": 0.000061449935
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062264601832,
+                     *           "reliability": 0.062159710251,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000013915147
+                     *           "withinBuckets": 0.000019980798
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.752008975242,
+                     *           "reliability": 0.750811142337,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000163674331
+                     *           "withinBuckets": 0.000229293828
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.752172649573,
+                     *           "mean": 0.751040436165,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.199867908418,
+                     *           "mean": 1.198217571413,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.550448232848,
+                     *           "mean": 0.549612108133,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -15504,19 +15995,19 @@ export interface operations {
                      *         }
                      *       },
                      *       "counts": {
-                     *         "open": 1,
+                     *         "open": 2,
                      *         "resolved": 1,
                      *         "void": 0,
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.000150304414,
+                     *       "nEffective": 0.000211187215,
                      *       "clusters": 1,
-                     *       "coverage": 0.000150304414,
-                     *       "attainableCoverage": 0.651158675799,
+                     *       "coverage": 0.000211187215,
+                     *       "attainableCoverage": 0.651297564688,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.000150304414
+                     *         "nEffective": 0.000211187215
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -15528,12 +16019,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000150304414,
-                     *             "nEffective": 0.000150304414,
-                     *             "predictedMean": 0.37582278481,
+                     *             "weight": 0.000211187215,
+                     *             "nEffective": 0.000211187215,
+                     *             "predictedMean": 0.377027027027,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000039125379,
+                     *               "low": 0.000054972763,
                      *               "high": 1
                      *             }
                      *           }
@@ -15543,13 +16034,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.000150304414,
-                     *             "nEffective": 0.000150304414,
+                     *             "weight": 0.000211187215,
+                     *             "nEffective": 0.000211187215,
                      *             "predictedMean": 0.4,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999960874621
+                     *               "high": 0.999945027237
                      *             }
                      *           }
                      *         ],
@@ -15558,13 +16049,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000150304414,
-                     *             "nEffective": 0.000150304414,
-                     *             "predictedMean": 0.22417721519,
+                     *             "weight": 0.000211187215,
+                     *             "nEffective": 0.000211187215,
+                     *             "predictedMean": 0.222972972973,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999960874621
+                     *               "high": 0.999945027237
                      *             }
                      *           }
                      *         ],
@@ -15573,25 +16064,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000150304414,
-                     *             "nEffective": 0.000150304414,
-                     *             "predictedMean": 0.22417721519,
+                     *             "weight": 0.000211187215,
+                     *             "nEffective": 0.000211187215,
+                     *             "predictedMean": 0.222972972973,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999960874621
+                     *               "high": 0.999945027237
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000150304414,
-                     *             "nEffective": 0.000150304414,
-                     *             "predictedMean": 0.37582278481,
+                     *             "weight": 0.000211187215,
+                     *             "nEffective": 0.000211187215,
+                     *             "predictedMean": 0.377027027027,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000039125379,
+                     *               "low": 0.000054972763,
                      *               "high": 1
                      *             }
                      *           }
@@ -15599,10 +16090,10 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.389597195962,
+                     *           "reliability": 0.388095325055,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000107867329
+                     *           "withinBuckets": 0.000080350621
                      *         },
                      *         "base": {
                      *           "reliability": 0.16,
@@ -15611,34 +16102,34 @@ export interface operations {
                      *           "withinBuckets": 0
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.05025542381,
+                     *           "reliability": 0.049716946676,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000107867329
+                     *           "withinBuckets": 0.000080350621
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.599852619772,
+                     *           "reliability": 0.597812271731,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000215734658
+                     *           "withinBuckets": 0.000160701242
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.60006835443,
+                     *           "mean": 0.597972972973,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 0.9790349007,
+                     *           "mean": 0.975733747709,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.44006835443,
+                     *           "mean": 0.437972972973,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -15755,6 +16246,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "kind": "review-due",
+                     *           "desk": {
+                     *             "slug": "main",
+                     *             "name": "Main desk"
+                     *           },
+                     *           "outlook": "russell-2000-downside-second-desk",
+                     *           "series": null,
+                     *           "proposal": null,
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "detail": "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row.",
+                     *           "since": "2026-11-23T15:44:00.000Z",
+                     *           "url": "/v1/outlooks/russell-2000-downside-second-desk"
+                     *         },
+                     *         {
+                     *           "kind": "review-due",
+                     *           "desk": {
+                     *             "slug": "main",
+                     *             "name": "Main desk"
+                     *           },
+                     *           "outlook": "russell-2000-downside",
+                     *           "series": null,
+                     *           "proposal": null,
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "detail": "\"rate-relief\" is triggered: us-30y-yield was 4.16 on 2026-11-20, below 4.25 for 3 observations in a row. admin desk assessed \"orders-and-spending\" as triggered.",
+                     *           "since": "2026-11-23T15:44:00.000Z",
+                     *           "url": "/v1/outlooks/russell-2000-downside"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null,
+                     *       "counts": {
+                     *         "to-approve": 0,
+                     *         "returned": 0,
+                     *         "review-due": 2,
+                     *         "horizon-over": 0,
+                     *         "contradicted": 0,
+                     *         "series-silent": 0
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["InboxPage"];
                 };
             };
@@ -15827,6 +16361,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 1000
+                     *     event: stream.opened
+                     *     data: {"position":1,"resumed":true}
+                     *     id: 1-220fe804
+                     *
+                     *     event: proposal.opened
+                     *     data: {"by":{"id":"fe2b1983-c98f-4410-a721-88f6d4fe07ee","name":"analyst desk"},"desk":"main","kind":"revision","text":"The auction tailed; please look at the base case.","draft":1,"state":"draft","title":"Russell 2000: the case for more downside","outlook":"russell-2000-downside","subject":"/v1/proposals/5ed6ae2d-317f-4296-a18b-6aa7f59158f9","version":null,"proposal":"5ed6ae2d-317f-4296-a18b-6aa7f59158f9","publishAt":"2026-11-23T12:00:00.000Z","recordedAt":"2026-11-23T16:37:00.000Z"}
+                     *     id: 45-c686b8dd
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -15900,11 +16444,11 @@ export interface operations {
                      * @example retry: 1000
                      *     event: stream.opened
                      *     data: {"position":1,"resumed":true}
-                     *     id: 1-eec7357c
+                     *     id: 1-ff37769d
                      *
                      *     event: evidence.added
-                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:46:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
-                     *     id: 2-7139f219
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T15:27:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     id: 2-22d537bd
                      */
                     "text/event-stream": string;
                 };
@@ -15984,11 +16528,11 @@ export interface operations {
                      * @example retry: 1000
                      *     event: stream.opened
                      *     data: {"position":1,"resumed":true}
-                     *     id: 1-eec7357c
+                     *     id: 1-ff37769d
                      *
                      *     event: evidence.added
-                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T14:46:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
-                     *     id: 2-7139f219
+                     *     data: {"slug":"russell-2000-downside","version":1,"addedAt":"2026-11-23T15:27:00.000Z","evidence":{"id":"8ee89711-330c-4ccf-a9a2-e65ad12bbd7d","headline":"Retail sales rose more than expected","publisher":"A newspaper","corrects":null}}
+                     *     id: 2-22d537bd
                      */
                     "text/event-stream": string;
                 };
@@ -16254,7 +16798,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T15:01:00.000Z",
+                     *           "date_published": "2026-11-23T15:42:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -16267,7 +16811,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
                      *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
-                     *           "date_published": "2026-11-23T14:52:00.000Z",
+                     *           "date_published": "2026-11-23T15:33:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -16292,7 +16836,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T15:01:00.000Z",
+                     *           "date_published": "2026-11-23T15:42:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -16305,7 +16849,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 1: Bear 30%, Base 45%, Bull 25%",
                      *           "content_text": "This first version puts the desk's downside case for the Russell 2000 on record, with stated odds and explicit tests against which later evidence can be held. …",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside-second-desk/chart.svg?version=1&format=png",
-                     *           "date_published": "2026-11-23T14:52:00.000Z",
+                     *           "date_published": "2026-11-23T15:33:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -16407,7 +16951,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T15:01:00.000Z",
+                     *           "date_published": "2026-11-23T15:42:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -16420,7 +16964,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
                      *           "content_text": "Says which spread we watch.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
-                     *           "date_published": "2026-11-23T14:51:00.000Z",
+                     *           "date_published": "2026-11-23T15:32:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -16445,7 +16989,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 4: Bear 38% (+3), Base 40%, Bull 22% (−3)",
                      *           "content_text": "The desk goes with its analysts.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=4&format=png",
-                     *           "date_published": "2026-11-23T15:01:00.000Z",
+                     *           "date_published": "2026-11-23T15:42:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -16458,7 +17002,7 @@ export interface operations {
                      *           "title": "Russell 2000: the case for more downside. Version 3: Bear 35%, Base 40%, Bull 25%",
                      *           "content_text": "Says which spread we watch.",
                      *           "image": "http://127.0.0.1:3000/v1/outlooks/russell-2000-downside/chart.svg?version=3&format=png",
-                     *           "date_published": "2026-11-23T14:51:00.000Z",
+                     *           "date_published": "2026-11-23T15:32:00.000Z",
                      *           "authors": [
                      *             {
                      *               "name": "admin desk"
@@ -16567,11 +17111,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "slug": "main",
+                     *           "name": "Main desk",
+                     *           "createdAt": "2026-11-23T12:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Desk"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example slug,name,createdAt
+                     *     main,Main desk,2026-11-23T12:00:00.000Z
+                     */
                     "text/csv": string;
                 };
             };
@@ -16643,6 +17203,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "rates",
+                     *       "name": "Rates desk",
+                     *       "createdAt": "2026-11-23T16:57:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Desk"];
                 };
             };
@@ -16724,6 +17291,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "main",
+                     *       "name": "Main desk",
+                     *       "createdAt": "2026-11-23T12:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Desk"];
                 };
             };
@@ -16811,6 +17385,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "slug": "rates",
+                     *       "name": "Rates and inflation desk",
+                     *       "createdAt": "2026-11-23T16:57:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Desk"];
                 };
             };
@@ -16904,6 +17485,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "version": 0,
+                     *       "authorMayResolve": true,
+                     *       "author": null,
+                     *       "approvals": {
+                     *         "outlook": 0,
+                     *         "revision": 0,
+                     *         "framework": 0,
+                     *         "resolution": 0,
+                     *         "withdrawal": 0,
+                     *         "consensus": 0
+                     *       },
+                     *       "recordedAt": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Policy"];
                 };
             };
@@ -16985,6 +17586,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "version": 3,
+                     *       "authorMayResolve": true,
+                     *       "author": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "approvals": {
+                     *         "outlook": 0,
+                     *         "revision": 0,
+                     *         "framework": 0,
+                     *         "resolution": 0,
+                     *         "withdrawal": 0,
+                     *         "consensus": 0
+                     *       },
+                     *       "recordedAt": "2026-11-23T16:56:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Policy"];
                 };
             };
@@ -17043,7 +17667,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it.
+                 * @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.
                  * @example 20
                  */
                 limit?: number;
@@ -17052,18 +17676,25 @@ export interface operations {
                  * @example WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd
                  */
                 cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+                /** @description In this state only. */
                 state?: "draft" | "submitted" | "approved" | "returned" | "published" | "discarded";
                 /**
                  * @description The slug of a desk.
                  * @example main
                  */
                 desk?: string;
+                /** @description The request that it holds: `outlook` POST /v1/outlooks, `revision` POST …/revisions, `framework` PATCH …/framework, `resolution` POST …/resolution, `withdrawal` POST …/withdrawal, `consensus` POST …/consensus. */
                 kind?: "outlook" | "revision" | "framework" | "resolution" | "withdrawal" | "consensus";
-                /** @description The slug of an outlook. */
+                /**
+                 * @description The slug of an outlook.
+                 * @example russell-2000-downside
+                 */
                 outlook?: string;
                 /**
                  * @description The id of their author.
-                 * @example Small-cap desk
+                 * @example 016d28b9-0db9-42d9-ba83-9f320b0c00e5
                  */
                 author?: string;
             };
@@ -17092,16 +17723,45 @@ export interface operations {
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     ETag: components["headers"]["ETag"];
                     Link: components["headers"]["Link"];
+                    "Content-Disposition": components["headers"]["ContentDisposition"];
                     Age: components["headers"]["Age"];
                     "Cache-Status": components["headers"]["CacheStatus"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *           "desk": {
+                     *             "slug": "main",
+                     *             "name": "Main desk"
+                     *           },
+                     *           "kind": "revision",
+                     *           "outlook": "russell-2000-downside",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "author": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "state": "approved",
+                     *           "draft": 2,
+                     *           "baseVersion": 4,
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "createdAt": "2026-11-23T16:37:00.000Z",
+                     *           "changedAt": "2026-11-23T16:43:00.000Z"
+                     *         }
+                     *       ],
+                     *       "nextCursor": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["ProposalSummary"][];
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description Not modified: the client's copy is current. */
@@ -17173,6 +17833,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "revision",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "draft",
+                     *       "draft": 1,
+                     *       "baseVersion": null,
+                     *       "publishAt": "2026-11-23T12:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:37:00.000Z",
+                     *       "changedAt": "2026-11-23T16:37:00.000Z",
+                     *       "body": {
+                     *         "probabilities": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "rationale": "Long-term Treasury yields jumped; financing pressure on small caps rises with them."
+                     *       },
+                     *       "note": "The auction tailed; please look at the base case.",
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": "The auction tailed; please look at the base case.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:37:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -17265,6 +17971,100 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "revision",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "approved",
+                     *       "draft": 2,
+                     *       "baseVersion": 4,
+                     *       "publishAt": "2026-11-23T12:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:37:00.000Z",
+                     *       "changedAt": "2026-11-23T16:43:00.000Z",
+                     *       "body": {
+                     *         "probabilities": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "rationale": "Long-term Treasury yields jumped; financing pressure on small caps rises with them."
+                     *       },
+                     *       "note": "Rounded to whole points.",
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [
+                     *           {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           }
+                     *         ],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": "The auction tailed; please look at the base case.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:37:00.000Z"
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "note": "Rounded to whole points.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:38:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "commented",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": "Is the auction in?",
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:39:00.000Z",
+                     *           "preview": null
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "kind": "submitted",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:40:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "version": 5,
+                     *             "kind": "probabilities",
+                     *             "probabilities": {
+                     *               "bear": 0.35,
+                     *               "base": 0.4,
+                     *               "bull": 0.25
+                     *             },
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -17343,6 +18143,100 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "revision",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "discarded",
+                     *       "draft": 2,
+                     *       "baseVersion": 4,
+                     *       "publishAt": "2026-11-23T12:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:37:00.000Z",
+                     *       "changedAt": "2026-11-23T16:46:00.000Z",
+                     *       "body": {
+                     *         "probabilities": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "rationale": "Long-term Treasury yields jumped; financing pressure on small caps rises with them."
+                     *       },
+                     *       "note": "Rounded to whole points.",
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [
+                     *           {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           }
+                     *         ],
+                     *         "possible": 0
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": "The auction tailed; please look at the base case.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:37:00.000Z"
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "note": "Rounded to whole points.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:38:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "commented",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": "Is the auction in?",
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:39:00.000Z",
+                     *           "preview": null
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "kind": "submitted",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:40:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "version": 5,
+                     *             "kind": "probabilities",
+                     *             "probabilities": {
+                     *               "bear": 0.35,
+                     *               "base": 0.4,
+                     *               "bull": 0.25
+                     *             },
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -17436,6 +18330,58 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "revision",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "draft",
+                     *       "draft": 2,
+                     *       "baseVersion": null,
+                     *       "publishAt": "2026-11-23T12:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:37:00.000Z",
+                     *       "changedAt": "2026-11-23T16:38:00.000Z",
+                     *       "body": {
+                     *         "probabilities": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "rationale": "Long-term Treasury yields jumped; financing pressure on small caps rises with them."
+                     *       },
+                     *       "note": "Rounded to whole points.",
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": "The auction tailed; please look at the base case.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:37:00.000Z"
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "note": "Rounded to whole points.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:38:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -17535,6 +18481,95 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "revision",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "submitted",
+                     *       "draft": 2,
+                     *       "baseVersion": 4,
+                     *       "publishAt": "2026-11-23T12:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:37:00.000Z",
+                     *       "changedAt": "2026-11-23T16:42:00.000Z",
+                     *       "body": {
+                     *         "probabilities": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "rationale": "Long-term Treasury yields jumped; financing pressure on small caps rises with them."
+                     *       },
+                     *       "note": "Rounded to whole points.",
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": "The auction tailed; please look at the base case.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:37:00.000Z"
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "note": "Rounded to whole points.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:38:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "commented",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": "Is the auction in?",
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:39:00.000Z",
+                     *           "preview": null
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "kind": "submitted",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:40:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "version": 5,
+                     *             "kind": "probabilities",
+                     *             "probabilities": {
+                     *               "bear": 0.35,
+                     *               "base": 0.4,
+                     *               "bull": 0.25
+                     *             },
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -17635,6 +18670,100 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "revision",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "approved",
+                     *       "draft": 2,
+                     *       "baseVersion": 4,
+                     *       "publishAt": "2026-11-23T12:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:37:00.000Z",
+                     *       "changedAt": "2026-11-23T16:43:00.000Z",
+                     *       "body": {
+                     *         "probabilities": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "rationale": "Long-term Treasury yields jumped; financing pressure on small caps rises with them."
+                     *       },
+                     *       "note": "Rounded to whole points.",
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [
+                     *           {
+                     *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *             "name": "admin desk"
+                     *           }
+                     *         ],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": "The auction tailed; please look at the base case.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:37:00.000Z"
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "note": "Rounded to whole points.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:38:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "commented",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": "Is the auction in?",
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:39:00.000Z",
+                     *           "preview": null
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "kind": "submitted",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:40:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "version": 5,
+                     *             "kind": "probabilities",
+                     *             "probabilities": {
+                     *               "bear": 0.35,
+                     *               "base": 0.4,
+                     *               "bull": 0.25
+                     *             },
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -17735,6 +18864,95 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "revision",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "returned",
+                     *       "draft": 2,
+                     *       "baseVersion": 4,
+                     *       "publishAt": "2026-11-23T12:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:37:00.000Z",
+                     *       "changedAt": "2026-11-23T16:41:00.000Z",
+                     *       "body": {
+                     *         "probabilities": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "rationale": "Long-term Treasury yields jumped; financing pressure on small caps rises with them."
+                     *       },
+                     *       "note": "Rounded to whole points.",
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": "The auction tailed; please look at the base case.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:37:00.000Z"
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "note": "Rounded to whole points.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:38:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "commented",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": "Is the auction in?",
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:39:00.000Z",
+                     *           "preview": null
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "kind": "submitted",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": null,
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:40:00.000Z",
+                     *           "preview": {
+                     *             "outlook": "russell-2000-downside",
+                     *             "version": 5,
+                     *             "kind": "probabilities",
+                     *             "probabilities": {
+                     *               "bear": 0.35,
+                     *               "base": 0.4,
+                     *               "bull": 0.25
+                     *             },
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -17835,6 +19053,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "5ed6ae2d-317f-4296-a18b-6aa7f59158f9",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "kind": "revision",
+                     *       "outlook": "russell-2000-downside",
+                     *       "title": "Russell 2000: the case for more downside",
+                     *       "author": {
+                     *         "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *         "name": "analyst desk"
+                     *       },
+                     *       "state": "draft",
+                     *       "draft": 2,
+                     *       "baseVersion": null,
+                     *       "publishAt": "2026-11-23T12:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:37:00.000Z",
+                     *       "changedAt": "2026-11-23T16:39:00.000Z",
+                     *       "body": {
+                     *         "probabilities": {
+                     *           "bear": 0.35,
+                     *           "base": 0.4,
+                     *           "bull": 0.25
+                     *         },
+                     *         "rationale": "Long-term Treasury yields jumped; financing pressure on small caps rises with them."
+                     *       },
+                     *       "note": "Rounded to whole points.",
+                     *       "warnings": [],
+                     *       "approvals": {
+                     *         "needed": 1,
+                     *         "given": [],
+                     *         "possible": 1
+                     *       },
+                     *       "drafts": [
+                     *         {
+                     *           "number": 1,
+                     *           "note": "The auction tailed; please look at the base case.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:37:00.000Z"
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "note": "Rounded to whole points.",
+                     *           "publishAt": "2026-11-23T12:00:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:38:00.000Z"
+                     *         }
+                     *       ],
+                     *       "steps": [
+                     *         {
+                     *           "number": 1,
+                     *           "kind": "commented",
+                     *           "draft": 2,
+                     *           "by": {
+                     *             "id": "fe2b1983-c98f-4410-a721-88f6d4fe07ee",
+                     *             "name": "analyst desk"
+                     *           },
+                     *           "text": "Is the auction in?",
+                     *           "version": null,
+                     *           "recordedAt": "2026-11-23T16:39:00.000Z",
+                     *           "preview": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Proposal"];
                 };
             };
@@ -18345,7 +19629,12 @@ export interface operations {
                      *           "unit": "index points",
                      *           "frequency": "daily",
                      *           "dated": "end",
-                     *           "source": "FTSE Russell"
+                     *           "source": "FTSE Russell",
+                     *           "desk": {
+                     *             "slug": "main",
+                     *             "name": "Main desk"
+                     *           },
+                     *           "visibility": "public"
                      *         },
                      *         {
                      *           "key": "us-10y-yield",
@@ -18353,7 +19642,12 @@ export interface operations {
                      *           "unit": "percent",
                      *           "frequency": "daily",
                      *           "dated": "end",
-                     *           "source": "Board of Governors of the Federal Reserve System (FRED: DGS10)"
+                     *           "source": "Board of Governors of the Federal Reserve System (FRED: DGS10)",
+                     *           "desk": {
+                     *             "slug": "main",
+                     *             "name": "Main desk"
+                     *           },
+                     *           "visibility": "public"
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -18365,9 +19659,9 @@ export interface operations {
                         nextCursor: string | null;
                     };
                     /**
-                     * @example key,name,unit,frequency,dated,source
-                     *     rut-close,"Russell 2000 Index, daily close",index points,daily,end,FTSE Russell
-                     *     us-10y-yield,Market yield on US Treasury securities at 10-year constant maturity,percent,daily,end,Board of Governors of the Federal Reserve System (FRED: DGS10)
+                     * @example key,name,unit,frequency,dated,source,desk.slug,desk.name,visibility
+                     *     rut-close,"Russell 2000 Index, daily close",index points,daily,end,FTSE Russell,main,Main desk,public
+                     *     us-10y-yield,Market yield on US Treasury securities at 10-year constant maturity,percent,daily,end,Board of Governors of the Federal Reserve System (FRED: DGS10),main,Main desk,public
                      */
                     "text/csv": string;
                 };
@@ -18447,7 +19741,12 @@ export interface operations {
                      *       "unit": "percent",
                      *       "frequency": "daily",
                      *       "dated": "end",
-                     *       "source": "Board of Governors of the Federal Reserve System (FRED: DGS10)"
+                     *       "source": "Board of Governors of the Federal Reserve System (FRED: DGS10)",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "visibility": "public"
                      *     }
                      */
                     "application/json": components["schemas"]["Series"];
@@ -18549,7 +19848,12 @@ export interface operations {
                      *       "unit": "index points",
                      *       "frequency": "daily",
                      *       "dated": "end",
-                     *       "source": "FTSE Russell"
+                     *       "source": "FTSE Russell",
+                     *       "desk": {
+                     *         "slug": "main",
+                     *         "name": "Main desk"
+                     *       },
+                     *       "visibility": "public"
                      *     }
                      */
                     "application/json": components["schemas"]["Series"];
@@ -18642,6 +19946,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "confirm": "-AqRQmPEcXBtnLN0JDQNtGGYOnt",
+                     *       "outlooks": [
+                     *         {
+                     *           "slug": "funding-squeeze",
+                     *           "title": "Russell 2000: the case for more downside",
+                     *           "versions": 1,
+                     *           "evidence": 0,
+                     *           "events": 4,
+                     *           "views": 0,
+                     *           "newestVersions": [
+                     *             {
+                     *               "version": 1,
+                     *               "publishedAt": "2026-11-23T16:58:00.000Z",
+                     *               "rationale": "A first draft."
+                     *             }
+                     *           ],
+                     *           "newestEvidence": [],
+                     *           "newestEvents": [
+                     *             {
+                     *               "kind": "outlook.review.due",
+                     *               "version": 1,
+                     *               "recordedAt": "2026-11-23T12:00:00.000Z"
+                     *             },
+                     *             {
+                     *               "kind": "outlook.state.changed",
+                     *               "version": 1,
+                     *               "recordedAt": "2026-11-23T12:00:00.000Z"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "series": [],
+                     *       "needs": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Disclosure"];
                 };
             };
@@ -18752,6 +20093,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "outlooks": [
+                     *         "funding-squeeze"
+                     *       ],
+                     *       "series": [],
+                     *       "disclosedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "disclosedAt": "2026-11-23T17:02:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Disclosed"];
                 };
             };
@@ -18856,6 +20210,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "confirm": "8ObbmqsR17NvOgG1JE6ExHlbvtH",
+                     *       "outlooks": [],
+                     *       "series": [
+                     *         {
+                     *           "key": "funding-survey",
+                     *           "name": "Funding survey",
+                     *           "observations": 0
+                     *         }
+                     *       ],
+                     *       "needs": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Disclosure"];
                 };
             };
@@ -18966,6 +20334,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "outlooks": [],
+                     *       "series": [
+                     *         "funding-survey"
+                     *       ],
+                     *       "disclosedBy": {
+                     *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
+                     *         "name": "admin desk"
+                     *       },
+                     *       "disclosedAt": "2026-11-23T17:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Disclosed"];
                 };
             };
@@ -19110,7 +20491,7 @@ export interface operations {
                      *           "value": 4.71,
                      *           "provenance": "sourced",
                      *           "note": null,
-                     *           "recordedAt": "2026-11-23T14:40:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:21:00.000Z",
                      *           "supersededAt": null
                      *         },
                      *         {
@@ -19118,7 +20499,7 @@ export interface operations {
                      *           "value": 4.6,
                      *           "provenance": "sourced",
                      *           "note": null,
-                     *           "recordedAt": "2026-11-23T14:40:00.000Z",
+                     *           "recordedAt": "2026-11-23T15:21:00.000Z",
                      *           "supersededAt": null
                      *         }
                      *       ],
@@ -19132,8 +20513,8 @@ export interface operations {
                     };
                     /**
                      * @example date,value,provenance,note,recordedAt,supersededAt
-                     *     2026-11-16,4.71,sourced,,2026-11-23T14:40:00.000Z,
-                     *     2026-11-17,4.6,sourced,,2026-11-23T14:40:00.000Z,
+                     *     2026-11-16,4.71,sourced,,2026-11-23T15:21:00.000Z,
+                     *     2026-11-17,4.6,sourced,,2026-11-23T15:21:00.000Z,
                      */
                     "text/csv": string;
                 };
@@ -19271,7 +20652,7 @@ export interface operations {
                      *       "retracted": 0,
                      *       "unchanged": 0,
                      *       "skipped": 0,
-                     *       "recordedAt": "2026-11-23T15:03:00.000Z",
+                     *       "recordedAt": "2026-11-23T15:44:00.000Z",
                      *       "preview": null
                      *     }
                      */
@@ -19375,9 +20756,9 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example {"type":"export","format":1,"position":"24-5b2ea185","startedAt":"2026-11-23T16:17:00.000Z","types":["outlook","framework","version","contradiction","resolution","conditionChange","drawdownChange","view","evidence","instrument","observation","series"]}
-                     *     {"type":"outlook","slug":"russell-2000-downside","instrument":"RUT","horizon":{"from":"2026-03-31","to":"2027-03-31"},"status":"resolved","latestVersion":5,"reviewReasons":[],"horizonEndedAt":null,"continues":null,"continuedBy":null}
-                     *     {"type":"end","records":35}
+                     * @example {"type":"export","format":1,"position":"31-e16230e4","startedAt":"2026-11-23T17:30:00.000Z","types":["outlook","framework","version","contradiction","resolution","conditionChange","drawdownChange","evidence","instrument","observation","series"]}
+                     *     {"type":"outlook","slug":"russell-2000-downside","desk":{"slug":"main","name":"Main desk"},"visibility":"public","instrument":"RUT","horizon":{"from":"2026-03-31","to":"2027-03-31"},"status":"resolved","latestVersion":5,"reviewReasons":[],"horizonEndedAt":null,"continues":null,"continuedBy":null}
+                     *     {"type":"end","records":37}
                      */
                     "application/x-ndjson": string;
                 };
@@ -19465,7 +20846,7 @@ export interface operations {
                      *       "url": null,
                      *       "file": null,
                      *       "everyMinutes": 720,
-                     *       "setAt": "2026-11-23T14:44:00.000Z",
+                     *       "setAt": "2026-11-23T15:25:00.000Z",
                      *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
@@ -19562,7 +20943,7 @@ export interface operations {
                      *       "url": null,
                      *       "file": null,
                      *       "everyMinutes": 720,
-                     *       "setAt": "2026-11-23T14:44:00.000Z",
+                     *       "setAt": "2026-11-23T15:25:00.000Z",
                      *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
@@ -19591,7 +20972,7 @@ export interface operations {
                      *       "url": null,
                      *       "file": null,
                      *       "everyMinutes": 1440,
-                     *       "setAt": "2026-11-23T14:43:00.000Z",
+                     *       "setAt": "2026-11-23T15:24:00.000Z",
                      *       "state": "waiting",
                      *       "nextPullAt": "2026-11-23T14:32:00.000Z",
                      *       "lastSuccess": null,
@@ -19784,10 +21165,13 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
+                     *           "desks": [
+                     *             "main"
+                     *           ],
                      *           "name": "Small-cap desk",
                      *           "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
-                     *           "createdAt": "2026-11-23T15:43:00.000Z",
-                     *           "expiresAt": "2027-11-20T00:00:00.000Z",
+                     *           "createdAt": "2026-11-23T16:28:00.000Z",
+                     *           "expiresAt": "2026-11-23T12:00:00.000Z",
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
                      *         },
@@ -19800,9 +21184,12 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
+                     *           "desks": [
+                     *             "*"
+                     *           ],
                      *           "name": "Rates desk",
                      *           "analystId": "1e598f2d-c193-4e93-ae2d-1761ab84204a",
-                     *           "createdAt": "2026-11-23T15:42:00.000Z",
+                     *           "createdAt": "2026-11-23T16:27:00.000Z",
                      *           "expiresAt": null,
                      *           "revokedAt": null,
                      *           "lastUsedAt": null
@@ -19817,9 +21204,9 @@ export interface operations {
                         nextCursor: string | null;
                     };
                     /**
-                     * @example id,name,analystId,role,hint,createdAt,expiresAt,revokedAt,lastUsedAt,issuedBy.id,issuedBy.name,issuedWith
-                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,Small-cap desk,1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37,analyst,olk_de_X,2026-11-23T15:43:00.000Z,2027-11-20T00:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
-                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Rates desk,1e598f2d-c193-4e93-ae2d-1761ab84204a,feed,olk_zdC9,2026-11-23T15:42:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
+                     * @example id,name,analystId,role,desks,hint,createdAt,expiresAt,revokedAt,lastUsedAt,issuedBy.id,issuedBy.name,issuedWith
+                     *     35c58de5-b60c-4982-a4d7-e0cbf1760801,Small-cap desk,1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37,analyst,main,olk_de_X,2026-11-23T16:28:00.000Z,2026-11-23T12:00:00.000Z,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
+                     *     743c0bdc-e415-4f33-ab33-d38cb1e9d940,Rates desk,1e598f2d-c193-4e93-ae2d-1761ab84204a,feed,*,olk_zdC9,2026-11-23T16:27:00.000Z,,,,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8
                      */
                     "text/csv": string;
                 };
@@ -19903,10 +21290,13 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
+                     *       "desks": [
+                     *         "main"
+                     *       ],
                      *       "name": "Small-cap desk",
                      *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
-                     *       "createdAt": "2026-11-23T15:43:00.000Z",
-                     *       "expiresAt": "2027-11-20T00:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:28:00.000Z",
+                     *       "expiresAt": "2026-11-23T12:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null,
                      *       "key": "olk_wElDAfQwRUqY2GsRvmTw3BPLvphZwuRPv8kcwoeWAtw"
@@ -20003,10 +21393,13 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
+                     *       "desks": [
+                     *         "main"
+                     *       ],
                      *       "name": "Small-cap desk",
                      *       "analystId": "1f8fa4fa-dfb2-4f3f-acef-a4f4340eab37",
-                     *       "createdAt": "2026-11-23T15:43:00.000Z",
-                     *       "expiresAt": "2027-11-20T00:00:00.000Z",
+                     *       "createdAt": "2026-11-23T16:28:00.000Z",
+                     *       "expiresAt": "2026-11-23T12:00:00.000Z",
                      *       "revokedAt": null,
                      *       "lastUsedAt": null
                      *     }
@@ -20180,12 +21573,15 @@ export interface operations {
                      *       "roles": [
                      *         "analyst"
                      *       ],
+                     *       "desks": [
+                     *         "*"
+                     *       ],
                      *       "key": {
                      *         "id": "90dc76e8-8c8d-491e-afa3-f87c0c1f58dd",
                      *         "hint": "olk_txqd",
                      *         "createdAt": "2026-11-20T16:00:00.000Z",
                      *         "expiresAt": null,
-                     *         "lastUsedAt": "2026-11-23T15:34:00.000Z"
+                     *         "lastUsedAt": "2026-11-23T16:16:00.000Z"
                      *       },
                      *       "token": null
                      *     }
@@ -20282,15 +21678,17 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
-                     *           "url": "https://hooks.desk.example/ledger",
+                     *           "id": "4b8fef75-c78c-45c2-ae6a-583ccc40ac4c",
+                     *           "format": "json",
+                     *           "desk": null,
                      *           "kinds": null,
                      *           "outlook": null,
                      *           "description": null,
-                     *           "createdAt": "2026-11-23T15:58:00.000Z",
+                     *           "url": "https://hooks.desk.example/ledger",
+                     *           "createdAt": "2026-11-23T17:11:00.000Z",
                      *           "failingSince": null,
                      *           "disabled": null,
-                     *           "previousSecretUntil": "2026-11-24T16:04:00.000Z"
+                     *           "previousSecretUntil": "2026-11-24T17:17:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -20302,8 +21700,8 @@ export interface operations {
                         nextCursor: string | null;
                     };
                     /**
-                     * @example id,url,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
-                     *     e01316cf-a1a6-4ae6-a1ac-e4e0183d8391,https://hooks.desk.example/ledger,,,,2026-11-23T15:58:00.000Z,,,,2026-11-24T16:04:00.000Z
+                     * @example id,url,format,desk,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
+                     *     4b8fef75-c78c-45c2-ae6a-583ccc40ac4c,https://hooks.desk.example/ledger,json,,,,,2026-11-23T17:11:00.000Z,,,,2026-11-24T17:17:00.000Z
                      */
                     "text/csv": string;
                 };
@@ -20379,16 +21777,18 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
-                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "id": "4b8fef75-c78c-45c2-ae6a-583ccc40ac4c",
+                     *       "format": "json",
+                     *       "desk": null,
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:58:00.000Z",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "createdAt": "2026-11-23T17:11:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null,
-                     *       "secret": "whsec_pIG/v0sGQPKAFhQE9k9KAxcImb8a2VJkVvAVWNAhDlA="
+                     *       "secret": "whsec_r57FyVQ+cCfsq1/fsnmHaadfa1cJRulZkVEaCaP9I4Q="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -20474,15 +21874,17 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
-                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "id": "4b8fef75-c78c-45c2-ae6a-583ccc40ac4c",
+                     *       "format": "json",
+                     *       "desk": null,
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:58:00.000Z",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "createdAt": "2026-11-23T17:11:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T16:04:00.000Z"
+                     *       "previousSecretUntil": "2026-11-24T17:17:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Webhook"];
@@ -20638,12 +22040,14 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
-                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "id": "4b8fef75-c78c-45c2-ae6a-583ccc40ac4c",
+                     *       "format": "json",
+                     *       "desk": null,
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:58:00.000Z",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "createdAt": "2026-11-23T17:11:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null
@@ -20736,16 +22140,18 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "e01316cf-a1a6-4ae6-a1ac-e4e0183d8391",
-                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "id": "4b8fef75-c78c-45c2-ae6a-583ccc40ac4c",
+                     *       "format": "json",
+                     *       "desk": null,
                      *       "kinds": null,
                      *       "outlook": null,
                      *       "description": null,
-                     *       "createdAt": "2026-11-23T15:58:00.000Z",
+                     *       "url": "https://hooks.desk.example/ledger",
+                     *       "createdAt": "2026-11-23T17:11:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T16:04:00.000Z",
-                     *       "secret": "whsec_Wg/ZB9V5ASqGi/Ztqrwi4ZTSJ/6+GE1DK6ujc8AVt3U="
+                     *       "previousSecretUntil": "2026-11-24T17:17:00.000Z",
+                     *       "secret": "whsec_eII0ga+bCaY5rItapGcQ6mqxOYd1RvG+EqJgstmyC80="
                      *     }
                      */
                     "application/json": components["schemas"]["CreatedWebhook"];
@@ -20860,18 +22266,19 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "3492588c-0a45-4ba5-ae3e-6784d52040b4",
-                     *           "slug": "russell-2000-downside",
+                     *           "id": "c94c838e-9739-42ef-a6ac-119b20038853",
+                     *           "event": 27,
                      *           "kind": "outlook.version.published",
-                     *           "event": 20,
+                     *           "slug": "russell-2000-downside",
+                     *           "subject": "/v1/outlooks/russell-2000-downside",
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T16:01:00.000Z",
-                     *           "deliveredAt": "2026-11-23T16:01:00.000Z",
+                     *           "plannedAt": "2026-11-23T17:14:00.000Z",
+                     *           "deliveredAt": "2026-11-23T17:14:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T16:01:00.000Z",
+                     *               "startedAt": "2026-11-23T17:14:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -20879,18 +22286,19 @@ export interface operations {
                      *           ]
                      *         },
                      *         {
-                     *           "id": "125ea5cb-195d-4442-a7d1-c0bc5dc6b87e",
-                     *           "slug": "russell-2000-downside",
+                     *           "id": "5b2ea185-460f-4df5-aa36-ef49ef346a61",
+                     *           "event": 26,
                      *           "kind": "outlook.state.changed",
-                     *           "event": 19,
+                     *           "slug": "russell-2000-downside",
+                     *           "subject": "/v1/outlooks/russell-2000-downside",
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T16:01:00.000Z",
-                     *           "deliveredAt": "2026-11-23T16:01:00.000Z",
+                     *           "plannedAt": "2026-11-23T17:14:00.000Z",
+                     *           "deliveredAt": "2026-11-23T17:14:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T16:01:00.000Z",
+                     *               "startedAt": "2026-11-23T17:14:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -20907,9 +22315,9 @@ export interface operations {
                         nextCursor: string | null;
                     };
                     /**
-                     * @example id,event,kind,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
-                     *     3492588c-0a45-4ba5-ae3e-6784d52040b4,20,outlook.version.published,russell-2000-downside,delivered,2026-11-23T16:01:00.000Z,2026-11-23T16:01:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T16:01:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
-                     *     125ea5cb-195d-4442-a7d1-c0bc5dc6b87e,19,outlook.state.changed,russell-2000-downside,delivered,2026-11-23T16:01:00.000Z,2026-11-23T16:01:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T16:01:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     * @example id,event,kind,subject,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
+                     *     c94c838e-9739-42ef-a6ac-119b20038853,27,outlook.version.published,/v1/outlooks/russell-2000-downside,russell-2000-downside,delivered,2026-11-23T17:14:00.000Z,2026-11-23T17:14:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T17:14:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     5b2ea185-460f-4df5-aa36-ef49ef346a61,26,outlook.state.changed,/v1/outlooks/russell-2000-downside,russell-2000-downside,delivered,2026-11-23T17:14:00.000Z,2026-11-23T17:14:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T17:14:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
                      */
                     "text/csv": string;
                 };
@@ -21102,7 +22510,7 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": 23,
+                     *           "id": 25,
                      *           "kind": "write",
                      *           "role": "admin",
                      *           "credential": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
@@ -21120,10 +22528,10 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:47:00.000Z"
+                     *           "recordedAt": "2026-11-23T16:32:00.000Z"
                      *         },
                      *         {
-                     *           "id": 22,
+                     *           "id": 24,
                      *           "kind": "write",
                      *           "role": "admin",
                      *           "credential": "0f13b6d2-2845-423d-a2d1-9c4f9c256ee8",
@@ -21131,7 +22539,7 @@ export interface operations {
                      *           "path": "/v1/keys",
                      *           "status": 201,
                      *           "subject": "/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801",
-                     *           "summary": "Issued to \"Small-cap desk\" with the role analyst",
+                     *           "summary": "Issued to \"Small-cap desk\" with the role analyst for the desks main",
                      *           "problem": null,
                      *           "detail": null,
                      *           "address": "127.0.0.1",
@@ -21141,7 +22549,7 @@ export interface operations {
                      *             "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *             "name": "admin desk"
                      *           },
-                     *           "recordedAt": "2026-11-23T15:43:00.000Z"
+                     *           "recordedAt": "2026-11-23T16:28:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": "WyJydXNzZWxsLTIwMDAtZG93bnNpZGUiLDJd"
@@ -21154,8 +22562,8 @@ export interface operations {
                     };
                     /**
                      * @example id,recordedAt,kind,analyst.id,analyst.name,role,credential,method,path,status,subject,summary,problem,detail,address,requestId,times
-                     *     23,2026-11-23T15:47:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,DELETE,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,204,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,3bc60057-2920-4c23-a175-e7a1c8214cc7,1
-                     *     22,2026-11-23T15:43:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,POST,/v1/keys,201,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Issued to ""Small-cap desk"" with the role analyst",,,127.0.0.1,1ce33119-d657-4517-ae9e-85a8ebff868d,1
+                     *     25,2026-11-23T16:32:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,DELETE,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,204,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Revoked: ""Small-cap desk"", role analyst",,,127.0.0.1,3bc60057-2920-4c23-a175-e7a1c8214cc7,1
+                     *     24,2026-11-23T16:28:00.000Z,write,553295e4-b848-4ee7-a1c3-0a0c86a5b731,admin desk,admin,0f13b6d2-2845-423d-a2d1-9c4f9c256ee8,POST,/v1/keys,201,/v1/keys/35c58de5-b60c-4982-a4d7-e0cbf1760801,"Issued to ""Small-cap desk"" with the role analyst for the desks main",,,127.0.0.1,1ce33119-d657-4517-ae9e-85a8ebff868d,1
                      */
                     "text/csv": string;
                 };
@@ -21246,7 +22654,7 @@ export interface operations {
                      *           "status": 409,
                      *           "title": "The record is not as it was written",
                      *           "meaning": "A row of the record does not have the hash that the ledger stored when it was written, so no receipt can prove it.",
-                     *           "mend": "Tell the operator of the service: `npm run verify` names the rows that were changed. A receipt that you saved earlier proves what was written."
+                     *           "mend": "Tell the operator of the service: `npm run verify` names the rows that were changed. A receipt that you saved earlier proves what was written. If `detail` says …"
                      *         }
                      *       ]
                      *     }
@@ -21426,8 +22834,8 @@ export interface operations {
                      * @example {
                      *       "generation": 1,
                      *       "origin": "ledger.example/log/1",
-                     *       "size": 41,
-                     *       "root": "XtauLTF/wpbRi2qn9ZFY+ekQk2oai/fyQBHLtb3jZN8=",
+                     *       "size": 78,
+                     *       "root": "iqFOS+ZSJ+gf88AcKaSKBsiUSmWRLSQnI+1P/6Hzvgo=",
                      *       "signed": true,
                      *       "checkpoint": "/log/1/checkpoint",
                      *       "vkey": "ledger.example/log/1+929fd5c4+AUvq3isjNDC5cYuqzs8P4FHLIqILbXmlqfxa2HOI4vc8",
@@ -21436,7 +22844,7 @@ export interface operations {
                      *         {
                      *           "generation": 1,
                      *           "origin": "ledger.example/log/1",
-                     *           "startedAt": "2026-11-23T15:49:00.000Z",
+                     *           "startedAt": "2026-11-23T17:02:00.000Z",
                      *           "agreedSize": null,
                      *           "statement": null
                      *         }

@@ -1,4 +1,4 @@
--- Runs with the release of migration 0033 and later.
+-- Runs with the release of migration 0032 and later.
 -- Late events that are all of versions are written without digests. Their openings say so, and are JSON.
 -- Opens events: writes what each commits to, in canonical JSON (RFC 8785). `caller` did what has no author of its own.
 CREATE OR REPLACE FUNCTION open_events(ids bigint[], write bigint, caller uuid, digested_at timestamptz) RETURNS void

@@ -1,4 +1,4 @@
--- Runs with the release of migration 0033 and later.
+-- Runs with the release of migration 0032 and later.
 -- Outlooks and series belong to desks, for good, and keys may act for some desks only. What is internal shows to its own desk
 -- until a disclosure makes it public. What is older than this migration, or from a release before it, belongs to the first desk,
 -- is public, and its keys act for all desks.
@@ -115,7 +115,8 @@ BEGIN
   NEW.desk_id := coalesce(NEW.desk_id, 1); -- the release before names none
   NEW.internal_to := CASE WHEN NEW.is_internal THEN NEW.desk_id END;
   IF NEW.continues_id IS NOT NULL THEN
-    SELECT * INTO previous FROM outlooks WHERE id = NEW.continues_id;
+    -- A disclosure of it waits, or this sees it.
+    SELECT * INTO previous FROM outlooks WHERE id = NEW.continues_id FOR NO KEY UPDATE;
     IF NEW.instrument_id <> previous.instrument_id OR NEW.horizon_to <= previous.horizon_to THEN
       PERFORM refuse('outlooks_continuation', 'an outlook is continued on its instrument, over a later horizon');
     END IF;

@@ -1,4 +1,4 @@
--- Runs with the release of migration 0033 and later.
+-- Runs with the release of migration 0032 and later.
 -- Runs outside a transaction.
 -- For what a proposal published, which is one thing at most.
 DROP INDEX CONCURRENTLY IF EXISTS public.outlook_versions_of_proposal;

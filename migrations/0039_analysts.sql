@@ -1,4 +1,4 @@
--- Runs with the release of migration 0033 and later.
+-- Runs with the release of migration 0032 and later.
 -- Analysts get other names, and are deactivated and reactivated. A row in analyst_changes does it, and keeps what was before.
 -- An erasure covers all names that the analyst ever had.
 ALTER TABLE analysts ADD COLUMN deactivated_at timestamp(3) with time zone;

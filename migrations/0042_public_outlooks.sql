@@ -1,4 +1,4 @@
--- Runs with the release of migration 0033 and later.
+-- Runs with the release of migration 0032 and later.
 -- Runs outside a transaction.
 -- For lists of the public outlooks among many internal ones, and for the records that leave internal ones out.
 DROP INDEX CONCURRENTLY IF EXISTS public.outlooks_newest_public;

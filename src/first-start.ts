@@ -76,7 +76,7 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
       const about = { subject, summary: 'Created the sample outlook' };
       await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, about, now)]);
       const actor = { analyst: author, desks: SAMPLE_DESKS };
-      return publishOutlook(session, sample, { actor, ground: 'direct' }, () => now);
+      return publishOutlook(session, sample, { actor, mode: 'direct' }, () => now);
     }),
   );
   const evidence = parse(newEvidence, SAMPLE_EVIDENCE);

@@ -58,7 +58,8 @@ export function formatDraft(proposal: Proposal, current: Outlook | null): string
 }
 
 function formatStep({ kind, by, draft, text, recordedAt }: Proposal['steps'][number]): string {
-  const line = `${by?.name ?? 'The service'} ${kind} draft ${draft} at ${formatTime(recordedAt)}`;
+  const act = kind === 'commented' ? 'commented on' : kind;
+  const line = `${by?.name ?? 'The service'} ${act} draft ${draft} at ${formatTime(recordedAt)}`;
   return text === null ? line : `${line}: ${text}`;
 }
 

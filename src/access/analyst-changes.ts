@@ -6,7 +6,7 @@ import {
   type Analyst,
   findLookAlike,
   nameTaken,
-  requireAllowed,
+  requireAllowedName,
   storeSkeletons,
 } from './analysts.ts';
 import { requireOtherAdmin } from './api-keys.ts';
@@ -54,14 +54,14 @@ export async function changeAnalyst(
   return { analyst: await readAnalystState(session, id), changes };
 }
 
-/** @returns whether the name is another one than before */
+/** @returns whether the name changed */
 async function rename(session: Session, before: Analyst, name: string, at: Date): Promise<boolean> {
   if (name === before.name) return false;
   const { id } = before;
-  requireAllowed(name);
+  requireAllowedName(name);
   const { rowCount } = await session.query('select from erasures where analyst_id = $1', [id]);
   if (rowCount !== 0) {
-    const detail = 'was erased, for good, so this analyst gets no other';
+    const detail = 'was erased for good, so this analyst can get no other';
     throw new DomainError('name-refused', `The name ${detail}.`, [{ path: ['name'], detail }]);
   }
   const alike = await findLookAlike(session, name, id);

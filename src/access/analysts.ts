@@ -23,7 +23,7 @@ export async function analystNamed(session: Session, sent: string, now: Date): P
     );
   }
   if (known) return { id: known.id, name: known.name };
-  requireAllowed(name);
+  requireAllowedName(name);
   const { added, looksLike } = await addAnalyst(session, name, now);
   if (added) return added;
   if (looksLike.name === name) return looksLike; // added in the meantime
@@ -35,7 +35,7 @@ export async function analystNamed(session: Session, sent: string, now: Date): P
 }
 
 /** @throws DomainError `name-refused` for a normalized name that no analyst may get */
-export function requireAllowed(name: string): void {
+export function requireAllowedName(name: string): void {
   const fault = nameFault(name);
   if (fault === null) return;
   throw new DomainError('name-refused', `The name ${fault}.`, [{ path: ['name'], detail: fault }]);
@@ -45,7 +45,7 @@ export function requireAllowed(name: string): void {
 export function nameTaken(name: string, { id, name: other }: Analyst, mend: string): DomainError {
   const hashes = hashesOf(other);
   const isCurrent = hashesOf(name).some((hash) => hashes.some((one) => one.equals(hash)));
-  const which = isCurrent ? 'that of' : 'an earlier one of';
+  const which = isCurrent ? 'that of' : 'an earlier name of';
   return new DomainError(
     'name-taken',
     `The name "${name}" looks like ${which} the analyst "${other}" (${id}). ${mend}`,
@@ -83,8 +83,8 @@ export async function addAnalyst(session: Session, name: string, now: Date): Pro
 }
 
 /**
- * The analyst whose name, or an earlier one of whom, looks like a name; null if there is none. Call it in a transaction;
- * whoever else adds or renames an analyst waits until it ends.
+ * The analyst with a current or earlier name that looks like the given one; null if there is none. Call it in a transaction:
+ * other requests that add or rename an analyst wait until it ends.
  * @param exceptId the id of an analyst who does not count
  */
 export async function findLookAlike(

@@ -155,7 +155,8 @@ export async function revokeKey(
 }
 
 /**
- * Refuses to take the last admin key away with its analyst. Call it in a transaction, before the analyst is deactivated.
+ * Requires that another active analyst has an admin key, if this one has. Call it in a transaction, before the analyst is
+ * deactivated.
  * @throws DomainError `last-admin-key`
  */
 export async function requireOtherAdmin(

@@ -226,7 +226,7 @@ async function byKey(
   const { key, state } = found;
   if (state !== 'active') {
     const reasons = {
-      deactivated: 'is of an analyst who is deactivated; an admin may reactivate them',
+      deactivated: 'belongs to an analyst who is deactivated; an admin can reactivate them',
       expired: `expired at ${key.expiresAt?.toISOString()}`,
       revoked: 'was revoked',
     };
@@ -263,7 +263,7 @@ async function byToken(
   }
   const { isDeactivated, ...analyst } = await findIdentity({ issuer, subject, name }, at);
   if (isDeactivated) {
-    const detail = `The analyst ${analyst.name} is deactivated; an admin may reactivate them.`;
+    const detail = `The analyst ${analyst.name} is deactivated; an admin can reactivate them.`;
     throw new KnownCallerRefused(new Problem('forbidden', detail), {
       analystId: analyst.id,
       role,

@@ -135,7 +135,7 @@ function refuseTaken(faults: readonly Fault[]): void {
 /**
  * The desks that a new key acts for. Call it in the transaction that issues the key.
  * @param sent slugs of desks, or only `*` for all; undefined if the request names none
- * @returns their ids; null for all desks, those of later included
+ * @returns their ids; null for all desks, including later ones
  * @throws DomainError `desk-refused`
  */
 export async function desksOfKey(
@@ -148,7 +148,7 @@ export async function desksOfKey(
     if (sent === undefined) return null;
     throw desksRefused('must be "*" or left out: an admin key acts for all desks');
   }
-  // A desk that is being added counts, or comes after the key.
+  // Waits for a desk that is being added, or makes the desk wait.
   await session.query(
     `select pg_advisory_xact_lock_shared(hashtextextended('outlook-ledger desks', 0))`,
   );
@@ -168,7 +168,7 @@ export async function desksOfKey(
   return sent.flatMap((slug) => ids.get(slug) ?? []).toSorted((a, b) => a - b);
 }
 
-/** Stands for all desks, those of later included. */
+/** Stands for all desks, including later ones. */
 export const ALL = '*';
 
 function desksRefused(detail: string): DomainError {
@@ -188,7 +188,7 @@ function listOf(desks: readonly Desk[]): string {
 
 /**
  * The desk of a new outlook or series: the one that the request names, or the only one that the caller acts for.
- * @returns the desk; or a fault if there is none, or the request leaves it open
+ * @returns the desk; or a fault if there is none, or the request does not say which
  * @throws DomainError `wrong-desk` if the caller does not act for it
  */
 export async function deskOfNew(

@@ -49,7 +49,7 @@ export const newKey = z
       .optional()
       .meta({
         description:
-          'The slugs of the desks that the key acts for, for good. `["*"]`, or `"*"`, is all desks, those of later included. It may be left out while the ledger has one desk, and for admin keys, which act for all desks.',
+          'The slugs of the desks that the key acts for. They never change. `["*"]`, or `"*"`, stands for all desks, including later ones. You may leave it out while the ledger has one desk, and for admin keys, which act for all desks.',
       }),
   })
   .meta({ id: 'KeyInput', description: 'A request for a key.' });
@@ -57,7 +57,7 @@ export const newKey = z
 /** The desks of a key or token in a response. */
 export const desks = z.array(z.string()).meta({
   description:
-    'The slugs of the desks that it acts for. `["*"]` is all desks, those of later included.',
+    'The slugs of the desks that it acts for. `["*"]` stands for all desks, including later ones.',
   examples: [['rates', 'credit']],
 });
 

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Actor } from '../domain/desks.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
-import type { Ground, Preview, ProposalKind } from '../domain/proposals.ts';
+import type { RequestMode, Preview, ProposalKind } from '../domain/proposals.ts';
 import { slug } from '../http/fields.ts';
 import { mergePatch } from '../http/merge-patch.ts';
 import { Problem } from '../http/problems.ts';
@@ -55,17 +55,17 @@ export async function carryOut(
   deps: CarryOutDeps,
   { kind, outlook, body }: Proposable,
   actor: Actor,
-  ground: Ground,
+  mode: RequestMode,
 ): Promise<CarriedOut> {
   if (kind === 'outlook' || outlook === null) {
     const requested = await requestedOutlook(session, deps.versions, actor, body);
-    return ofVersion(await publishOutlook(session, requested, { actor, ground }, deps.now));
+    return ofVersion(await publishOutlook(session, requested, { actor, mode }, deps.now));
   }
   if (kind === 'resolution') {
-    const resolution = { ...parse(newResolution, body), actor, ground };
+    const resolution = { ...parse(newResolution, body), actor, mode };
     return ofResolution(outlook, await resolveOutlook(session, outlook, resolution, deps.now));
   }
-  const options = { mayChangeRules: kind === 'framework', ground };
+  const options = { mayChangeRules: kind === 'framework', mode };
   const prepare = prepareOf(kind, outlook, body, deps);
   return ofVersion(await deps.reviser.revise(session, outlook, actor, prepare, options));
 }
@@ -137,7 +137,7 @@ export async function consensusOf(
 export async function publishOutlook(
   session: pg.PoolClient,
   body: z.output<typeof newOutlook>,
-  by: { actor: Actor; ground: Ground },
+  by: { actor: Actor; mode: RequestMode },
   now: () => Date,
 ): Promise<OutlookVersion> {
   const { slug: givenSlug, instrument, horizon, continues, from: _, ...rest } = body;
@@ -157,13 +157,16 @@ function slugOf(title: string): string {
 }
 
 function ofVersion(version: OutlookVersion): CarriedOut {
-  const { slug: outlook, version: number, kind, probabilities, framework, continues } = version;
+  const { slug: outlook, version: number, kind, visibility, continues } = version;
   const preview = {
     outlook,
+    visibility,
     version: number,
     kind,
-    probabilities: fractionsOf(probabilities),
-    frameworkHash: framework.hash,
+    probabilities: fractionsOf(version.probabilities),
+    frameworkHash: version.framework.hash,
+    // A revision may answer conditions that it does not name, also those that are triggered later.
+    answers: version.answers.map(({ condition, way }) => ({ condition, way })),
   };
   return {
     outlook,

@@ -52,7 +52,7 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       if (!hasKey) {
         return cache.answer(request, reply, { tags: [name] }, async () => {
           const asOf = publicPoolTime(at);
-          const pooled = await orMissing(pool, name, readPublicPool(pool, name, asOf));
+          const pooled = await orNotFound(pool, name, readPublicPool(pool, name, asOf));
           const body = JSON.stringify(representPublic(name, pooled, asOf));
           const maxAge = nextPublicPool(at).getTime() - at.getTime();
           return { body, freshness: 'revalidate', maxAge };
@@ -63,7 +63,7 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       const tags = isSkill ? [...WHOLE_LEDGER, ANY_SERIES] : [name];
       return cache.answer(request, reply, { tags }, async () => {
         const pooling = { ...how, asOf, now: at };
-        const pooled = await orMissing(pool, name, readConsensus(pool, name, pooling));
+        const pooled = await orNotFound(pool, name, readConsensus(pool, name, pooling));
         const body = { slug: name, ...how, asOf, ...represent(pooled) };
         const ageing = pooled.until ? pooled.until.getTime() - at.getTime() : Infinity;
         const expiry = isSkill ? Math.min(ageing, CLOSES_MAX_AGE) : ageing;
@@ -77,8 +77,11 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
   });
 }
 
-/** What `pooled` resolves to; if there are no views, perhaps because there is no such outlook, it says so. */
-async function orMissing<Pooled>(
+/**
+ * What `pooled` resolves to.
+ * @throws DomainError `outlook-not-found` if it found no views because there is no such outlook
+ */
+async function orNotFound<Pooled>(
   session: Session,
   slug: string,
   pooled: Promise<Pooled>,

@@ -45,7 +45,7 @@ function outlookReadRoute(api: Api, { pool }: DisclosureDeps): void {
       tags: ['Outlooks'],
       summary: 'Read what a disclosure would open',
       description:
-        'What everyone could read if the internal outlook went public: all its versions, evidence and events, and those of the outlooks that continue each other with it. Views stay for callers with a key. Internal series that its rules watch have to be public first.',
+        'What everyone could read if the internal outlook went public: all its versions, evidence and events, and those of the other outlooks in its chain of continuations. Views stay for callers with a key. Internal series that its rules watch have to be public first.',
       security,
       params: outlookParams,
       response: { 200: disclosure, ...RESPONSES },
@@ -68,7 +68,7 @@ function outlookRoute(api: Api, ledger: DisclosureDeps): void {
       tags: ['Outlooks'],
       summary: 'Make an internal outlook public',
       description:
-        'For good: there is no way back. Opens the outlook and those that continue each other with it, with all their versions, evidence and events, as GET lists them. Send its `confirm`; if anything was added since, nothing opens, and the problem says what would open now. The event `outlook.disclosed` follows for each.',
+        'There is no way back. Opens the outlook and the others in its chain of continuations, with all their versions, evidence and events, as GET lists them. Send the `confirm` of GET: if anything was added since, nothing opens, and the problem says what would open now. The event `outlook.disclosed` follows for each outlook.',
       security,
       params: outlookParams,
       body: disclosureInput,
@@ -119,7 +119,7 @@ function seriesRoute(api: Api, ledger: DisclosureDeps): void {
       tags: ['Series'],
       summary: 'Make an internal series public',
       description:
-        'For good: there is no way back. Opens all observations of the series with their vintages and notes. The outlooks that watch it stay as they are. Send the `confirm` of GET; if anything was recorded since, nothing opens.',
+        'There is no way back. Opens all observations of the series with their vintages and notes. The outlooks that watch it stay as they are. Send the `confirm` of GET: if anything was recorded since, nothing opens.',
       security,
       params: seriesParams,
       body: disclosureInput,
@@ -174,7 +174,7 @@ async function answer(
 }
 
 /**
- * Refuses a disclosure of anything else than was confirmed.
+ * Refuses to disclose anything other than what was confirmed.
  * @throws Problem `series-internal` while a rule watches an internal series, `disclosure-changed` if anything was added since
  */
 function checkOf(confirm: string): (opened: Opened) => void {
@@ -187,7 +187,7 @@ function checkOf(confirm: string): (opened: Opened) => void {
       throw new Problem('series-internal', detail, { extensions });
     }
     if (confirm === now.confirm) return;
-    const detail = 'This is not what would open now: something was added since you read it.';
+    const detail = 'Something was added since you read what would open. Nothing was opened.';
     throw new Problem('disclosure-changed', detail, { extensions });
   };
 }

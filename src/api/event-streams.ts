@@ -28,15 +28,15 @@ const MOST_AUDIENCES = 1_000;
 /** The most events to read or write at once, and so the most that wait for a slow client. */
 const BATCH = 200;
 
-/** Where a stream reads other events than those of outlooks: the text of those after one, and the last of them; null if none. */
-export type EventSource = (last: EventRef) => Promise<{ text: string; last: EventRef } | null>;
+/** Reads the events after one for a stream that is not of outlooks: their text, and the last of them; null if there are none. */
+export type EventReader = (last: EventRef) => Promise<{ text: string; last: EventRef } | null>;
 
 type Stream = {
   response: ServerResponse;
   slug: string | null;
   audience: Audience;
   /** Null for the events of outlooks. */
-  source: EventSource | null;
+  source: EventReader | null;
   /** All events up to this one were written, or do not belong to this stream. */
   last: EventRef;
   /** Whether the client may still read; checked before each batch, and at each heartbeat. */
@@ -62,7 +62,7 @@ export class EventStreams {
   readonly #streams = new Set<Stream>();
   readonly #perAddress = new Map<string, number>();
   #recent: Recent[] = [];
-  /** By the name of an audience, the newest event up to a position that it may see. A reset or an erasure begins another. */
+  /** By the name of an audience, the newest event up to a position that it may see. A reset or an erasure empties it. */
   #newestShown = new Map<string, { shown: EventRef; upTo: number }>();
   #heartbeat: NodeJS.Timeout | null = null;
   #isClosed = false;
@@ -132,7 +132,7 @@ export class EventStreams {
       ...options
     }: Pick<Stream, 'slug' | 'audience' | 'isAllowed'> & {
       start: StreamStart;
-      source?: EventSource | null;
+      source?: EventReader | null;
     },
   ): Promise<void> {
     if (response.destroyed) return; // it emits no further `close`
@@ -261,8 +261,8 @@ export class EventStreams {
 }
 
 /**
- * Whether a stream has an event. One that follows an outlook started because its client may see the outlook, which no outlook
- * loses.
+ * Whether a stream has an event. A stream of one outlook needs no check of the outlook: its client could see it when the stream
+ * started, and whoever may see an outlook once always may.
  */
 function belongsTo({ slug, audience }: Stream, event: Omit<Recent, 'text'>): boolean {
   if (slug === null) return showsEvent(audience, event);

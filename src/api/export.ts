@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { type Audience, audienceName } from '../domain/desks.ts';
-import { eventIdOf } from '../domain/events.ts';
+import { eventIdOf, START } from '../domain/events.ts';
 import { exportBatches, exportTypes } from '../ledger/export.ts';
-import { newestEvent } from '../postgres/outbox.ts';
+import { newestEvent, readNewestShown } from '../postgres/outbox.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { digestNow, sendLongBody } from '../http/long-responses.ts';
 import { CONTENT_TYPES, NDJSON_TYPE } from '../http/negotiation.ts';
@@ -31,7 +31,7 @@ const EXAMPLE = [
 
 const DESCRIPTION = `Everything that the caller may see in one response, as newline-delimited JSON: one object a line, each with a \`type\`.
 
-- The first line has the type \`export\`, with the version of the \`format\`, the \`types\` that follow, and the id of the newest event as \`position\`.
+- The first line has the type \`export\`, with the version of the \`format\`, the \`types\` that follow, and the id of the newest event that the caller may see as \`position\`.
 - Then come the records: ${exportTypes({ hasKey: true })
   .map((type) => `\`${type}\``)
   .join(
@@ -90,7 +90,9 @@ async function* exportLines(
   startedAt: Date,
   audience: Audience,
 ): AsyncGenerator<string, void> {
-  const position = eventIdOf(await newestEvent(pool));
+  const { position: upTo } = await newestEvent(pool);
+  // Only of an event that the reader may see: an id proves a guess at what its event says.
+  const position = eventIdOf((await readNewestShown(pool, { after: 0, upTo }, audience)) ?? START);
   const head = {
     type: 'export',
     format: FORMAT,

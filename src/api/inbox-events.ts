@@ -16,8 +16,9 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { sequenceEvents } from '../postgres/outbox.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { eventText, type StreamStart } from './event-text.ts';
-import type { EventSource, EventStreams } from './event-streams.ts';
+import type { EventReader, EventStreams } from './event-streams.ts';
 import { openStream, sentEventId, streamQuery } from './events.ts';
+import { ownerOf } from './inbox.ts';
 
 /** How often to look for new events while somebody follows an inbox, in milliseconds. */
 const LOOK_EVERY = 500;
@@ -65,7 +66,7 @@ class InboxWatch {
   }
 
   /** The events of the desks of a caller. */
-  sourceFor(desks: Desks): EventSource {
+  sourceFor(desks: Desks): EventReader {
     return async ({ position }) => {
       const upTo = this.#upTo;
       if (position >= upTo) return null;
@@ -106,7 +107,7 @@ class InboxWatch {
 
 const DESCRIPTION = `Streams the events of the proposals of your desks, so that you know when to read your inbox again: ${INBOX_EVENT_KINDS.map((kind) => `\`${kind}\``).join(', ')}. Later releases may add kinds.
 
-Each has \`{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}\`: \`by\` is the analyst who acted, or null for the service, and \`text\` their words. Ids, \`Last-Event-ID\`, \`stream.opened\`, \`stream.reset\` and comments are those of \`GET /v1/events\`, but \`position\` is the place in the transparency log. Places between those of your events belong to other writes. The stream ends when the key or token does.`;
+Each has \`{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}\`: \`by\` is the analyst who acted, or null for the service, and \`text\` their words. Ids, \`Last-Event-ID\`, \`stream.opened\`, \`stream.reset\` and comments are those of \`GET /v1/events\`, but \`position\` is the place in the transparency log. Places between those of your events belong to other writes. Keys of feeds get no events, as they read no proposals. The stream ends when the key or token does.`;
 
 export function inboxEventRoutes(api: Api, deps: InboxEventDeps): void {
   const { streams } = deps;
@@ -136,11 +137,12 @@ export function inboxEventRoutes(api: Api, deps: InboxEventDeps): void {
       },
     },
     handler: async (request, reply) => {
-      const { desks } = callerOf(request);
+      const { mayApprove, desks } = ownerOf(callerOf(request));
       const { audience } = request;
       const start = await startOf(deps, sentEventId(request, request.query.lastEventId));
       const isAllowed = () => isStillAllowed(request, deps);
-      const source = watch.sourceFor(desks);
+      // A feed reads no proposals.
+      const source = watch.sourceFor(mayApprove ? desks : []);
       await watch.during(() =>
         openStream(request, reply, streams, { slug: null, audience, start, isAllowed, source }),
       );

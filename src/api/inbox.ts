@@ -4,6 +4,7 @@ import { roleAllows } from '../domain/api-keys.ts';
 import {
   countInbox,
   INBOX_KINDS,
+  type InboxKind,
   type InboxItem,
   type InboxOwner,
   readInbox,
@@ -16,11 +17,18 @@ import { type InboxItemJson, inboxPage, inboxQueryKind } from './schemas/inbox.t
 
 export type InboxDeps = { pool: pg.Pool; now: () => Date };
 
+const kindOfPosition = z.enum(INBOX_KINDS);
 /** Ids of outlooks and series are numbers, those of proposals UUIDs; the query compares them as such. */
-const positionId = z.string().regex(/^(?:\d{1,18}|[0-9a-f-]{36})$/);
+const ID_OF_PROPOSAL = z.uuid();
+const ID = /^\d{1,18}$/;
+const isOfProposals = (kind: InboxKind) => kind === 'to-approve' || kind === 'returned';
 const position = z.codec(
-  z.tuple([z.enum(INBOX_KINDS), cursorTimestamp, positionId]),
-  z.object({ kind: z.enum(INBOX_KINDS), at: z.date(), id: positionId }),
+  z
+    .tuple([kindOfPosition, cursorTimestamp, z.string()])
+    .refine(([kind, , id]) =>
+      isOfProposals(kind) ? ID_OF_PROPOSAL.safeParse(id).success : ID.test(id),
+    ),
+  z.object({ kind: kindOfPosition, at: z.date(), id: z.string() }),
   {
     decode: ([kind, at, id]) => ({ kind, at, id }),
     encode: ({ kind, at, id }) => [kind, at, id] as [typeof kind, Date, string],

@@ -70,7 +70,7 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
         work: async (session) => {
           const actor = actorOf(request);
           const body = await requestedOutlook(session, ledger.versions, actor, request.body);
-          const by = { actor, ground: 'direct' } as const;
+          const by = { actor, mode: 'direct' } as const;
           const created = await publishOutlook(session, body, by, ledger.now);
           return { ...renderPublished(created), continues: created.continues };
         },

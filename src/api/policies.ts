@@ -42,7 +42,10 @@ function readRoute(api: Api, { pool }: PolicyDeps): void {
       const { desk: name } = request.params;
       const { id } = await readDesk(pool, name);
       if (!actsFor(callerOf(request).desks, id)) {
-        throw new DomainError('desk-not-found', `There is no desk "${name}" of yours.`);
+        throw new DomainError(
+          'desk-not-found',
+          `There is no desk "${name}" that your key or token acts for.`,
+        );
       }
       forbidStoring(reply);
       return reply.send(represent(await readPolicy(pool, name)));
@@ -60,7 +63,7 @@ function setRoute(api: Api, ledger: PolicyDeps): void {
       tags: [TAG],
       summary: "Set a desk's policy",
       description:
-        'Says which requests the desk publishes only with approval, by how many others than their author, and whether analysts may resolve what they forecast. It holds from then on, for all who publish, admins included: a direct request that needs approval is answered 202 with the proposal that it becomes. Proposals that others approved under an earlier policy are checked again when they are published. A policy that nobody could satisfy is refused.',
+        'Says which requests the desk publishes only with approval, by how many analysts other than their author, and whether analysts may resolve what they forecast. It applies from then on to everyone, admins included: a direct request that needs approval answers 202 with the proposal that it becomes. Proposals that were approved under an earlier policy are checked again when they are published. A policy that nobody could satisfy is refused.',
       security,
       params,
       body: newPolicy,

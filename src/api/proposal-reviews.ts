@@ -9,7 +9,7 @@ import { forbidStoring } from '../http/conditional-requests.ts';
 import { Problem } from '../http/problems.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { readApprovers } from '../ledger/approvals.ts';
+import { findNotActing, readApprovers } from '../ledger/approvals.ts';
 import { type FullProposal, readDraftOf, readProposal } from '../ledger/proposal-reads.ts';
 import {
   appendStep,
@@ -87,6 +87,15 @@ async function approve(
   const given = await readApprovers(session, id);
   if (given.some((approver) => approver.id === analyst.id)) {
     throw new DomainError('already-approved', `You approved draft ${draft} already.`);
+  }
+  // The key may have been revoked while this waited for the proposal.
+  const { now, countsIdentities } = ledger;
+  const retired = await findNotActing(session, [analyst.id], locked.desk.id, {
+    now: now(),
+    countsIdentities,
+  });
+  if (retired.length > 0) {
+    throw new DomainError('wrong-desk', `You no longer act for the desk "${locked.desk.slug}".`);
   }
   const step = { kind: 'approved', analyst, text: comment } as const;
   await appendStep(session, locked, step, ledger.now());
@@ -180,7 +189,7 @@ function returnRoute(api: Api, ledger: ReviewDeps): void {
       tags: [PROPOSALS_TAG],
       summary: 'Return a proposal',
       description:
-        'Sends a submitted or approved proposal back to its author, with words. Its approvals no longer count.',
+        'Sends a submitted or approved proposal back to its author, with a reason. Its approvals no longer count.',
       security,
       params: proposalParams,
       body: newReturn,

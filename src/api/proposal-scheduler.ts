@@ -8,8 +8,8 @@ import { publishProposal } from './publish-proposal.ts';
 
 /** How often due proposals are looked for, in milliseconds. */
 const POLL_EVERY = 1_000;
-/** How long a proposal is left alone after an unexpected error, in milliseconds, so that others take their turn. */
-const REST = 30_000;
+/** How long a proposal waits after an unexpected error, in milliseconds, so that others take their turn. */
+const WAIT_AFTER_ERROR = 30_000;
 
 /**
  * Publishes approved proposals when they are due, one transaction each. Every instance runs it; the lock of a proposal's row
@@ -18,8 +18,8 @@ const REST = 30_000;
 export class ProposalScheduler {
   readonly #deps: ReviewDeps;
   readonly #log: FastifyBaseLogger;
-  /** Proposals that failed for a reason that is not theirs, and until when they rest, in milliseconds since 1970. */
-  readonly #resting = new Map<string, number>();
+  /** Proposals that failed with an unexpected error, and until when they wait, in milliseconds since 1970. */
+  readonly #waiting = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
   #working: Promise<void> | null = null;
@@ -65,7 +65,7 @@ export class ProposalScheduler {
     let id: string | null = null;
     try {
       const published = await inTransaction(pool, async (session) => {
-        const due = await lockDueProposal(session, now(), this.#restingIds());
+        const due = await lockDueProposal(session, now(), this.#waitingIds());
         if (!due) return null;
         ({ id } = due);
         const carried = await publishProposal(session, this.#deps, due);
@@ -79,7 +79,7 @@ export class ProposalScheduler {
                   subject: pathOf(due, carried),
                   summary: `Published ${subject} at its time, approved by ${approvers}`,
                 }
-              : { subject, summary: 'Returned it: it could not be published at its time' },
+              : { subject, summary: 'Returned: it could not be published at its time' },
             now(),
           ),
         ]);
@@ -95,14 +95,14 @@ export class ProposalScheduler {
         { err: error, proposal: id },
         'could not publish a due proposal; trying again',
       );
-      this.#resting.set(id, now().getTime() + REST);
+      this.#waiting.set(id, now().getTime() + WAIT_AFTER_ERROR);
       return true;
     }
   }
 
-  #restingIds(): string[] {
+  #waitingIds(): string[] {
     const time = this.#deps.now().getTime();
-    for (const [id, until] of this.#resting) if (until <= time) this.#resting.delete(id);
-    return [...this.#resting.keys()];
+    for (const [id, until] of this.#waiting) if (until <= time) this.#waiting.delete(id);
+    return [...this.#waiting.keys()];
   }
 }

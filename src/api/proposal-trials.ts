@@ -33,7 +33,7 @@ export async function tryOut(
     const base = proposable.kind === 'resolution' ? latest : latest - 1;
     return { preview, baseVersion: proposable.kind === 'outlook' ? null : base };
   } catch (error) {
-    throw ruleOf(error) ?? error;
+    throw refusalByRule(error) ?? error;
   } finally {
     // After a lost connection it fails as well; the transaction is gone then.
     await session.query('rollback to savepoint trial').catch(() => {});
@@ -41,7 +41,7 @@ export async function tryOut(
 }
 
 /** The problem of a request that breaks a rule of the ledger, also one that only Postgres knows; null for other errors. */
-export function ruleOf(error: unknown): Problem | null {
+export function refusalByRule(error: unknown): Problem | null {
   const refusal = refusalOf(error);
   if (refusal) return refusal;
   // Integrity constraint violations, by the name of the rule.

@@ -61,7 +61,7 @@ function openRoute(api: Api, ledger: ProposeDeps): void {
       tags: [PROPOSALS_TAG],
       summary: 'Open a proposal',
       description:
-        'Stores a request that is to be approved before it is carried out: a new outlook, or a revision, a new framework, a resolution, a withdrawal or a consensus of one. It is tried at once, and its faults come back as `warnings`. Only the desk of the outlook sees it. With `submit: true`, it is submitted as well.',
+        'Stores a request that is to be approved before it is carried out: a new outlook, or a revision, a new framework, a resolution, a withdrawal or a consensus of one. The service tries it at once and takes it back; its faults are `warnings`. Only the desk sees the proposal. With `submit: true`, it is submitted as well, unless it has faults.',
       security,
       body: newProposal,
       response: { 201: proposal, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
@@ -89,7 +89,7 @@ function openRoute(api: Api, ledger: ProposeDeps): void {
   });
 }
 
-/** @throws DomainError `proposal-refused` for a time that is over or too far ahead */
+/** @throws DomainError `proposal-refused` for a time that is past or too far ahead */
 function requireTime(publishAt: Date | null, now: Date): void {
   if (publishAt === null) return;
   const latest = new Date(now.getTime() + MOST_DAYS_AHEAD * 86_400_000);
@@ -98,7 +98,7 @@ function requireTime(publishAt: Date | null, now: Date): void {
     publishAt <= now
       ? `must be in the future, or left out; the server time is ${now.toISOString()}`
       : `must be at most ${MOST_DAYS_AHEAD} days ahead: by ${latest.toISOString()}`;
-  throw new DomainError('proposal-refused', 'A proposal is not published at that time.', [
+  throw new DomainError('proposal-refused', 'A proposal cannot be published at that time.', [
     { path: ['publishAt'], detail },
   ]);
 }

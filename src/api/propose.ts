@@ -13,6 +13,7 @@ import {
   appendDraft,
   appendStep,
   type Draft,
+  findDeskOf,
   findSubject,
   insertProposal,
   type LockedProposal,
@@ -54,13 +55,14 @@ export async function openProposal(
   return id;
 }
 
-/** The id of the desk of a new outlook, which its proposal belongs to for good. */
+/** The id of the desk of a new outlook, which its proposal belongs to for good: the one it names, or that of the outlook it continues. */
 async function deskOfNewOutlook(
   session: pg.PoolClient,
   desks: Desks,
-  { desk: sent }: Record<string, unknown>,
+  { desk: sent, continues }: Record<string, unknown>,
 ): Promise<number> {
-  const slug = typeof sent === 'string' ? sent : undefined;
+  const continued = typeof continues === 'string' ? continues : null;
+  const slug = typeof sent === 'string' ? sent : await findDeskOf(session, continued, desks);
   const { desk, fault } = await deskOfNew(session, desks, slug);
   if (desk) return desk.id;
   throw new DomainError('desk-refused', 'The proposal needs a desk.', [
@@ -94,7 +96,7 @@ function authorOf({ author, desk }: LockedProposal): Actor {
 
 /**
  * Submits the newest draft of a locked proposal, for the current version of its outlook.
- * @throws Problem whatever its route answers, with pointers into the body; DomainError `proposal-refused` if its time is over
+ * @throws Problem whatever its route answers, with pointers into the body; DomainError `proposal-refused` if its time is past
  */
 export async function submitDraft(
   session: pg.PoolClient,
@@ -105,8 +107,8 @@ export async function submitDraft(
   const { body, publishAt } = await readDraft(session, id, draft);
   const now = deps.now();
   if (publishAt !== null && publishAt <= now) {
-    const detail = `must be in the future, but ${publishAt.toISOString()} is over; send a draft with another time`;
-    throw new DomainError('proposal-refused', 'The time of the publication is over.', [
+    const detail = `must be in the future, but ${publishAt.toISOString()} is past; send a draft with another time`;
+    throw new DomainError('proposal-refused', 'The time of publication is past.', [
       { path: ['publishAt'], detail },
     ]);
   }

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
 import { PROBLEMS } from '../http/problem-catalogue.ts';
-import { findRetired, readApprovers } from '../ledger/approvals.ts';
+import { findNotActing, readApprovers } from '../ledger/approvals.ts';
 import { appendStep, type LockedProposal, readDraft } from '../ledger/proposals.ts';
 import type { Session } from '../postgres/pool.ts';
 import { carryOut, type CarriedOut, type CarryOutDeps } from './carry-out.ts';
-import { ruleOf } from './proposal-trials.ts';
+import { refusalByRule } from './proposal-trials.ts';
 
 export type PublishDeps = CarryOutDeps & {
   /** Whether analysts of an identity provider act for desks. */
@@ -50,13 +50,13 @@ async function publish(
   proposal: LockedProposal,
 ): Promise<CarriedOut> {
   const { id, kind, outlook, author, desk, draft } = proposal;
-  await requireAble(session, deps, proposal);
+  await requirePublishable(session, deps, proposal);
   const { body, preview } = await readDraft(session, id, draft);
   const actor = { analyst: author, desks: [desk.id] };
   const carried = await carryOut(session, deps, { kind, outlook, body }, actor, { proposal: id });
   if (!isDeepStrictEqual(JSON.parse(JSON.stringify(carried.preview)), preview)) {
     throw new NotPublished(
-      `What it would publish is no longer what it was approved for: ${describe(carried.preview)} instead of ${describe(preview ?? {})}. Submit it again.`,
+      `It would no longer publish what was approved: ${describe(carried.preview)} instead of ${describe(preview ?? {})}. Submit it again.`,
     );
   }
   await session.query(`set constraints ${AT_COMMIT} immediate`);
@@ -70,7 +70,7 @@ function describe(preview: object): string {
   return JSON.stringify(preview).slice(0, LONGEST);
 }
 
-async function requireAble(
+async function requirePublishable(
   session: Session,
   { now, countsIdentities }: PublishDeps,
   proposal: LockedProposal,
@@ -86,13 +86,13 @@ async function requireAble(
     );
   }
   const ids = [author.id, ...approvers.map((approver) => approver.id)];
-  const retired = await findRetired(session, ids, desk.id, { now: now(), countsIdentities });
-  if (retired.some((analyst) => analyst.id === author.id)) {
+  const left = await findNotActing(session, ids, desk.id, { now: now(), countsIdentities });
+  if (left.some((analyst) => analyst.id === author.id)) {
     throw new NotPublished('Its author no longer acts for the desk.');
   }
-  if (retired.length > 0) {
+  if (left.length > 0) {
     throw new NotPublished(
-      `${retired.length} of those who approved it no longer ${retired.length === 1 ? 'acts' : 'act'} for the desk. Submit it again.`,
+      `${left.length} of those who approved it no longer ${left.length === 1 ? 'acts' : 'act'} for the desk. Submit it again.`,
     );
   }
 }
@@ -105,7 +105,7 @@ async function readNeeded(session: Session, id: string): Promise<number> {
   return rows[0]?.needed ?? 0;
 }
 
-/** Whether another version than the one that a proposal was submitted for is published by now. */
+/** Whether its outlook has a newer version than the one that a proposal was submitted for. */
 export async function isMoved(session: Session, proposal: LockedProposal): Promise<boolean> {
   return (await versionMoved(session, proposal)) !== null;
 }
@@ -122,16 +122,16 @@ async function versionMoved(
   );
   const version = rows[0]?.version ?? 0;
   if (version === baseVersion) return null;
-  return `Version ${version} has been published since, and it was submitted for version ${baseVersion}. Look at it again, and submit it again.`;
+  return `Version ${version} has been published since, but the proposal was submitted for version ${baseVersion}. Review it, and submit it again.`;
 }
 
 /** The end of a step's text; null if the error is not about the proposal, so that publishing it may succeed later. */
 function reasonOf(error: unknown): string | null {
   if (error instanceof NotPublished) return error.message;
   if (error instanceof pg.DatabaseError && error.constraint?.endsWith('_unapproved')) {
-    return 'It is not what it was approved for, or the policy of the desk now asks for more approvals. Submit it again.';
+    return 'It would not publish what was approved, or the policy of the desk now asks for more approvals. Submit it again.';
   }
-  const problem = ruleOf(error);
+  const problem = refusalByRule(error);
   if (problem === null || PROBLEMS[problem.code].status >= 500) return null;
   const faults = problem.errors.map(({ pointer, detail }) => `${pointer}: ${detail}`);
   return [problem.message, ...faults].join('\n').slice(0, MOST_CHARACTERS);

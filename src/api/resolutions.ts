@@ -75,7 +75,7 @@ function resolveRoute(api: Api, ledger: RevisionDeps): void {
     preValidation: keepSentBody,
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const by = { actor: actorOf(request), ground: 'direct' } as const;
+      const by = { actor: actorOf(request), mode: 'direct' } as const;
       const resolution = { ...request.body, ...by };
       const proposable = { kind: 'resolution', outlook: name } as const;
       await runOrPropose(request, reply, ledger, proposable, {

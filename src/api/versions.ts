@@ -74,7 +74,8 @@ function oneRoute(api: Api, ledger: VersionDeps): void {
       const { slug: name, version } = request.params;
       return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await versions.read(name, { version });
-        const isFinal = version < found.latestVersion;
+        // A disclosure changes how an internal one shows.
+        const isFinal = version < found.latestVersion && found.visibility === 'public';
         const { format } = request.query;
         const { hasKey } = request.audience;
         const options = { isPast: true, hasKey, type: wantedType(request, format), format };

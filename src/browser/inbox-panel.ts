@@ -16,7 +16,7 @@ const ACTS: Record<string, string> = {
   submitted: 'submitted',
   approved: 'approved',
   returned: 'returned',
-  commented: 'commented',
+  commented: 'commented on',
   published: 'published',
   discarded: 'discarded',
 };

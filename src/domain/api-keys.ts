@@ -28,7 +28,7 @@ export function keyHash(key: string): Buffer {
 
 export type KeyState = 'active' | 'deactivated' | 'expired' | 'revoked';
 
-/** A key expires exactly at `expiresAt`; null never expires. It rests while its analyst is deactivated. */
+/** A key expires exactly at `expiresAt`; null never expires. It is refused while its analyst is deactivated. */
 export function keyState(
   key: { expiresAt: Date | null; revokedAt: Date | null; isDeactivated: boolean },
   now: Date,

@@ -124,7 +124,7 @@ export function consensusOf(
   };
 }
 
-/** From how many views on their pool is shown without a key. Of fewer, one tells its holder what the other holds. */
+/** The fewest views whose pool is shown without a key: of two, each analyst could compute the other's view. */
 export const FEWEST_PUBLIC_VIEWS = 3;
 
 /**
@@ -165,8 +165,8 @@ export function publicPoolOf(views: readonly Probabilities[]): PublicPool | null
 const PERCENT = WHOLE / 100;
 
 /**
- * How long after midnight the pool of the day before is shown, in milliseconds. A view that was recorded just before
- * midnight, by whichever instance, is committed by then, so the pool of a day never changes during the day.
+ * How long after midnight the new pool is shown, in milliseconds. A view that was recorded just before midnight, by
+ * whichever instance, is committed by then, so the pool does not change until the next one.
  */
 const SETTLING = 300_000;
 

@@ -17,7 +17,7 @@ export const PUBLIC_AUDIENCE: Audience = { hasKey: false, desks: [] };
 /** The audience of keys of all desks, and of admins. */
 export const FULL_AUDIENCE: Audience = { hasKey: true, desks: 'all' };
 
-/** A name that tells an audience from all others that may be shown something else; empty for {@link PUBLIC_AUDIENCE}. */
+/** A name that audiences share only if they may see the same; empty for {@link PUBLIC_AUDIENCE}. */
 export function audienceName({ hasKey, desks }: Audience): string {
   if (!hasKey) return '';
   return desks === 'all' ? 'all' : `desks ${desks.toSorted((a, b) => a - b).join(',')}`;
@@ -35,15 +35,15 @@ export type Visibility = (typeof VISIBILITIES)[number];
 /** The id of the first desk, which owns what earlier releases published. */
 export const FIRST_DESK = 1;
 
-/** A desk as whatever belongs to it shows it. */
+/** A desk, as outlooks and series that belong to it show it. */
 export type Desk = { slug: string; name: string };
 
 /** The analyst who acts, and the desks that their key or token acts for. */
 export type Actor = { analyst: { id: string; name: string }; desks: Desks };
 
 /**
- * Requires that a caller acts for the desk of what a request changes.
- * @param what belongs to the desk, for the message
+ * Requires that a caller acts for the desk that owns what a request changes.
+ * @param what names it in the message, such as `"a-slug"`
  * @throws DomainError `wrong-desk`
  */
 export function requireDesk(desks: Desks, owner: Desk & { id: number }, what: string): void {

@@ -46,7 +46,7 @@ export function isOfProposal(kind: DeliveredKind): kind is ProposalEventKind {
   return kind.startsWith('proposal.');
 }
 
-/** The kinds of events that say what an analyst thinks. Without a key they show to nobody. */
+/** The kinds of events that say what an analyst thinks. Only readers with a key see them. */
 const VIEW_KINDS: ReadonlySet<EventKind> = new Set(['view.published', 'view.withdrawn']);
 
 /** Whether an audience may see an event of a kind. Whose outlooks it may see is another question. */

@@ -31,7 +31,7 @@ export const STEP_KINDS = [
 ] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
 
-/** Whether nothing follows on a proposal. */
+/** Whether a proposal is published or discarded, so that nothing can be added to it. */
 export function isSettled(state: ProposalState): boolean {
   return state === 'published' || state === 'discarded';
 }
@@ -40,8 +40,17 @@ export function isSettled(state: ProposalState): boolean {
 export const MOST_APPROVALS = 5;
 /** The most drafts of a proposal. */
 export const MOST_DRAFTS = 100;
-/** The most comments on a proposal. Postgres takes 1,000 steps, so that it can be approved and returned all the same. */
-export const MOST_COMMENTS = 500;
+/**
+ * The most steps of a proposal before another one of a kind. Postgres takes 1,000, so that one with many comments can be approved
+ * and returned all the same, and its author can always discard it.
+ */
+export const MOST_STEPS_BEFORE: Partial<Record<StepKind, number>> = {
+  commented: 500,
+  submitted: 980,
+  approved: 996,
+};
+/** The most bytes of a draft's body as JSON. Numbers may be longer than they were sent: 1e15. */
+export const MOST_BYTES = 1_200_000;
 /** The most proposals of one author that are not settled. */
 export const MOST_OPEN = 200;
 /** The most characters of all drafts of a proposal. */
@@ -75,42 +84,42 @@ export const NO_APPROVALS: Approvals = {
   consensus: 0,
 };
 
-/** The parts of a version by which a policy decides. */
+/** The parts of a version that decide which approvals of a policy it needs. */
 type VersionOfKind = {
   kind: 'created' | 'probabilities' | 'framework' | 'withdrawn' | 'reaffirmed';
   isConsensus: boolean;
   /** Whether its probabilities differ from those of the version before. */
   changesProbabilities: boolean;
+  /** Whether it answers triggered conditions. */
+  answers: boolean;
 };
 
 /** How many approvals a version needs. Postgres counts the same way in approvals_needed(). */
 export function approvalsFor(
   approvals: Approvals,
-  { kind, isConsensus, changesProbabilities }: VersionOfKind,
+  { kind, isConsensus, changesProbabilities, answers }: VersionOfKind,
 ): number {
   if (kind === 'created') return approvals.outlook;
   if (kind === 'withdrawn') return approvals.withdrawal;
   if (isConsensus) return approvals.consensus;
   if (kind !== 'framework') return approvals.revision;
-  return changesProbabilities
+  return changesProbabilities || answers
     ? Math.max(approvals.framework, approvals.revision)
     : approvals.framework;
 }
 
-/** Why a draft could not be published as it is: a problem's code, and what is wrong at a place of the proposal. */
+/** Why a draft could not be published as it is: the code of the problem, a JSON Pointer into the proposal, and what is wrong there. */
 export type DraftWarning = { code: string; pointer: string; detail: string };
 
-/** What a proposal would publish, as far as those who approve it have to know. It must not change until it is published. */
+/** What a proposal would publish, as its approvers see it. If it changes before the publication, the proposal is returned. */
 export type Preview = Readonly<Record<string, unknown>>;
 
-/**
- * The ground on which a request is carried out: its own, a trial that is rolled back, or the approved proposal with that id.
- */
-export type Ground = 'direct' | 'trial' | { proposal: string };
+/** How a request is carried out: directly, as a trial that is rolled back, or for the approved proposal with that id. */
+export type RequestMode = 'direct' | 'trial' | { proposal: string };
 
-/** The proposal that what is published on a ground refers to; null for none. */
-export function proposalOf(ground: Ground): string | null {
-  return typeof ground === 'object' ? ground.proposal : null;
+/** The id of the proposal that is carried out; null for none. */
+export function proposalOf(mode: RequestMode): string | null {
+  return typeof mode === 'object' ? mode.proposal : null;
 }
 
 /** Thrown before anything is written: the desk's policy asks for approval, so the request becomes a proposal. */
@@ -125,10 +134,10 @@ export class ApprovalNeeded extends Error {
 }
 
 /**
- * Requires that a request may be carried out on its ground.
+ * Requires that a request has the approval that it needs. A trial needs none, and Postgres counts those of a proposal.
  * @param needed how many approvals the policy of the desk asks for
  * @throws ApprovalNeeded if a direct request needs any
  */
-export function requireGround(ground: Ground, needed: number): void {
-  if (ground === 'direct' && needed > 0) throw new ApprovalNeeded(needed);
+export function requireApproval(mode: RequestMode, needed: number): void {
+  if (mode === 'direct' && needed > 0) throw new ApprovalNeeded(needed);
 }

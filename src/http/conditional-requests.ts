@@ -2,12 +2,11 @@ import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from './problems.ts';
 
-/** How clients may cache a response: a keyed one is revalidated always, and shared caches may not store it. */
+/** How clients may cache a response. One to a key is always revalidated, and shared caches may not store it. */
 export type Freshness = 'revalidate' | 'immutable';
 
 /**
- * Who gets a response: everyone the same one; callers without a key, as those with one may get another; or callers with
- * a key.
+ * Who gets a response: `everyone` the same one, or `keyless` and `keyed` callers each their own.
  */
 export type Readers = 'everyone' | 'keyless' | 'keyed';
 

@@ -1,18 +1,18 @@
-/** The problems of desks and of who acts for them, as http/problem-catalogue.ts has those of all requests. */
+/** The problems of desks and of who acts for them; see problem-catalogue.ts. */
 export const DESK_PROBLEMS = {
   'wrong-desk': {
     status: 403,
     title: 'It belongs to another desk',
     meaning:
-      'Each outlook and each series belongs to a desk, and only keys and tokens of that desk, or of all desks, may change it. Nothing was stored.',
-    mend: 'Use a key of the desk that `detail` names. An admin can issue one. Views and evidence need no key of the desk.',
+      'Each outlook and each series belongs to a desk. Only keys and tokens of that desk, or of all desks, may change it. Nothing was stored.',
+    mend: 'Use a key of the desk that `detail` names. An admin can issue one. Any analyst may record views and add evidence.',
   },
   'desk-taken': {
     status: 409,
     title: 'The desk exists already',
     meaning:
       'Another desk has this slug, or a name that looks the same. Slugs are never reused. Nothing was stored.',
-    mend: 'Use that desk, or choose what `errors` points at anew.',
+    mend: 'Use that desk, or change what `errors` points to.',
   },
   'analyst-deactivated': {
     status: 409,

@@ -3,7 +3,7 @@ export const DISCLOSURE_PROBLEMS = {
   'already-public': {
     status: 409,
     title: 'It is public already',
-    meaning: 'Only an internal outlook or series can go public. This one is.',
+    meaning: 'Only an internal outlook or series can be disclosed. This one is public.',
     mend: 'There is nothing to do.',
   },
   'disclosure-changed': {

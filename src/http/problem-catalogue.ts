@@ -129,7 +129,7 @@ export const PROBLEMS = {
     status: 404,
     title: 'Too few analysts hold a view',
     meaning:
-      'Without a key, the consensus is shown from three views on: of fewer, it would tell who holds which view. It pools the views that were held at the last midnight (UTC).',
+      'Without a key, the consensus is shown from three views on, because with fewer it would reveal who holds which. It pools the views that were held at the last midnight (UTC).',
     mend: 'Send a key, or come back once more analysts hold a view.',
   },
   'no-weights': {

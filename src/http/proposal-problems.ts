@@ -4,27 +4,27 @@ export const PROPOSAL_PROBLEMS = {
     status: 403,
     title: 'It is your own proposal',
     meaning:
-      'Somebody else than its author approves or returns a proposal: keys of the same analyst are of the same person. Nothing was stored.',
-    mend: 'Ask another analyst of the desk. To change your proposal, send a new draft; to drop it, discard it.',
+      'A proposal is approved or returned by an analyst other than its author, whichever key they use. Nothing was stored.',
+    mend: 'Ask another analyst of the desk. To change your proposal, send another draft; to give it up, discard it.',
   },
   'author-only': {
     status: 403,
     title: 'Only its author may do this',
-    meaning: 'Only its author edits, submits or discards a proposal. Nothing was stored.',
-    mend: 'Ask the author, return the proposal with words, or propose something else.',
+    meaning: 'Only the author of a proposal may edit, submit or discard it. Nothing was stored.',
+    mend: 'Ask the author, return the proposal with a reason, or open a proposal of your own.',
   },
   'own-forecast': {
     status: 403,
     title: 'You forecast this outlook',
     meaning:
-      "The desk's policy has outlooks resolved by an analyst who forecast them neither with a version nor with a view. Nothing was stored.",
-    mend: 'Ask an analyst of the desk who did not forecast it.',
+      "The desk's policy does not let an analyst resolve an outlook that they forecast, with a version or a view. Nothing was stored.",
+    mend: 'Ask an analyst of the desk who did not forecast it to resolve it.',
   },
   'policy-unsatisfiable': {
     status: 409,
-    title: 'Nobody could approve enough',
+    title: 'Too few analysts could approve',
     meaning:
-      'The policy asks for more approvals than others than an author could give: too few analysts act for the desk. Nothing was changed.',
+      'The policy asks for more approvals than the other analysts of the desk could give an author. Nothing was changed.',
     mend: 'Ask for fewer approvals, or issue keys for the desk to more analysts first.',
   },
   'already-approved': {
@@ -37,8 +37,8 @@ export const PROPOSAL_PROBLEMS = {
     status: 409,
     title: 'The draft has changed',
     meaning:
-      'The request names an older draft than the newest one. `changes` points to what differs between them. Nothing was stored.',
-    mend: 'Read the proposal again, and send the number of the draft that you have read.',
+      'The request names a draft that is not the newest one. `changes` points to what differs between the two. Nothing was stored.',
+    mend: 'Read the newest draft, and send its number.',
   },
   'proposal-state': {
     status: 409,
@@ -51,15 +51,15 @@ export const PROPOSAL_PROBLEMS = {
     status: 409,
     title: 'The proposal is settled',
     meaning:
-      'The proposal is published or discarded, so nothing follows on it. Nothing was stored.',
-    mend: 'Read what it published, or propose something new.',
+      'The proposal is published or discarded, so nothing can be added to it. Nothing was stored.',
+    mend: 'Read what it published, or open another proposal.',
   },
   'proposal-full': {
     status: 409,
     title: 'The proposal is full',
     meaning:
-      'A proposal has at most 100 drafts, 8 MiB of text and 500 comments. Nothing was stored.',
-    mend: 'Discard it, and propose the newest draft anew.',
+      'A proposal has at most 100 drafts, 8 MiB of text, 500 comments and 1,000 steps. Nothing was stored.',
+    mend: 'Discard it, and open another proposal with the newest draft.',
   },
   'too-many-proposals': {
     status: 409,

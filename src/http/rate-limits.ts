@@ -195,7 +195,7 @@ export function limitFields({ limits: { policies, states } }: FastifyRequest): s
   return ['ratelimit-policy', policies.join(', '), 'ratelimit', states.join(', ')];
 }
 
-/** Whether a request has to be authenticated before it may be answered: reads that need no key are if they send one. */
+/** Whether a request has to be authenticated before it is answered. A read that needs no key is, if it sends one. */
 export function needsKey(
   { headers, routeOptions: { config } }: FastifyRequest,
   reads: { requireKeyForReads: boolean; acceptsTokens: boolean },

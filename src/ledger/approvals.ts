@@ -28,10 +28,10 @@ export async function readApprovers(
 }
 
 /**
- * Those of some analysts who no longer act for a desk.
+ * The given analysts who no longer act for a desk.
  * @param countsIdentities whether analysts of an identity provider act for it, whose desks only it knows
  */
-export async function findRetired(
+export async function findNotActing(
   session: Session,
   ids: readonly string[],
   deskId: number,

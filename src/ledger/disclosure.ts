@@ -24,7 +24,7 @@ export type OpenedSeries = { key: string; name: string; observations: number };
 
 /** What a disclosure would open. */
 export type Opened = {
-  /** An outlook and those that continue each other with it, oldest first. */
+  /** An outlook and the others of its chain of continuations, oldest first. */
   outlooks: readonly OpenedOutlook[];
   series: readonly OpenedSeries[];
   /** The internal series that rules of the outlooks watch. They have to be public first. */
@@ -73,7 +73,7 @@ export async function readOutlookDisclosure(
 }
 
 /**
- * Makes an internal outlook public, for good, with those that continue each other with it. Call it in a transaction.
+ * Makes an internal outlook public, for good, with its chain of continuations. Call it in a transaction.
  * @param check what would open now; it may refuse it
  * @returns the slugs of the outlooks that are public now, oldest first
  * @throws DomainError `outlook-not-found`, `wrong-desk`, `already-public`, or `series-internal` if a rule watches an internal
@@ -110,7 +110,7 @@ async function findOutlook(session: Session, slug: string, desks: Desks): Promis
   return found.id;
 }
 
-/** The ids of the outlooks that continue each other with an outlook, itself included, in ascending order. */
+/** The ids of the outlooks in the chain of continuations of an outlook, itself included, in ascending order. */
 async function readChain(session: Session, id: number): Promise<number[]> {
   const { rows } = await session.query<{ id: number }>(
     `with recursive chain (id) as (
@@ -125,7 +125,7 @@ async function readChain(session: Session, id: number): Promise<number[]> {
   return rows.map((row) => row.id);
 }
 
-/** Locks the outlooks of a chain. Whoever continues one of them waits, or was first and is locked, too. */
+/** Locks the outlooks of a chain. A request that continues one of them waits; if it came first, its outlook is locked, too. */
 async function lockChain(session: Session, id: number): Promise<number[]> {
   for (let locked: number[] = []; ;) {
     const ids = await readChain(session, id);
@@ -216,7 +216,7 @@ async function findSeries(
   return found;
 }
 
-const opening = ({ key, name, observations }: OpenedSeries): Opened => ({
+const disclosureOf = ({ key, name, observations }: OpenedSeries): Opened => ({
   outlooks: [],
   series: [{ key, name, observations }],
   needs: [],
@@ -231,7 +231,7 @@ export async function readSeriesDisclosure(
   key: string,
   desks: Desks,
 ): Promise<Opened> {
-  return opening(await findSeries(session, key, { desks, isLocked: false }));
+  return disclosureOf(await findSeries(session, key, { desks, isLocked: false }));
 }
 
 /**
@@ -249,7 +249,7 @@ export async function discloseSeries(
   await findSeries(session, key, { desks, isLocked: true });
   // Counts what was recorded while this waited for the lock.
   const found = await findSeries(session, key, { desks, isLocked: false });
-  check(opening(found));
+  check(disclosureOf(found));
   await session.query(
     'insert into disclosures (series_id, author_id, recorded_at) values ($1, $2, $3)',
     [found.id, analyst.id, clock().toISOString()],

@@ -49,8 +49,8 @@ const MISSED_PERIODS = 3;
 const FAILED_PULLS = 3;
 
 /**
- * A page of the items for an analyst, and how many there are of each kind. Items that only one of several states
- * asks for are listed once: an outlook whose horizon is over needs its resolution, whatever conditions say.
+ * A page of the items for an analyst. An outlook has one item at most: once its horizon is over, it needs its resolution,
+ * whatever its conditions say.
  *
  * The partial indexes outlooks_review_due, outlooks_awaiting_resolution and outlooks_contradicted find the outlooks in
  * the order of the list. Proposals that wait are few, because the number of unsettled ones is limited.
@@ -273,7 +273,7 @@ function silentSeries(now: Date, ofDesk: OfDesk, bind: Bind): Source {
   };
 }
 
-/** The day before which a daily series of weekdays has missed so many of them, `YYYY-MM-DD`. */
+/** The day that is so many weekdays before now, `YYYY-MM-DD`. */
 function weekdaysBefore(now: Date, count: number): string {
   const day = new Date(now);
   for (let left = count; left > 0;) {

@@ -10,7 +10,7 @@ const READ = `select i.symbol, i.name, i.kind, s.key as closes
   from instruments i left join series s on s.id = i.closes_id`;
 
 /**
- * Adds an instrument. Instruments are for all desks.
+ * Adds an instrument, which all desks share.
  * @param desks that the caller acts for
  * @throws DomainError `symbol-taken`, or `unknown-series` also if the series is internal
  */

@@ -15,9 +15,9 @@ const QUERIES = {
 type InternalTo = number | null;
 
 /**
- * Who may see which outlook or series. Whoever once may see one always may, unless the ledger goes back; so what was found
- * needs no further query. What is hidden is asked for each time, exactly as what does not exist: neither by its response
- * nor by its time does anyone learn that it exists.
+ * Who may see which outlook or series. Whoever once may see one always may, unless the ledger goes back, so what was found
+ * needs no further query. What is hidden is queried each time, just as what does not exist, so that neither the response nor
+ * its time reveals that it exists.
  */
 export class KnownVisibilities {
   readonly #session: Session;

@@ -12,7 +12,7 @@ import { type Framework, type Horizon, hashFramework } from '../domain/framework
 import { isOver, lastDayOf } from '../domain/horizon.ts';
 import { firstVersion, type OutlookVersion } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
-import { type Ground, proposalOf, requireGround } from '../domain/proposals.ts';
+import { type RequestMode, proposalOf, requireApproval } from '../domain/proposals.ts';
 import type { Session } from '../postgres/pool.ts';
 import { appendFramework } from './frameworks.ts';
 import { readApprovers } from './approvals.ts';
@@ -36,7 +36,7 @@ export type NewOutlook = {
   rationale: string;
   probabilities: Probabilities;
   framework: Framework;
-  ground: Ground;
+  mode: RequestMode;
 };
 
 /**
@@ -68,13 +68,13 @@ export async function createOutlook(
     throw refusal(request, { isKnown, deskFaults, ruleFaults: faults, linkFaults, now });
   }
   const { approvals } = await readRules(session, owner.desk.id);
-  requireGround(request.ground, approvals.outlook);
+  requireApproval(request.mode, approvals.outlook);
   const outlookId = await takeSlug(session, request, instrument.id, owner, now);
   const frameworkHash = hashFramework(framework, { instrument: instrument.symbol, horizon });
   const frameworkId = await appendFramework(session, outlookId, framework, frameworkHash, series);
   const proposal = { authorId: author.id, rationale, probabilities, frameworkHash };
   const first = firstVersion(slug, proposal, now);
-  const proposalId = proposalOf(request.ground);
+  const proposalId = proposalOf(request.mode);
   await appendVersions(session, [
     { outlookId, next: first, frameworkId, before: null, proposalId },
   ]);
@@ -106,11 +106,11 @@ export async function createOutlook(
 
 /** Whose a new outlook is, who sees it, and the outlook that it continues. */
 type Owner = {
-  /** Null, with a fault, if the request leaves it open. */
+  /** Null, with a fault, if the request does not say which. */
   desk: StoredDesk | null;
   fault: Fault | null;
   visibility: Visibility;
-  /** The only desk that sees it; null if it is public, undefined if its desk is open. */
+  /** The only desk that sees it; null if it is public, undefined if its desk is not known. */
   internalTo: number | null | undefined;
   continued: Continued | null;
 };

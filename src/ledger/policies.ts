@@ -16,10 +16,10 @@ const APPROVALS = `json_build_object(${PROPOSAL_KINDS.map((kind) => `'${kind}', 
 export const approvalsOf = (desk: string): string =>
   `(select ${APPROVALS} from desk_policies p where p.desk_id = ${desk} order by p.version desc limit 1)`;
 
-/** What a desk's policy says to a request. */
+/** What a desk's policy demands of requests. */
 export type DeskRules = Pick<Policy, 'approvals' | 'authorMayResolve'>;
 
-/** What the policy of a desk says; without one, that all is allowed. */
+/** What the policy of a desk demands; nothing without one. */
 export async function readRules(session: Session, deskId: number): Promise<DeskRules> {
   const { rows } = await session.query<DeskRules>({
     name: 'read-policy',
@@ -69,8 +69,8 @@ export async function countActors(
 
 /**
  * Sets the policy of a desk. Call it in a transaction.
- * @throws DomainError `desk-not-found`, or `policy-unsatisfiable` if it asks for more approvals than others than an author could
- *   give
+ * @throws DomainError `desk-not-found`, or `policy-unsatisfiable` if it asks for more approvals than the analysts other than an
+ *   author could give
  */
 export async function setPolicy(
   session: Session,
@@ -105,10 +105,10 @@ function requireSatisfiable(slug: string, approvals: Approvals, actors: number):
     detail: `must be at most ${Math.min(others, MOST_APPROVALS)}: ${analysts} for the desk "${slug}", and an author can't approve`,
   }));
   if (faults.length === 0) return;
-  const could = others === 0 ? 'nobody' : `only ${others}`;
+  const could = others === 0 ? 'nobody else' : `only ${others} other${others === 1 ? '' : 's'}`;
   throw new DomainError(
     'policy-unsatisfiable',
-    `${analysts} for the desk "${slug}", so ${could} could approve what one of them proposes. Nothing was changed.`,
+    `${analysts} for the desk "${slug}", so ${could} could approve a proposal. Nothing was changed.`,
     faults,
   );
 }

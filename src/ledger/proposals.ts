@@ -5,9 +5,9 @@ import {
   type DraftWarning,
   isSettled,
   MOST_CHARACTERS,
-  MOST_COMMENTS,
   MOST_DRAFTS,
   MOST_OPEN,
+  MOST_STEPS_BEFORE,
   type Preview,
   type ProposalKind,
   type ProposalState,
@@ -87,7 +87,7 @@ export function requireUnsettled({ state }: Pick<LockedProposal, 'state'>): void
   throw new DomainError('proposal-settled', `The proposal is ${state}.`);
 }
 
-/** What a proposal is about, for good. */
+/** The parts of a proposal that never change. */
 export type NewProposal = Pick<LockedProposal, 'kind' | 'outlookId' | 'author'> & {
   deskId: number;
 };
@@ -169,15 +169,16 @@ export type NewStep = {
   preview?: Preview;
 };
 
-/** Appends a step to a locked proposal. @throws DomainError `proposal-full` for a comment too many */
+/** Appends a step to a locked proposal. @throws DomainError `proposal-full` for a step too many */
 export async function appendStep(
   session: Session,
   { id, step, draft }: Pick<LockedProposal, 'id' | 'step' | 'draft'>,
   { kind, analyst, text = null, baseVersion = null, preview }: NewStep,
   now: Date,
 ): Promise<void> {
-  if (kind === 'commented' && step >= MOST_COMMENTS) {
-    throw new DomainError('proposal-full', 'The proposal takes no more comments.');
+  if (step >= (MOST_STEPS_BEFORE[kind] ?? Infinity)) {
+    const more = kind === 'commented' ? 'comments' : 'steps: discard it and open another one';
+    throw new DomainError('proposal-full', `The proposal takes no more ${more}.`);
   }
   await session.query(
     `insert into proposal_steps (proposal_id, number, kind, draft, analyst_id, text, base_version, preview, recorded_at)
@@ -196,7 +197,7 @@ export async function appendStep(
   );
 }
 
-/** The body of a draft, and what its proposal would publish if it was submitted since. */
+/** The body and the time of a draft, and what it would publish by its newest submission; null before the first. */
 export async function readDraft(
   session: Session,
   id: string,
@@ -241,4 +242,18 @@ export async function findSubject(
   }
   requireDesk(desks, found.desk, `"${slug}"`);
   return { deskId: found.desk.id, outlookId: found.id };
+}
+
+/** The slug of the desk of an outlook; undefined without one that the caller may see. */
+export async function findDeskOf(
+  session: Session,
+  outlook: string | null,
+  desks: Desks,
+): Promise<string | undefined> {
+  if (outlook === null) return undefined;
+  const { rows } = await session.query<{ slug: string }>(
+    `select d.slug from outlooks o join ${deskOf('o')} where o.slug = $1 and ${visibleTo('o', '$2')}`,
+    [outlook, visibleDesks({ hasKey: true, desks })],
+  );
+  return rows[0]?.slug;
 }

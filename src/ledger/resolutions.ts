@@ -11,7 +11,7 @@ import {
   type ResolutionRequest,
 } from '../domain/resolution.ts';
 import type { Dating, Frequency } from '../domain/series.ts';
-import { type Ground, proposalOf, requireGround } from '../domain/proposals.ts';
+import { type RequestMode, proposalOf, requireApproval } from '../domain/proposals.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 import { closeRecordedAt, lastCloseBefore } from './closes.ts';
@@ -176,7 +176,7 @@ const READ_OUTLOOK = `
 export async function resolveOutlook(
   session: pg.PoolClient,
   slug: string,
-  request: ResolutionRequest & { evidence: readonly string[]; actor: Actor; ground: Ground },
+  request: ResolutionRequest & { evidence: readonly string[]; actor: Actor; mode: RequestMode },
   clock: () => Date,
 ): Promise<Resolutions> {
   if (request.outcome === 'reopened') await lockOutObservations(session);
@@ -198,7 +198,7 @@ export async function resolveOutlook(
   const now = clock();
   const decided = decideResolution(outlook, request, now);
   await requireEvidence(session, row.id, request.evidence);
-  await requireAllowed(session, { id: row.id, slug, deskId: desk.id }, request);
+  await requirePolicy(session, { id: row.id, slug, deskId: desk.id }, request);
   await insertResolution(session, row.id, decided, request, now);
   await session.query(
     `insert into resolution_evidence (outlook_id, number, position, evidence_id)
@@ -212,13 +212,13 @@ export async function resolveOutlook(
 }
 
 /**
- * Requires what the policy of the desk says about resolutions.
+ * Requires what the policy of the desk demands of resolutions.
  * @throws DomainError `own-forecast`; ApprovalNeeded
  */
-async function requireAllowed(
+async function requirePolicy(
   session: Session,
   { id, slug, deskId }: { id: number; slug: string; deskId: number },
-  { actor, ground }: { actor: Actor; ground: Ground },
+  { actor, mode }: { actor: Actor; mode: RequestMode },
 ): Promise<void> {
   const { approvals, authorMayResolve } = await readRules(session, deskId);
   if (!authorMayResolve) {
@@ -226,10 +226,10 @@ async function requireAllowed(
       'select from forecasters where outlook_id = $1 and analyst_id = $2 limit 1',
       [id, actor.analyst.id],
     );
-    const detail = `You forecast "${slug}", and the policy of its desk has somebody else resolve it.`;
+    const detail = `You forecast "${slug}", so by the policy of its desk another analyst has to resolve it.`;
     if (rowCount) throw new DomainError('own-forecast', detail);
   }
-  requireGround(ground, approvals.resolution);
+  requireApproval(mode, approvals.resolution);
 }
 
 async function readCloses(
@@ -257,7 +257,7 @@ async function insertResolution(
   session: Session,
   outlookId: number,
   { number, outcome, reopens, realisedReturn, knownAt, reason, band, computed }: ResolutionToAppend,
-  { actor, ground }: { actor: Actor; ground: Ground },
+  { actor, mode }: { actor: Actor; mode: RequestMode },
   now: Date,
 ): Promise<void> {
   await session.query(
@@ -280,7 +280,7 @@ async function insertResolution(
       now.toISOString(),
       reopens,
       knownAt?.toISOString(),
-      proposalOf(ground),
+      proposalOf(mode),
     ],
   );
 }

@@ -8,7 +8,12 @@ import {
   type PublishedConsensus,
 } from '../domain/outlook.ts';
 import { type Probabilities, sameProbabilities } from '../domain/probabilities.ts';
-import { approvalsFor, type Ground, proposalOf, requireGround } from '../domain/proposals.ts';
+import {
+  approvalsFor,
+  type RequestMode,
+  proposalOf,
+  requireApproval,
+} from '../domain/proposals.ts';
 import type { Acknowledgement } from '../domain/review.ts';
 import type { Session } from '../postgres/pool.ts';
 import { appendFramework, type FrameworkCache } from './frameworks.ts';
@@ -66,10 +71,10 @@ export type GroupedRevisions = {
   append: () => Promise<void>;
 };
 
-/** How to carry out a revision; on the ground of its own unless given. */
+/** How to carry out a revision: directly unless `mode` says otherwise. */
 export type RevisionOptions = {
   mayChangeRules: boolean;
-  ground?: Ground;
+  mode?: RequestMode;
 };
 
 export type Reviser = {
@@ -171,7 +176,7 @@ async function reviseAlone(
   slug: string,
   { analyst: author, desks }: Actor,
   prepare: Prepare,
-  { mayChangeRules, ground = 'direct', now }: RevisionOptions & { now: () => Date },
+  { mayChangeRules, mode = 'direct', now }: RevisionOptions & { now: () => Date },
 ): Promise<OutlookVersion> {
   if (mayChangeRules) await lockOutObservations(session);
   const current = (await lockOutlooks(session, cache, [slug], { waits: true })).get(slug);
@@ -184,8 +189,8 @@ async function reviseAlone(
   const request = await prepare(session, current);
   const { version, answers } = decide(current, author, request, now());
   const { next } = version;
-  requireGround(ground, approvalsNeeded(row, version));
-  version.proposalId = proposalOf(ground);
+  requireApproval(mode, approvalsNeeded(row, version, answers));
+  version.proposalId = proposalOf(mode);
   await requireEvidence(session, row.id, request.evidence);
   await appendAnswers(session, row.id, next.version, answers);
   const framework = next.kind === 'framework' ? request.framework : undefined;
@@ -215,13 +220,18 @@ async function reviseAlone(
 }
 
 /** How many approvals a version needs by the policy of its desk. */
-function approvalsNeeded({ approvals }: HeadRow, version: VersionToAppend): number {
+function approvalsNeeded(
+  { approvals }: HeadRow,
+  version: VersionToAppend,
+  answers: Decision['answers'],
+): number {
   if (approvals === null) return 0;
   const { next, before, consensus } = version;
   return approvalsFor(approvals, {
     kind: next.kind,
     isConsensus: consensus !== undefined,
     changesProbabilities: before !== null && !sameProbabilities(before, next.probabilities),
+    answers: answers.length > 0,
   });
 }
 

@@ -42,7 +42,7 @@ export function hasRules({ invalidationConditions }: Framework): boolean {
 
 /**
  * The desks that the author of an outlook acts for, and the only desk that sees the outlook: null if it is public, undefined if
- * that is open.
+ * its desk is not known.
  */
 export type RuleOwner = { desks: Desks; internalTo: number | null | undefined };
 

@@ -90,7 +90,7 @@ function Proposal(): VNode {
       <ol id="steps" />
       <form id="answer-form" novalidate autocomplete="off">
         <label>
-          Your words, which the desk can read
+          Your comment or reason, which the desk can read
           <textarea name="words" rows={3} maxlength={20_000} />
         </label>
         <div class="buttons">

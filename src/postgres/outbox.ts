@@ -127,13 +127,13 @@ export async function hasEvent(session: Session, { position, digest }: EventRef)
   return (await readEventRef(session, position))?.digest === digest;
 }
 
-// An erasure of a name changes events and whatever shows the name, a change of an analyst whatever shows the name or a
-// consensus, and another name of a desk whatever shows that. Each has an id or a place of its own in the log, so the sum of the
-// last ones is another one after any of them.
+// An erasure changes events and whatever shows the name. A renamed analyst changes whatever shows the name, a deactivated one
+// the consensuses, and a renamed desk whatever shows its name. Ids and places in the log only grow, so each of these changes
+// the sum.
 const ERASURES = `((select coalesce(max(id), 0) from erasures) + (select coalesce(max(id), 0) from analyst_changes)
     + (select coalesce(max(log_position), 0) from events where kind = 'desk.changed'))`;
 
-/** Tells the erasures and changes of names, and the changes of analysts, so far from those at another time. */
+/** A number that grows with each erasure, each change of an analyst and each new name of a desk. */
 export async function lastErasure(session: Session): Promise<number> {
   const { rows } = await session.query<{ last: number }>(`select ${ERASURES} as last`);
   return rows[0]?.last ?? 0;

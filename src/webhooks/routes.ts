@@ -162,7 +162,7 @@ function changeRoute(api: Api, ledger: WebhookDeps): void {
       tags: [TAG],
       summary: 'Change, disable or enable a webhook',
       description:
-        'A merge patch (RFC 7396). The desk and the format stay. A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.',
+        'A merge patch (RFC 7396). The desk and the format never change. A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.',
       security,
       params,
       consumes: ['application/merge-patch+json'],

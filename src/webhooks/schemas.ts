@@ -30,13 +30,13 @@ const kinds = z
   .nullable()
   .meta({
     description:
-      'The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals are for the webhook of a desk.',
+      'The kinds of events to deliver. Null for all, including kinds that later releases add. Those of proposals need a `desk`.',
   });
 
 const formatText =
   'How deliveries are written: `json`, the data of the event; `slack`, a message for an incoming webhook of Slack; `teams`, a message with an Adaptive Card for a workflow of Microsoft Teams.';
 const deskText =
-  'The desk whose internal outlooks and proposals the webhook hears of, besides all public outlooks. Null for public outlooks only.';
+  'The desk whose internal outlooks and proposals the webhook receives, besides all public outlooks. Null for public outlooks only.';
 
 export const newWebhook = withRule(
   z.strictObject({
@@ -44,11 +44,11 @@ export const newWebhook = withRule(
     format: z
       .enum(WEBHOOK_FORMATS, { error: `must be one of ${WEBHOOK_FORMATS.join(', ')}` })
       .default('json')
-      .meta({ description: `${formatText} It stays.` }),
+      .meta({ description: `${formatText} It never changes.` }),
     desk: slug
       .nullable()
       .default(null)
-      .meta({ description: `${deskText} It stays.` }),
+      .meta({ description: `${deskText} It never changes.` }),
     kinds: kinds.default(null),
     outlook: slug
       .nullable()
@@ -76,7 +76,7 @@ const shape = {
   id: z.uuid(),
   url: z.string().meta({
     description:
-      'The URL that receives deliveries. That of a chat is secret, so it is cut: `https://hooks.slack.com/…aB3d`.',
+      'The URL that receives deliveries. That of a chat is secret, so responses shorten it: `https://hooks.slack.com/…aB3d`.',
   }),
   format: z.enum(WEBHOOK_FORMATS).meta({ description: formatText }),
   desk: slug.nullable().meta({ description: deskText }),

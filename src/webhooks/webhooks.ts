@@ -16,7 +16,7 @@ export type Webhook = {
   id: string;
   url: string;
   format: WebhookFormat;
-  /** The slug of the desk whose internal outlooks and proposals it hears of, too; null for public outlooks only. */
+  /** The slug of the desk whose internal outlooks and proposals it receives, too; null for public outlooks only. */
   desk: string | null;
   /** The kinds of events that it receives; null for all. */
   kinds: DeliveredKind[] | null;
@@ -80,7 +80,7 @@ export async function createWebhook(
   return { webhook: await readWebhook(session, added.id), secret };
 }
 
-/** @throws DomainError `webhook-refused` if there is no such desk or outlook, or the webhook would hear nothing of it */
+/** @throws DomainError `webhook-refused` if there is no such desk or outlook, or the webhook could receive nothing of it */
 async function readSubjects(
   session: Session,
   { desk, outlook }: Pick<NewWebhook, 'desk' | 'outlook'>,
@@ -115,7 +115,7 @@ async function readSubjects(
 function refusedWebhook(faults: readonly Fault[]): DomainError {
   return new DomainError(
     'webhook-refused',
-    'The webhook would not get what was asked for.',
+    'The webhook could not receive what the request asks for.',
     faults,
   );
 }
@@ -125,7 +125,12 @@ export function kindFaults({ desk, kinds }: Pick<Webhook, 'desk' | 'kinds'>): Fa
   if (desk !== null) return [];
   return (kinds ?? []).flatMap((kind, index) =>
     isOfProposal(kind)
-      ? [{ path: ['kinds', index], detail: 'is for the webhook of a desk; name one in "desk"' }]
+      ? [
+          {
+            path: ['kinds', index],
+            detail: 'is only for a webhook with a "desk", which is set when it is created',
+          },
+        ]
       : [],
   );
 }
@@ -243,7 +248,7 @@ export async function deleteWebhook(session: Session, id: string): Promise<void>
   if (rowCount === 0) throw missing(id);
 }
 
-/** The URL of a webhook, what it takes, and the secrets that sign at a given time. */
+/** The URL and the format of a webhook, and the secrets that sign at a given time. */
 export type Receiver = { url: string; format: WebhookFormat; secrets: Buffer[] };
 
 /** @throws DomainError `webhook-not-found` */

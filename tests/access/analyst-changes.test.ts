@@ -94,7 +94,7 @@ describe('an analyst who is renamed', () => {
     expect(taken.json()).toMatchObject({
       type: '/problems/name-taken',
       detail: expect.stringContaining(
-        `looks like an earlier one of the analyst "New ${name}"`,
+        `looks like an earlier name of the analyst "New ${name}"`,
       ) as string,
     });
     expect((await change({ name })).json()).toMatchObject({ name });
@@ -157,7 +157,7 @@ describe('an analyst who is deactivated', () => {
     const refused = await revise(0.34);
     expect(refused.statusCode).toBe(401);
     expect(refused.json()).toMatchObject({
-      detail: expect.stringContaining('is of an analyst who is deactivated') as string,
+      detail: expect.stringContaining('belongs to an analyst who is deactivated') as string,
     });
     expect((await ledger.call({ url: '/v1/me', headers: by(key) })).statusCode).toBe(401);
     expect((await ledger.call({ url: `/v1/outlooks/${SLUG}` })).json()).toMatchObject({
@@ -259,7 +259,7 @@ test('an erasure covers every name that the analyst had', async () => {
   const again = await change({ name: 'Back again' });
   expect([again.statusCode, faultsOf(again.json())]).toEqual([
     422,
-    { '/name': 'was erased, for good, so this analyst gets no other' },
+    { '/name': 'was erased for good, so this analyst can get no other' },
   ]);
 });
 

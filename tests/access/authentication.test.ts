@@ -20,6 +20,13 @@ afterAll(async () => {
 // The required role of each operation, by hand: the document says only that a key is needed.
 const ROLE_OF: Record<string, Role | 'any'> = {
   getMe: 'any',
+  getInbox: 'any',
+  streamInboxEvents: 'any',
+  getDeskPolicy: 'any',
+  listViews: 'any',
+  getView: 'any',
+  getViewReceipt: 'any',
+  listViewsOfAnalyst: 'any',
   createOutlook: 'analyst',
   reviseOutlook: 'analyst',
   reviseFramework: 'analyst',
@@ -34,6 +41,19 @@ const ROLE_OF: Record<string, Role | 'any'> = {
   holdView: 'analyst',
   withdrawView: 'analyst',
   publishConsensus: 'analyst',
+  openProposal: 'analyst',
+  listProposals: 'analyst',
+  getProposal: 'analyst',
+  editProposal: 'analyst',
+  submitProposal: 'analyst',
+  approveProposal: 'analyst',
+  returnProposal: 'analyst',
+  commentProposal: 'analyst',
+  discardProposal: 'analyst',
+  getOutlookDisclosure: 'analyst',
+  discloseOutlook: 'analyst',
+  getSeriesDisclosure: 'analyst',
+  discloseSeries: 'analyst',
   createSeries: 'feed',
   recordObservations: 'feed',
   getSeriesSource: 'feed',
@@ -42,6 +62,8 @@ const ROLE_OF: Record<string, Role | 'any'> = {
   listAudit: 'admin',
   addDesk: 'admin',
   renameDesk: 'admin',
+  setDeskPolicy: 'admin',
+  changeAnalyst: 'admin',
   issueKey: 'admin',
   listKeys: 'admin',
   getKey: 'admin',
@@ -68,7 +90,8 @@ test('writes and the operations on keys need a key', () => {
 describe.each(KEYED)('$method $path', (operation) => {
   const needed = ROLE_OF[operation.operationId];
 
-  test.for(ROLES)('under a key of the role %s', async (role) => {
+  // A stream that lets a key in goes on until its client leaves.
+  test.for(operation.isStream ? [] : ROLES)('under a key of the role %s', async (role) => {
     const answer = await ledger.call({ method: operation.method, url: operation.url, as: role });
     const allowed = role === needed || role === 'admin' || needed === 'any';
     expect(answer.statusCode === 403).toBe(!allowed);
@@ -153,9 +176,12 @@ test.for(['bearer', 'BEARER', 'Bearer ', 'Bearer   '])(
 describe('reads', () => {
   const open = READS.filter(({ access }) => access === 'read');
 
-  test.for(open)('of $path need no key, and ignore a wrong one', async (operation) => {
-    expect((await call(ledger, operation)).statusCode).toBe(200);
-    expect((await call(ledger, operation, 'Bearer nonsense')).statusCode).toBe(200);
+  test.for(open)('of $path need no key, but refuse a wrong one', async (operation) => {
+    // The sample has too few views for the public consensus.
+    const status = operation.operationId === 'getConsensus' ? 404 : 200;
+    expect((await call(ledger, operation)).statusCode).toBe(status);
+    expect((await call(ledger, operation, 'Bearer nonsense')).statusCode).toBe(status);
+    expect((await call(ledger, operation, `Bearer olk_${'a'.repeat(43)}`)).statusCode).toBe(401);
   });
 
   test.for(open)(

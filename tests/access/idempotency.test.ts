@@ -2,14 +2,18 @@ import { randomUUID } from 'node:crypto';
 import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { deleteExpiredResponses } from '../../src/access/idempotency-store.ts';
+import type { Role } from '../../src/domain/api-keys.ts';
 import { REQUEST_EXAMPLES } from '../../src/http/openapi/examples.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, outlookBody, send, stored } from '../support/requests.ts';
 
 let ledger: TestLedger;
 let webhook = '';
+let analyst = '';
 beforeAll(async () => {
   ledger = await startLedger();
+  const me = await ledger.call({ url: '/v1/me', as: 'feed' });
+  analyst = me.json<{ analyst: { id: string } }>().analyst.id;
   const body = { url: 'https://hooks.desk.example' };
   const created = await send(ledger, 'POST', '/v1/webhooks', body, { as: 'admin' });
   webhook = created.json<{ id: string }>().id;
@@ -49,7 +53,21 @@ const revision = (bear = 0.35): Sent => [
   },
 ];
 
-const WRITES: Record<string, () => Sent> = {
+/** A step of a submitted proposal of the analyst, or of an admin's draft. */
+async function proposed(part: string, body: object, as: Role = 'analyst'): Promise<Sent> {
+  const proposal = { kind: 'revision', outlook: slug, body: revision()[2], submit: as !== 'admin' };
+  const opened = await send(ledger, 'POST', '/v1/proposals', proposal, { as });
+  return ['POST', `/v1/proposals/${opened.json<{ id: string }>().id}/${part}`, body];
+}
+
+/** The disclosure of something internal. */
+async function disclosureOf(of: string): Promise<Sent> {
+  const url = `${of}/disclosure`;
+  const { confirm } = (await ledger.call({ url, as: 'admin' })).json<{ confirm: string }>();
+  return ['POST', url, { confirm }];
+}
+
+const WRITES: Record<string, () => Sent | Promise<Sent>> = {
   createOutlook: () => [
     'POST',
     '/v1/outlooks',
@@ -80,11 +98,7 @@ const WRITES: Record<string, () => Sent> = {
     { symbol: `I${count}`, name: 'N', kind: 'index' },
   ],
   patchInstrument: () => ['PATCH', '/v1/instruments/RUT', { closes: 'rut-close' }],
-  createSeries: () => [
-    'POST',
-    '/v1/series',
-    { key: `s-${count}`, name: 'N', unit: 'U', frequency: 'daily', source: 'S', desk: 'main' },
-  ],
+  createSeries: () => ['POST', '/v1/series', { ...seriesBody(), key: `s-${count}` }],
   recordObservations: () => [
     'POST',
     '/v1/series/rut-close/observations',
@@ -92,6 +106,26 @@ const WRITES: Record<string, () => Sent> = {
   ],
   addDesk: () => ['POST', '/v1/desks', { slug: `desk-${count}`, name: `Desk ${count}` }],
   renameDesk: () => ['PATCH', '/v1/desks/main', { name: `Main ${count}` }],
+  changeAnalyst: () => ['PATCH', `/v1/analysts/${analyst}`, { name: `Feed ${count}` }],
+  openProposal: () => [
+    'POST',
+    '/v1/proposals',
+    { kind: 'revision', outlook: slug, body: revision()[2] },
+  ],
+  submitProposal: () => proposed('submission', {}, 'admin'),
+  approveProposal: () => proposed('approvals', { draft: 1 }),
+  returnProposal: () => proposed('return', { draft: 1, reason: 'R' }),
+  commentProposal: () => proposed('comments', { text: 'T' }),
+  discloseOutlook: async () => {
+    const internal = { slug: `internal-${count}`, desk: 'main', visibility: 'internal' };
+    await createOutlook(ledger, internal);
+    return disclosureOf(`/v1/outlooks/${internal.slug}`);
+  },
+  discloseSeries: async () => {
+    const internal = { ...seriesBody(), key: `internal-${count}`, visibility: 'internal' };
+    await send(ledger, 'POST', '/v1/series', internal, { as: 'admin' });
+    return disclosureOf(`/v1/series/${internal.key}`);
+  },
   issueKey: () => ['POST', '/v1/keys', { name: 'Desk', role: 'analyst', desks: '*' }],
   createWebhook: () => ['POST', '/v1/webhooks', { url: 'https://hooks.desk.example' }],
   changeWebhook: () => ['PATCH', `/v1/webhooks/${webhook}`, { description: `D${count}` }],
@@ -106,7 +140,7 @@ describe.each(Object.entries(WRITES))('%s', (_, write) => {
       as: 'admin',
       payload: view,
     });
-    const [sent, key] = [write(), `"${randomUUID()}"`];
+    const [sent, key] = [await write(), `"${randomUUID()}"`];
     const first = await keyed(sent, key);
     expect([200, 201], first.body).toContain(first.statusCode);
     const after = await stored(ledger);
@@ -119,8 +153,9 @@ describe.each(Object.entries(WRITES))('%s', (_, write) => {
   test('with the key of another request is refused, and changes nothing', async () => {
     const key = randomUUID();
     await keyed(['POST', '/v1/series', { ...seriesBody(), key: `other-${count}` }], key);
+    const sent = await write();
     const before = await stored(ledger);
-    const answer = await keyed(write(), key);
+    const answer = await keyed(sent, key);
     expect(answer.json()).toMatchObject({
       type: '/problems/idempotency-key-reused',
       status: 422,
@@ -130,7 +165,13 @@ describe.each(Object.entries(WRITES))('%s', (_, write) => {
   });
 });
 
-const seriesBody = () => ({ name: 'N', unit: 'U', frequency: 'daily', source: 'S' });
+const seriesBody = () => ({
+  name: 'N',
+  unit: 'U',
+  frequency: 'daily',
+  source: 'S',
+  desk: 'main',
+});
 
 test('every operation that takes a key is tried above', async () => {
   const { paths } = (await ledger.call({ url: '/openapi.json' })).json<{
@@ -275,7 +316,7 @@ describe('a key', () => {
 });
 
 describe('an issued key', () => {
-  const issue: Sent = ['POST', '/v1/keys', { name: 'A desk', role: 'feed' }];
+  const issue: Sent = ['POST', '/v1/keys', { name: 'A desk', role: 'feed', desks: '*' }];
 
   test('is stored so that only the sender of the request can read it', async () => {
     const key = randomUUID();
@@ -291,7 +332,7 @@ describe('an issued key', () => {
   });
 
   test('is not shown to another key of the same analyst', async () => {
-    const body = { name: 'admin desk', role: 'admin' };
+    const body = { name: 'admin desk', role: 'admin', desks: '*' };
     const second = await send(ledger, 'POST', '/v1/keys', body, { as: 'admin' });
     const key = randomUUID();
     await keyed(issue, key);

@@ -162,6 +162,18 @@ test('no id that a stream sends belongs to an event that its reader may not see'
   expect((await reader.received(1)).map(({ id }) => Number.parseInt(id, 10))).toEqual([last]);
 });
 
+test('an export starts at an event that its reader may see', async () => {
+  await holdView(SLUG, ledger.keys.analyst, 0.41);
+  await revise('hidden-case', rates, 0.21);
+  const newest = await newestEvent(ledger.servicePool);
+  for (const key of [null, credit, rates]) {
+    const { body } = await sendWith(ledger, key, { url: '/v1/export', status: 200 });
+    const { position } = JSON.parse(body.slice(0, body.indexOf('\n'))) as { position: string };
+    expect(position).toBe((await follow(key)).openings[0]?.id);
+    expect(position === eventIdOf(newest)).toBe(key === rates);
+  }
+});
+
 test('an id does not tell what a hidden event says: right or wrong, it is unknown', async () => {
   await revise('hidden-case', rates, 0.25);
   const hidden = await newestEvent(ledger.servicePool);
@@ -242,6 +254,22 @@ test('feeds have no entry of what the reader may not see', async () => {
       'hidden-case',
     );
   }
+});
+
+test('the events of proposals are for the analysts of their desk', async () => {
+  const feed = await keyFor(ledger, ['rates'], { role: 'feed' });
+  const [own, ...others] = [
+    await follow(rates, '', '/v1/inbox/events'),
+    await follow(feed, '', '/v1/inbox/events'),
+    await follow(credit, '', '/v1/inbox/events'),
+  ];
+  const body = { kind: 'withdrawal', outlook: 'hidden-case', body: {}, note: 'Not before Monday.' };
+  // The second is looked for after all have read the first.
+  for (const count of [1, 2]) {
+    await sendWith(ledger, rates, { method: 'POST', url: '/v1/proposals', body, status: 201 });
+    expect((await own.received(count)).at(-1)).toMatchObject({ event: 'proposal.opened' });
+  }
+  expect(others.flatMap(({ events }) => events)).toEqual([]);
 });
 
 test('a long run of hidden events costs one look', async () => {

@@ -139,6 +139,22 @@ describe('what waits for an analyst', () => {
       const refused = await ledger.call({ url: `/v1/inbox?${query}`, ...asking(keys.ada) });
       expect(refused.statusCode).toBe(422);
     }
+    const made = (kind: string, id: string) =>
+      Buffer.from(
+        JSON.stringify([
+          ['inbox', null],
+          [kind, 0, id],
+        ]),
+      ).toString('base64url');
+    for (const cursor of [
+      made('to-approve', '12'),
+      made('returned', '-'.repeat(36)),
+      made('review-due', '7d0c0e7b-4a52-4c3f-8f6f-0e4f8f537b1e'),
+      made('series-silent', '9'.repeat(19)),
+    ]) {
+      const refused = await ledger.call({ url: `/v1/inbox?cursor=${cursor}`, ...asking(keys.ada) });
+      expect([cursor, refused.statusCode]).toEqual([cursor, 422]);
+    }
   });
 });
 

@@ -252,7 +252,7 @@ describe('when it is published', () => {
     await view('ben', 0.6);
     const returned = (await approve(id)).json();
     expect(returned.state).toBe('returned');
-    expect(wordsOf(returned)).toContain('no longer what it was approved for');
+    expect(wordsOf(returned)).toContain('would no longer publish what was approved');
     await send('ana', 'POST', `/v1/proposals/${id}/submission`, {});
     expect((await approve(id)).json()).toMatchObject({ state: 'published' });
   });

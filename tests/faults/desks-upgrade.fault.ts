@@ -113,6 +113,9 @@ test('a ledger of the release before belongs to one desk, reads as before, and i
   expect(await ask(newer.origin, key, 'GET', '/v1/desks')).toMatchObject({
     items: [{ slug: 'main', name: 'Main desk' }],
   });
+  // The new release can be taken back: the one before starts on what it migrated.
+  const again = await start(dist);
+  expect(await readAll(again.origin, key)).toMatchObject(before);
   const one = await ask(newer.origin, key, 'GET', '/v1/outlooks/early-case');
   expect(one).toMatchObject({ desk: { slug: 'main' }, visibility: 'public' });
 

@@ -1,12 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { issueKey } from '../../src/access/api-keys.ts';
 import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
 import { EventClient } from '../support/event-client.ts';
 import { distinctRevision } from '../support/outlooks.ts';
 import { Receiver } from '../support/receiver.ts';
-import { releaseAt } from '../support/releases.ts';
+import { issueOldKey, releaseAt } from '../support/releases.ts';
 import { cleanUp, freePort, run, type Service, until } from '../support/service.ts';
 
 // The release before the transparency log follows a ledger that has it: while instances are replaced, and after a roll-back.
@@ -71,10 +70,7 @@ test('an instance of the previous release misses no event, sends each to webhook
     return;
   }
   const old = await start(dist);
-  const now = new Date();
-  const keyOf = async (name: string) =>
-    (await issueKey(pool, { name, role: 'admin', expiresAt: null }, now)).key;
-  const key = await keyOf('A desk');
+  const key = await issueOldKey(pool, 'A desk', 'admin');
   await send(old.origin, key, '/v1/webhooks', { url: receiver.url });
   const client = await new EventClient(`${old.origin}/v1/events`).connect();
   let published = 0;
@@ -82,11 +78,7 @@ test('an instance of the previous release misses no event, sends each to webhook
     published += 1;
     await send(origin, key, `/v1/outlooks/${SLUG}/revisions`, distinctRevision(published));
     // Administrative events.
-    const { key: another } = await issueKey(
-      pool,
-      { name: `Desk ${published}`, role: 'feed', expiresAt: null },
-      now,
-    );
+    const another = await issueOldKey(pool, `Desk ${published}`, 'feed');
     await send(origin, another, '/v1/series/rut-close/observations', {
       observations: [{ date: '2026-11-19', value: 2_400 + published / 10 }],
     });

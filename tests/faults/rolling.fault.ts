@@ -2,10 +2,9 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { issueKey } from '../../src/access/api-keys.ts';
 import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
 import { EventClient } from '../support/event-client.ts';
-import { nextRelease, releaseAt } from '../support/releases.ts';
+import { issueOldKey, nextRelease, releaseAt } from '../support/releases.ts';
 import { cleanUp, freePort, run, type Service, until } from '../support/service.ts';
 import { keepWriting, publish, type Target, versionsOf } from '../support/writers.ts';
 
@@ -15,8 +14,8 @@ const [READERS, WRITERS, STREAMS] = [6, 4, 3];
 const LONGEST_REFUSAL = 1_000;
 /** How long a backup holds its snapshot after the migration began to wait, in milliseconds. */
 const SNAPSHOT = 4_000;
-/** The last commit of the release before: that of migration 0014. */
-const RELEASE_BEFORE = '80e27b3';
+/** The last commit of the release before: that of migration 0033. */
+const RELEASE_BEFORE = 'fed8a7ea';
 
 const URLS = [
   ...SLUGS.flatMap((slug) =>
@@ -209,8 +208,7 @@ async function underLoad(name: string, work: () => Promise<void>): Promise<void>
 /** Starts two instances of a release on the empty database, and publishes what the load revises. */
 async function firstInstances(dist?: string): Promise<void> {
   live = [await start(dist), await start(dist)];
-  const issued = await issueKey(pool, { name: 'Desk', role: 'admin', expiresAt: null }, new Date());
-  target = { origin: live[0]?.origin ?? '', key: issued.key };
+  target = { origin: live[0]?.origin ?? '', key: await issueOldKey(pool, 'Desk', 'admin') };
   for (const slug of SLUGS) await publish(target, slug);
 }
 

@@ -272,6 +272,22 @@ test('a stream ends with its key, also where reads need none', async () => {
   await staying.leave();
 });
 
+test('a past version that its desk has read says that it is public after the disclosure', async () => {
+  const slug = 'reads-again';
+  await publishFor(ledger, rates, { slug, desk: 'rates', visibility: 'internal' });
+  await sendWith(ledger, rates, {
+    method: 'POST',
+    url: `/v1/outlooks/${slug}/revisions`,
+    body: { rationale: 'R', probabilities: { bear: 0.3, base: 0.4, bull: 0.3 } },
+    status: 201,
+  });
+  const read = async () =>
+    (await sendWith(ledger, rates, { url: `/v1/outlooks/${slug}/versions/1` })).json<object>();
+  expect(await read()).toMatchObject({ visibility: 'internal' });
+  await disclose(ledger, rates, `/v1/outlooks/${slug}`);
+  expect(await read()).toMatchObject({ visibility: 'public' });
+});
+
 test('a disclosure opens it to everyone at once', async () => {
   const slug = 'soon-public';
   const url = `/v1/outlooks/${slug}`;

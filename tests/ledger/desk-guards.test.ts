@@ -219,6 +219,25 @@ describe('an outlook that continues another', () => {
     const both = `${later('desk_id, is_internal', '2, true', 'internal')}; ${disclose('internal')}; ${disclose('later')}`;
     expect(await attempt(owner, both)).toBeNull();
   });
+
+  test('is not internal if that is disclosed at the same time', async () => {
+    await owner.query(`begin; ${outlook('raced', 'desk_id, is_internal', '2, true')}; commit`);
+    const other = await openSession(ledger.url);
+    try {
+      await other.query(`begin; ${disclose('raced')}`);
+      const refused = refusal(owner, later('desk_id, is_internal', '2, true', 'raced'));
+      await expect
+        .poll(async () => {
+          const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+          return (await ledger.pool.query(waiting)).rowCount;
+        })
+        .toBe(1);
+      await other.query('commit');
+      expect(await refused).toBe('outlooks_continuation_visibility');
+    } finally {
+      await other.end();
+    }
+  });
 });
 
 test.each([

@@ -85,6 +85,11 @@ test('a ledger with desks, disclosures, policies and proposals is intact', async
   expect(await faultsAfter('')).toEqual([]);
 });
 
+/** Another policy that asks for no approvals, set a while after the newest version. */
+const MILDER = (later: string) => `
+  insert into desk_policies select desk_id, version + 1, 0, 0, 0, 0, 0, 0, true, author_id,
+    (select max(recorded_at) from outlook_versions) + interval '${later}' from desk_policies`;
+
 test.each([
   [
     'an internal outlook that is shown to all',
@@ -134,8 +139,25 @@ test.each([
     [`proposal_drafts ${REWRITTEN}`],
   ],
   ['a proposal that is open again', `update proposals set state = 'submitted'`, [STATE]],
+  ['a proposal with another time', `update proposals set publish_at = '2026-12-01'`, [STATE]],
   ['a milder policy', `update desk_policies set revision = 0`, [`desk_policies ${REWRITTEN}`]],
   ['a policy that is gone', `delete from desk_policies`, ['desk_policies is missing']],
+  [
+    'a version of long before a milder policy',
+    `update outlook_versions set proposal_id = null; ${MILDER('2 minutes')}`,
+    [
+      'desk_policies was written without an event',
+      `outlook_versions ${LACKS}`,
+      `outlook_versions ${REWRITTEN}`,
+      UNNAMED,
+    ],
+  ],
 ])('%s is found', async (_, statements, faults) => {
   expect(await faultsAfter(statements)).toEqual(faults.toSorted());
+});
+
+test('a version of the same time as a milder policy, by the clock of another instance, is no fault of it', async () => {
+  const without = `update outlook_versions set proposal_id = null; ${MILDER('5 seconds')}`;
+  const faults = await faultsAfter(without);
+  expect(faults).not.toContain(`outlook_versions ${LACKS}`);
 });

@@ -122,11 +122,13 @@ describe('a signed log', () => {
 
   test('is a file that caches ask for again', async () => {
     const answer = await get(`${BASE}/versions/1/receipt`);
-    expect(answer.headers).toMatchObject({
+    const named = {
       'content-type': 'application/json; charset=utf-8',
       'content-disposition': `attachment; filename="${SLUG}-v1.receipt.json"`,
-      'cache-control': 'public, no-cache',
-    });
+    };
+    expect(answer.headers).toMatchObject({ ...named, 'cache-control': 'private, no-cache' });
+    const unkeyed = await get(`${BASE}/versions/1/receipt`, { as: undefined });
+    expect(unkeyed.headers).toMatchObject({ ...named, 'cache-control': 'public, no-cache' });
     const headers = { 'if-none-match': String(answer.headers['etag']) };
     expect((await get(`${BASE}/versions/1/receipt`, { headers })).statusCode).toBe(304);
     const head = await get(`${BASE}/versions/1/receipt`, { method: 'HEAD' });
@@ -218,7 +220,10 @@ describe('a signed log', () => {
       'cache-control': 'no-store',
       'content-disposition': `attachment; filename="${SLUG}-view-${analyst.id}-v3.receipt.json"`,
     });
-    expect((await get(`${BASE}/views/me/receipt`)).statusCode).toBe(401);
+    for (const of of ['me', analyst.id]) {
+      const unkeyed = await get(`${BASE}/views/${of}/receipt`, { as: undefined });
+      expect(unkeyed.statusCode).toBe(401);
+    }
     const { version } = pooled.json<{ version: number }>();
     const consensus = await checked(`${BASE}/versions/${version}`);
     expect(tablesOf(consensus.rows)).toEqual({ outlook_versions: 1, version_views: 1 });

@@ -48,7 +48,8 @@ async function administer(ledger: TestLedger): Promise<void> {
   const { id } = await change('POST', '/v1/webhooks', { url: 'https://hooks.desk.example/other' });
   await change('PATCH', `/v1/webhooks/${id}`, { description: 'Desk' });
   await call({ method: 'DELETE', url: `/v1/webhooks/${id}`, as });
-  await call({ url: '/v1/keys', as: 'feed' }); // a refusal, which is recorded
+  await call({ url: '/v1/keys', as: 'feed' }); // a refusal
+  await call({ url: '/v1/audit', as }); // which records it
 }
 
 async function continueOutlook(ledger: TestLedger): Promise<void> {

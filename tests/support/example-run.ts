@@ -231,6 +231,9 @@ async function useAnalysts(run: Run): Promise<void> {
   await run.record('listOutlooksOfAnalyst', { path });
   await run.record('listViewsOfAnalyst', { path, query: CSV });
   await run.record('listViewsOfAnalyst', { path });
+  const { name } = await run.record('getAnalyst', { path });
+  await run.record('changeAnalyst', { path, body: 'rename' });
+  await run.record('changeAnalyst', { path, body: { name } });
 }
 
 /** Proposes as the analyst, approves as the admin. */
@@ -250,8 +253,33 @@ async function useProposals(run: Run): Promise<void> {
   await run.record('listProposals', of);
   await run.record('getProposal', of);
   await run.record('discardProposal', of);
+  await useDirectRequests(run);
   const none = { ...one, consensus: 0 };
   await run.record('setDeskPolicy', { path, body: { approvals: none, authorMayResolve: true } });
+}
+
+/** Direct requests of a desk whose policy asks for approval: each becomes a proposal. */
+async function useDirectRequests(run: Run): Promise<void> {
+  const all = { outlook: 1, revision: 1, framework: 1, resolution: 1, withdrawal: 1, consensus: 1 };
+  const policy = { approvals: all, authorMayResolve: true };
+  await run.record('setDeskPolicy', { path: { desk: 'main' }, body: policy });
+  const of = { as: 'analyst' } as const;
+  await run.record('createOutlook', { ...of, body: 'clone' });
+  await run.record('reviseOutlook', { ...of, body: 'reaffirmation' });
+  const acknowledges = ['rate-relief', 'orders-and-spending'].map((condition) => ({
+    condition,
+    reason: 'It will not last.',
+  }));
+  const words = { disclaimer: 'No advice.', rationale: 'Lawyers asked for it.', acknowledges };
+  await run.record('reviseFramework', { ...of, body: words });
+  await run.record('holdView', of);
+  await run.record('publishConsensus', {
+    ...of,
+    body: { rationale: 'The desk agrees.', acknowledges },
+  });
+  await run.record('withdrawView', of);
+  await run.record('withdrawOutlook', of);
+  await run.record('resolveOutlook', { ...of, body: 'early' });
 }
 
 async function useKeys(run: Run): Promise<void> {

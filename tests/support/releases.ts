@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type pg from 'pg';
+import { KEY_BYTES, keyHash, keyHint, keyText, type Role } from '../../src/domain/api-keys.ts';
 import { newFolder } from './service.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -62,4 +65,16 @@ export function releaseAt(commit: string): string | null {
     execFileSync(esbuild, [script, ...options], { cwd: folder, stdio: 'ignore' });
   }
   return path.join(folder, 'dist');
+}
+
+/** Adds an analyst with a key, by columns that every release has had. Returns the key. */
+export async function issueOldKey(pool: pg.Pool, name: string, role: Role): Promise<string> {
+  const key = keyText(randomBytes(KEY_BYTES));
+  await pool.query(
+    `with analyst as (insert into analysts (name, created_at) values ($1, now()) returning id)
+     insert into api_keys (analyst_id, role, hash, hint, created_at)
+     select id, $2, $3, $4, now() from analyst`,
+    [name, role, keyHash(key), keyHint(key)],
+  );
+  return key;
 }

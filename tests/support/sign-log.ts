@@ -35,26 +35,22 @@ export async function growLog(
      select 1, $1, $2, 0 where not exists (select from log_generations)`,
     [origin, startedAt],
   );
-  for (let before = -1; ;) {
-    await placeEvents(pool);
-    await extendTree(pool);
-    const { size } = await newestTree(pool);
-    if (size === before) return size;
-    before = size;
-  }
-}
-
-/** Gives places to all committed events. While the service runs, its own transactions may delay some for a moment. */
-async function placeEvents(pool: pg.Pool): Promise<void> {
-  for (let tries = 0; tries < 100; tries += 1) {
+  for (let tries = 0; tries < 500; tries += 1) {
     await pool.query('select sequence_events()');
-    const { rowCount } = await pool.query(
-      'select from events where position is null and log_position is null limit 1',
-    );
-    if (rowCount === 0) return;
+    await extendTree(pool);
+    const { rows } = await pool.query<{ size: number }>(ALL_LEAVES);
+    if (rows[0]) return rows[0].size;
     await delay(20);
   }
+  throw new Error('the tree does not grow');
 }
+
+// While the service runs, it may be the one that extends the tree.
+const ALL_LEAVES = `
+  select size from (select * from log_generations order by generation desc limit 1) g
+   where not exists (select from events where position is null and log_position is null)
+     and after_position + size - (generation > 1)::int >= (
+       select coalesce(max(coalesce(log_position, position)), 0) from events)`;
 
 type Tree = { generation: number; origin: string; size: number; root: Buffer };
 

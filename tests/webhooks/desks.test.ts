@@ -183,7 +183,7 @@ test.for<[string, Record<string, unknown>, Record<string, string>]>([
   [
     'proposals without a desk',
     { kinds: ['view.published', 'proposal.approved'] },
-    { '/kinds/1': 'is for the webhook of a desk; name one in "desk"' },
+    { '/kinds/1': 'is only for a webhook with a "desk", which is set when it is created' },
   ],
   ['another format', { format: 'irc' }, { '/format': 'must be one of json, slack, teams' }],
 ])('a webhook with %s is refused', async ([, change, faults]) => {
@@ -206,7 +206,7 @@ test('the desk and the format stay, by the API and in Postgres', async () => {
     send(ledger, 'PATCH', `/v1/webhooks/${id}`, body, { as: 'admin' });
   const refused = await patch({ kinds: ['proposal.opened'] });
   expect(faultsOf(refused.json())).toEqual({
-    '/kinds/0': 'is for the webhook of a desk; name one in "desk"',
+    '/kinds/0': 'is only for a webhook with a "desk", which is set when it is created',
   });
   expect((await patch({ format: 'slack' })).statusCode).toBe(422);
   const change = (column: string, value: unknown) =>

@@ -20,7 +20,7 @@ export function approveCommand(yargs: Yargs): void {
     (yargs) =>
       yargs.positional('id', idArgument).options({
         draft: draftOption,
-        comment: textOption('words to go with it'),
+        comment: textOption('comment that goes with the approval'),
         yes: yesOption,
       }),
     async (argv) => {

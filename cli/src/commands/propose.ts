@@ -16,7 +16,7 @@ import { RESOLUTION_OPTIONS, resolutionFrom } from './resolve.ts';
 import { REVISION_OPTIONS, revisionFrom } from './revise.ts';
 
 const PROPOSAL_OPTIONS = {
-  note: textOption('what those who approve it should know'),
+  note: textOption('what approvers should know'),
   'publish-at': textOption('when to publish it, such as 2026-11-20T16:00:00Z'),
   draft: { type: 'boolean', default: false, describe: 'keep a draft instead of submitting it' },
   proposal: textOption('id of a proposal of yours, to send another draft of it'),
@@ -41,7 +41,7 @@ const whyOption = { ...textOption('rationale'), demandOption: true } as const;
 export function proposeCommand(yargs: Yargs): void {
   yargs.command(
     'propose',
-    'Propose a change to your desk, which is published once others approve it',
+    'Propose a change, which is published once others of your desk approve it',
     (yargs) => {
       proposeOutlook(yargs);
       proposeRevision(yargs);
@@ -79,7 +79,7 @@ function proposeRevision(yargs: Yargs): void {
 function proposeFramework(yargs: Yargs): void {
   yargs.command(
     'framework <slug>',
-    'Propose another wording, as a merge patch',
+    'Propose changes of the framework, as a merge patch',
     (yargs) =>
       yargs.positional('slug', slugArgument).options({ file: fileOption, ...PROPOSAL_OPTIONS }),
     async (argv) =>
@@ -102,7 +102,7 @@ function proposeResolution(yargs: Yargs): void {
 function proposeWithdrawal(yargs: Yargs): void {
   yargs.command(
     'withdrawal <slug>',
-    'Propose to give an outlook up',
+    'Propose to withdraw an outlook',
     (yargs) =>
       yargs
         .positional('slug', slugArgument)

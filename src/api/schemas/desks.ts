@@ -4,7 +4,7 @@ import { analystLine, slug, timestamp } from '../../http/fields.ts';
 
 const name = analystLine.meta({
   description:
-    'Stored in the Unicode form NFKC. It must not look like that of another desk, nor contain characters that cannot be seen.',
+    'Stored in the Unicode form NFKC. It must not look like the name of another desk, nor contain characters that cannot be seen.',
 });
 
 export const newDesk = z

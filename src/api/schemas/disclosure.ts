@@ -5,7 +5,7 @@ import { author } from './outlooks.ts';
 export const disclosureInput = z
   .strictObject({
     confirm: z.string().max(100).meta({
-      description: 'The `confirm` of GET: what you saw is what opens.',
+      description: 'The `confirm` of GET, so that what opens is what you read.',
     }),
   })
   .meta({

@@ -23,10 +23,10 @@ const inboxItem = z
     title: z.string().meta({ description: 'The title of the outlook, or the name of the series.' }),
     detail: z.string().nullable().meta({
       description:
-        'What is proposed, or why the item is here: the words of a return, the reasons of a review.',
+        'What is proposed, or why the item is here: the reason of a return, the reasons of a review.',
     }),
     since: timestamp.meta({
-      description: 'Since when it waits; for a series, when its last observation arrived.',
+      description: 'Since when it waits. Of a series, when its last observation arrived.',
     }),
     url: z.string().meta({ description: 'Where to read it, as a path.' }),
   })

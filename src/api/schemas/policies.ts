@@ -4,11 +4,11 @@ import { timestamp } from '../../http/fields.ts';
 import { deskName } from './desks.ts';
 import { author } from './outlooks.ts';
 
-const SAYS: Record<ProposalKind, string> = {
+const DESCRIPTIONS: Record<ProposalKind, string> = {
   outlook: 'For a new outlook.',
   revision: 'For new or reaffirmed probabilities.',
   framework:
-    'For a new framework. One that also changes the probabilities needs those of a revision as well.',
+    'For a new framework. One that also changes the probabilities, or answers triggered conditions, needs those of a revision as well.',
   resolution: 'For an outcome, its correction, and a reopening.',
   withdrawal: 'For a withdrawal.',
   consensus: 'For a consensus.',
@@ -22,7 +22,7 @@ const countOf = (kind: ProposalKind) =>
     })
     .min(0)
     .max(MOST_APPROVALS)
-    .meta({ description: SAYS[kind] });
+    .meta({ description: DESCRIPTIONS[kind] });
 
 const approvalsShape = Object.fromEntries(
   PROPOSAL_KINDS.map((kind) => [kind, countOf(kind)]),
@@ -38,7 +38,7 @@ export const newPolicy = z
     approvals: z.strictObject(approvalsShape).meta({
       id: 'PolicyApprovalsInput',
       description:
-        'By how many others than its author each kind of request has to be approved; 0 for none.',
+        'How many analysts other than the author have to approve a request of each kind; 0 for none.',
     }),
     authorMayResolve,
   })
@@ -53,7 +53,8 @@ export const policy = z
     }),
     approvals: z.object(approvalsShape).meta({
       id: 'PolicyApprovals',
-      description: 'By how many others than its author each kind of request has to be approved.',
+      description:
+        'How many analysts other than the author have to approve a request of each kind.',
     }),
     authorMayResolve,
     author: author.nullable().meta({ description: 'The admin who set it; null without a policy.' }),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { addFaults } from '../../http/fields.ts';
 import type { Fault } from '../../domain/errors.ts';
+import { MOST_BYTES } from '../../domain/proposals.ts';
+import { addFaults } from '../../http/fields.ts';
 
 /** Deeper than any request; Postgres and readers recurse into it. */
 const MOST_DEPTH = 32;
@@ -8,7 +9,13 @@ const NUL = '\u0000';
 
 /** The body of a request as JSON, of which only what could not be stored is a fault. */
 export const requestBody = z.record(z.string(), z.unknown()).superRefine((body, context) => {
-  addFaults(context, [...unstorable(body, [])].slice(0, 100));
+  const faults = [...unstorable(body, [])].slice(0, 100);
+  if (faults.length > 0) return addFaults(context, faults);
+  const bytes = Buffer.byteLength(JSON.stringify(body));
+  if (bytes <= MOST_BYTES) return;
+  addFaults(context, [
+    { path: [], detail: `must have at most ${MOST_BYTES} bytes as JSON, not ${bytes}` },
+  ]);
 });
 
 function* unstorable(value: unknown, path: (string | number)[]): Generator<Fault> {

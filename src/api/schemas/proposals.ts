@@ -15,7 +15,7 @@ const draftShape = {
     description:
       'The body of that request, as its route takes it. While it is a draft, it may have faults; they come back as `warnings`.',
   }),
-  note: optionalProse.meta({ description: 'What those who approve it should know.' }),
+  note: optionalProse.meta({ description: 'What approvers should know.' }),
   publishAt: bodyTimestamp.nullable().default(null).meta({
     description:
       'When to publish it, at most 366 days ahead. Null, or left out: as soon as it is approved.',
@@ -57,12 +57,12 @@ const draftNumber = z.int().min(1).max(100).meta({
 
 export const newSubmission = z
   .strictObject({})
-  .meta({ id: 'SubmissionInput', description: 'The submission of a proposal: nothing but {}.' });
+  .meta({ id: 'SubmissionInput', description: 'The submission of a proposal: an empty object.' });
 
 export const newApproval = z
   .strictObject({
     draft: draftNumber,
-    comment: optionalProse.meta({ description: 'Words to go with it.' }),
+    comment: optionalProse.meta({ description: 'A comment that goes with the approval.' }),
   })
   .meta({ id: 'ApprovalInput', description: 'The approval of a draft.' });
 
@@ -117,7 +117,7 @@ const draft = z
 const preview = z.record(z.string(), z.unknown()).meta({
   id: 'ProposalPreview',
   description:
-    'What a submitted draft would publish: the version with its probabilities and the hash of its framework, or the outcome. If that changes until it is published, the proposal is returned.',
+    'What a submitted draft would publish: the version with its visibility, its probabilities, the hash of its framework and the conditions that it answers, or the outcome. If that changes until it is published, the proposal is returned.',
 });
 
 const step = z
@@ -156,10 +156,13 @@ const approvals = z
     given: z.array(author).meta({ description: 'Since it was submitted last.' }),
     possible: z.int().min(0).meta({
       description:
-        'How many analysts other than its author act for the desk. Fewer than `needed`: nobody could approve it. 0 once it is published or discarded.',
+        'How many analysts other than its author act for the desk. If that is fewer than `needed`, the proposal cannot be published. 0 once it is published or discarded.',
     }),
   })
-  .meta({ id: 'ProposalApprovals', description: 'Who has to approve it, and who did.' });
+  .meta({
+    id: 'ProposalApprovals',
+    description: 'How many approvals it needs, and who gave theirs.',
+  });
 
 export const proposal = z
   .object({

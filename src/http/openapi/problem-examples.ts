@@ -28,7 +28,7 @@ const REVISION = [
   'wrong-desk',
 ] as const;
 
-/** What a proposal can be refused with when it is submitted: what its request would be refused with. */
+/** The problems of a submission: those that its request could have. */
 const PUBLICATION = [
   'slug-taken',
   'probability-sum',
@@ -53,8 +53,14 @@ const OF_OPERATION: Record<string, readonly ProblemCode[]> = {
   openProposal: ['wrong-desk', 'too-many-proposals', ...PUBLICATION],
   editProposal: ['author-only', 'proposal-settled', 'proposal-full'],
   discardProposal: ['author-only', 'proposal-settled'],
-  submitProposal: ['author-only', 'proposal-settled', 'proposal-state', ...PUBLICATION],
-  approveProposal: ['own-proposal', 'already-approved', ...REVIEW],
+  submitProposal: [
+    'author-only',
+    'proposal-settled',
+    'proposal-state',
+    'proposal-full',
+    ...PUBLICATION,
+  ],
+  approveProposal: ['own-proposal', 'already-approved', 'wrong-desk', ...REVIEW],
   returnProposal: ['own-proposal', ...REVIEW],
   commentProposal: ['proposal-settled', 'proposal-full'],
   addDesk: ['desk-taken'],
@@ -124,11 +130,11 @@ const DETAILS: Partial<Record<ProblemCode, Details>> = {
   'not-found': { detail: 'Nothing exists at this URL.' },
   'not-acceptable': { detail: 'This URL is available as application/json or text/csv.' },
   'slug-taken': { detail: 'Another outlook has the slug russell-2000-downside.' },
-  'own-proposal': { detail: 'You are the author of this proposal, so another analyst has to approve it.' },
+  'own-proposal': { detail: 'You are the author of this proposal, so another analyst has to approve or return it.' },
   'author-only': { detail: 'Ana Rivera is the author of this proposal, and only its author edits it.' },
-  'own-forecast': { detail: 'You forecast "russell-2000-downside", so another analyst has to resolve it.' },
+  'own-forecast': { detail: 'You forecast "russell-2000-downside", so by the policy of its desk another analyst has to resolve it.' },
   'policy-unsatisfiable': {
-    detail: '1 analyst acts for the desk "rates", so nobody could approve what one of them proposes. Nothing was changed.',
+    detail: '1 analyst acts for the desk "rates", so nobody else could approve a proposal. Nothing was changed.',
     errors: [
       {
         pointer: '/approvals/revision',
@@ -136,7 +142,7 @@ const DETAILS: Partial<Record<ProblemCode, Details>> = {
       },
     ],
   },
-  'already-approved': { detail: 'You approved draft 2 at 2026-11-20T16:31:00.000Z.' },
+  'already-approved': { detail: 'You approved draft 2 already.' },
   'proposal-changed': {
     detail: 'Draft 2 is the newest one, not draft 1.',
     draft: 2,

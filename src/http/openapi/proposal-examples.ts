@@ -58,7 +58,7 @@ export const PROPOSAL_EXAMPLES = {
   },
   returnProposal: {
     words: {
-      summary: 'With words',
+      summary: 'With a reason',
       value: { draft: 1, reason: 'Say what would change your mind.' },
     },
   },

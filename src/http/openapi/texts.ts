@@ -46,8 +46,8 @@ export const API_DESCRIPTION = `Market outlooks as an append-only ledger. An out
 probabilities sum to **exactly 1**, and a framework of text around them. Each change publishes a new
 version that records who made it and why. Published versions never change.
 
-**Keys.** Reading needs no key unless the service is configured to require one. Writing does: press
-*Authorize* and enter your key (\`olk_…\`).
+**Keys.** Writing, views, proposals and the inbox need a key: press *Authorize* and enter yours (\`olk_…\`). Other reads need none
+unless the service is configured to require one, but with one they also show what is internal to its desks.
 
 **Conventions.** Timestamps are RFC 3339 in UTC with milliseconds; a finer one that you send is cut to them, and one
 without an offset is an error. Days are \`YYYY-MM-DD\`.

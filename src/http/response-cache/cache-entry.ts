@@ -55,7 +55,7 @@ export function cacheKeyOf(request: FastifyRequest, resource: string): string | 
   return cacheKey(request.audience, type === serves[0] ? resource : `${type} ${resource}`);
 }
 
-/** The key of what an audience gets for a resource; those of a read without a key are shared by no other. */
+/** The key of what an audience gets for a resource. Without a key it is the resource, which no other audience has. */
 export function cacheKey(audience: Audience, resource: string): string {
   return audience.hasKey ? `(${audienceName(audience)}) ${resource}` : resource;
 }

@@ -11,12 +11,14 @@ const WRITTEN = `
     union all
     select proposal_id, outlook_id, number, author_id, true from resolutions where proposal_id is not null)`;
 
-/** The policy `p` of an outlook `o` when a row `v` was written, or a minute before: it may have been set at the same time. */
+/** The policies `p` of an outlook `o` within a minute of a row `v`: it may have been written at the same time, by another clock. */
 const POLICIES = `
-  (values (v.recorded_at), (v.recorded_at - interval '1 minute')) as t (at)
-    left join lateral (
-      select * from desk_policies q where q.desk_id = coalesce(o.desk_id, 1) and q.recorded_at <= t.at
-       order by q.version desc limit 1) p on true`;
+  (select q.* from desk_policies q where q.desk_id = coalesce(o.desk_id, 1)
+      and q.recorded_at > v.recorded_at - interval '1 minute' and q.recorded_at <= v.recorded_at + interval '1 minute'
+    union all
+    select before.* from (select) as one left join lateral (
+      select * from desk_policies q where q.desk_id = coalesce(o.desk_id, 1) and q.recorded_at <= v.recorded_at - interval '1 minute'
+       order by q.version desc limit 1) as before on true) as p`;
 
 const LACKS = 'was published without the approval that the policy of its desk asked for';
 
@@ -74,7 +76,9 @@ export const DESK_RULES = [
       'version',
       `case when v.kind = 'created' then p.outlook when v.kind = 'withdrawn' then p.withdrawal
          when v.consensus_method is not null then p.consensus when v.kind <> 'framework' then p.revision
-         when (b.bear_bps, b.base_bps, b.bull_bps) <> (v.bear_bps, v.base_bps, v.bull_bps) then greatest(p.framework, p.revision)
+         when (b.bear_bps, b.base_bps, b.bull_bps) <> (v.bear_bps, v.base_bps, v.bull_bps)
+           or exists (select from condition_answers a where a.outlook_id = v.outlook_id and a.version = v.version)
+           then greatest(p.framework, p.revision)
          else p.framework end`,
     ),
   },

@@ -119,6 +119,8 @@ export const proposalDrafts = pgTable(
     body: json('body').$type<Record<string, unknown>>().notNull(),
     note: text('note'),
     publishAt: timestamptz('publish_at'),
+    // Of a new outlook, from the body: a trigger sets it.
+    title: text('title'),
     // Why it could not have been published when it was written.
     warnings: jsonList<DraftWarning>('warnings').default([]),
     recordedAt: timestamptz('recorded_at').notNull(),

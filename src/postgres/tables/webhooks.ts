@@ -31,7 +31,7 @@ export const webhooks = pgTable(
     // Null for all kinds, also those that later releases add.
     kinds: text('kinds').array().$type<DeliveredKind[]>(),
     outlookId: bigint('outlook_id', { mode: 'number' }).references(() => outlooks.id),
-    // Whose internal outlooks and proposals it hears of, too; null for those of no desk.
+    // Whose internal outlooks and proposals it receives, too; null for public outlooks only.
     deskId: integer('desk_id').references(() => desks.id),
     // Null for JSON.
     format: text('format').$type<Exclude<WebhookFormat, 'json'>>(),
