@@ -97,8 +97,9 @@ function issueCommand(args: string[]): Command {
   };
 }
 
-const desksText = (slugs: readonly string[] | null): string =>
-  slugs === null ? 'all desks' : slugs.join(', ');
+function desksText(slugs: readonly string[] | null): string {
+  return slugs === null ? 'all desks' : slugs.join(', ');
+}
 
 async function list(pool: pg.Pool, now: Date): Promise<void> {
   let after: { createdAt: Date; id: string } | null = null;

@@ -33,7 +33,7 @@ function issuedBy({ code, stdout, stderr }: Awaited<ReturnType<typeof keys>>) {
   return { key: key ?? '', id: /id ([0-9a-f-]{36})/.exec(label ?? '')?.[1] ?? '' };
 }
 
-/** The lines of the list: id, hint, role, state, last use, name. */
+/** The lines of the list: id, hint, role, state, last use, name, desks. */
 async function list(settings: Settings): Promise<string[][]> {
   const { code, stdout } = await keys(settings, 'list');
   expect(code).toBe(0);
@@ -68,6 +68,7 @@ async function tryOn(service: Service, settings: Settings): Promise<string | und
     'active',
     entry?.[4],
     'Small-cap desk',
+    'all desks',
   ]);
   expect(Date.parse(entry?.[4] ?? '')).not.toBeNaN();
 
