@@ -6127,7 +6127,8 @@ BEGIN
   END IF;
   IF EXISTS (SELECT FROM events WHERE position IS NULL AND log_position IS NULL AND transaction_id >= sequenced) THEN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
-    WITH pending AS (
+    -- Computed once: the planner may think that events has one row, as when an index was made after the first desk.
+    WITH pending AS MATERIALIZED (
       SELECT id, coalesce((SELECT max(coalesce(log_position, position)) FROM events), 0) + row_number() OVER (ORDER BY id) AS place,
           CASE WHEN outlook_id IS NOT NULL THEN coalesce((SELECT max(position) FROM events), 0)
             + count(*) FILTER (WHERE outlook_id IS NOT NULL) OVER (ORDER BY id) END AS position
