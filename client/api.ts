@@ -7277,7 +7277,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T17:14:00.000Z",
+                     *       "publishedAt": "2026-11-23T17:15:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -7314,9 +7314,9 @@ export interface operations {
                      *         "number": 1,
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
-                     *         "knownAt": "2026-11-23T17:22:00.000Z",
+                     *         "knownAt": "2026-11-23T17:23:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
-                     *         "resolvedAt": "2026-11-23T17:22:00.000Z"
+                     *         "resolvedAt": "2026-11-23T17:23:00.000Z"
                      *       },
                      *       "continues": null,
                      *       "continuedBy": null,
@@ -8119,8 +8119,8 @@ export interface operations {
                      *       "draft": 1,
                      *       "baseVersion": null,
                      *       "publishAt": null,
-                     *       "createdAt": "2026-11-23T16:48:00.000Z",
-                     *       "changedAt": "2026-11-23T16:48:00.000Z",
+                     *       "createdAt": "2026-11-23T16:49:00.000Z",
+                     *       "changedAt": "2026-11-23T16:49:00.000Z",
                      *       "body": {
                      *         "from": {
                      *           "slug": "russell-2000-downside",
@@ -8147,7 +8147,7 @@ export interface operations {
                      *           "number": 1,
                      *           "note": null,
                      *           "publishAt": null,
-                     *           "recordedAt": "2026-11-23T16:48:00.000Z"
+                     *           "recordedAt": "2026-11-23T16:49:00.000Z"
                      *         }
                      *       ],
                      *       "steps": [
@@ -8161,9 +8161,10 @@ export interface operations {
                      *           },
                      *           "text": null,
                      *           "version": null,
-                     *           "recordedAt": "2026-11-23T16:48:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:49:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-rebound",
+                     *             "visibility": "public",
                      *             "version": 1,
                      *             "kind": "created",
                      *             "probabilities": {
@@ -8171,7 +8172,8 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.4
                      *             },
-                     *             "frameworkHash": "sha256:c96534d88fcd8a89c55e0d2845a202ccbd23f8c28d49f71701e4c2771db1e736"
+                     *             "frameworkHash": "sha256:c96534d88fcd8a89c55e0d2845a202ccbd23f8c28d49f71701e4c2771db1e736",
+                     *             "answers": []
                      *           }
                      *         }
                      *       ]
@@ -8613,7 +8615,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 5,
-                     *       "publishedAt": "2026-11-23T17:14:00.000Z",
+                     *       "publishedAt": "2026-11-23T17:15:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -8861,8 +8863,8 @@ export interface operations {
                      *       "draft": 1,
                      *       "baseVersion": 4,
                      *       "publishAt": null,
-                     *       "createdAt": "2026-11-23T16:49:00.000Z",
-                     *       "changedAt": "2026-11-23T16:49:00.000Z",
+                     *       "createdAt": "2026-11-23T16:50:00.000Z",
+                     *       "changedAt": "2026-11-23T16:50:00.000Z",
                      *       "body": {
                      *         "reaffirm": true,
                      *         "rationale": "Earnings are out, and they change nothing."
@@ -8879,7 +8881,7 @@ export interface operations {
                      *           "number": 1,
                      *           "note": null,
                      *           "publishAt": null,
-                     *           "recordedAt": "2026-11-23T16:49:00.000Z"
+                     *           "recordedAt": "2026-11-23T16:50:00.000Z"
                      *         }
                      *       ],
                      *       "steps": [
@@ -8893,9 +8895,10 @@ export interface operations {
                      *           },
                      *           "text": null,
                      *           "version": null,
-                     *           "recordedAt": "2026-11-23T16:49:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:50:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
+                     *             "visibility": "public",
                      *             "version": 5,
                      *             "kind": "reaffirmed",
                      *             "probabilities": {
@@ -8903,7 +8906,17 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.22
                      *             },
-                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *             "answers": [
+                     *               {
+                     *                 "condition": "rate-relief",
+                     *                 "way": "reaffirmed"
+                     *               },
+                     *               {
+                     *                 "condition": "orders-and-spending",
+                     *                 "way": "reaffirmed"
+                     *               }
+                     *             ]
                      *           }
                      *         }
                      *       ]
@@ -9273,8 +9286,8 @@ export interface operations {
                      *       "draft": 1,
                      *       "baseVersion": 4,
                      *       "publishAt": null,
-                     *       "createdAt": "2026-11-23T16:50:00.000Z",
-                     *       "changedAt": "2026-11-23T16:50:00.000Z",
+                     *       "createdAt": "2026-11-23T16:51:00.000Z",
+                     *       "changedAt": "2026-11-23T16:51:00.000Z",
                      *       "body": {
                      *         "disclaimer": "No advice.",
                      *         "rationale": "Lawyers asked for it.",
@@ -9301,7 +9314,7 @@ export interface operations {
                      *           "number": 1,
                      *           "note": null,
                      *           "publishAt": null,
-                     *           "recordedAt": "2026-11-23T16:50:00.000Z"
+                     *           "recordedAt": "2026-11-23T16:51:00.000Z"
                      *         }
                      *       ],
                      *       "steps": [
@@ -9315,9 +9328,10 @@ export interface operations {
                      *           },
                      *           "text": null,
                      *           "version": null,
-                     *           "recordedAt": "2026-11-23T16:50:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:51:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
+                     *             "visibility": "public",
                      *             "version": 5,
                      *             "kind": "framework",
                      *             "probabilities": {
@@ -9325,7 +9339,17 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.22
                      *             },
-                     *             "frameworkHash": "sha256:e623f8103ed1a2ea17d5b4c71e3cd01cc0b1b0b2f76db1ceee99c321d4a57d3b"
+                     *             "frameworkHash": "sha256:e623f8103ed1a2ea17d5b4c71e3cd01cc0b1b0b2f76db1ceee99c321d4a57d3b",
+                     *             "answers": [
+                     *               {
+                     *                 "condition": "rate-relief",
+                     *                 "way": "acknowledged"
+                     *               },
+                     *               {
+                     *                 "condition": "orders-and-spending",
+                     *                 "way": "acknowledged"
+                     *               }
+                     *             ]
                      *           }
                      *         }
                      *       ]
@@ -11209,7 +11233,7 @@ export interface operations {
                      *       },
                      *       "version": 4,
                      *       "kind": "held",
-                     *       "recordedAt": "2026-11-23T16:51:00.000Z",
+                     *       "recordedAt": "2026-11-23T16:52:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.4,
                      *         "base": 0.4,
@@ -11336,7 +11360,7 @@ export interface operations {
                      *       },
                      *       "version": 5,
                      *       "kind": "withdrawn",
-                     *       "recordedAt": "2026-11-23T16:53:00.000Z",
+                     *       "recordedAt": "2026-11-23T16:54:00.000Z",
                      *       "probabilities": {
                      *         "bear": 0.4,
                      *         "base": 0.4,
@@ -12605,8 +12629,8 @@ export interface operations {
                      *       "draft": 1,
                      *       "baseVersion": 4,
                      *       "publishAt": null,
-                     *       "createdAt": "2026-11-23T16:52:00.000Z",
-                     *       "changedAt": "2026-11-23T16:52:00.000Z",
+                     *       "createdAt": "2026-11-23T16:53:00.000Z",
+                     *       "changedAt": "2026-11-23T16:53:00.000Z",
                      *       "body": {
                      *         "rationale": "The desk agrees.",
                      *         "acknowledges": [
@@ -12632,7 +12656,7 @@ export interface operations {
                      *           "number": 1,
                      *           "note": null,
                      *           "publishAt": null,
-                     *           "recordedAt": "2026-11-23T16:52:00.000Z"
+                     *           "recordedAt": "2026-11-23T16:53:00.000Z"
                      *         }
                      *       ],
                      *       "steps": [
@@ -12646,9 +12670,10 @@ export interface operations {
                      *           },
                      *           "text": null,
                      *           "version": null,
-                     *           "recordedAt": "2026-11-23T16:52:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:53:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
+                     *             "visibility": "public",
                      *             "version": 5,
                      *             "kind": "probabilities",
                      *             "probabilities": {
@@ -12656,7 +12681,17 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.2
                      *             },
-                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *             "answers": [
+                     *               {
+                     *                 "condition": "rate-relief",
+                     *                 "way": "acknowledged"
+                     *               },
+                     *               {
+                     *                 "condition": "orders-and-spending",
+                     *                 "way": "acknowledged"
+                     *               }
+                     *             ]
                      *           }
                      *         }
                      *       ]
@@ -13515,7 +13550,7 @@ export interface operations {
                      *         "reasons": []
                      *       },
                      *       "version": 2,
-                     *       "publishedAt": "2026-11-23T17:30:00.000Z",
+                     *       "publishedAt": "2026-11-23T17:31:00.000Z",
                      *       "author": {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
@@ -13752,8 +13787,8 @@ export interface operations {
                      *       "draft": 1,
                      *       "baseVersion": 4,
                      *       "publishAt": null,
-                     *       "createdAt": "2026-11-23T16:54:00.000Z",
-                     *       "changedAt": "2026-11-23T16:54:00.000Z",
+                     *       "createdAt": "2026-11-23T16:55:00.000Z",
+                     *       "changedAt": "2026-11-23T16:55:00.000Z",
                      *       "body": {
                      *         "rationale": "The desk no longer covers small caps."
                      *       },
@@ -13769,7 +13804,7 @@ export interface operations {
                      *           "number": 1,
                      *           "note": null,
                      *           "publishAt": null,
-                     *           "recordedAt": "2026-11-23T16:54:00.000Z"
+                     *           "recordedAt": "2026-11-23T16:55:00.000Z"
                      *         }
                      *       ],
                      *       "steps": [
@@ -13783,9 +13818,10 @@ export interface operations {
                      *           },
                      *           "text": null,
                      *           "version": null,
-                     *           "recordedAt": "2026-11-23T16:54:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:55:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
+                     *             "visibility": "public",
                      *             "version": 5,
                      *             "kind": "withdrawn",
                      *             "probabilities": {
@@ -13793,7 +13829,8 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.22
                      *             },
-                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *             "answers": []
                      *           }
                      *         }
                      *       ]
@@ -13912,7 +13949,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T17:22:00.000Z",
+                     *         "knownAt": "2026-11-23T17:23:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -13921,7 +13958,7 @@ export interface operations {
                      *           "name": "admin desk"
                      *         },
                      *         "approvedBy": [],
-                     *         "resolvedAt": "2026-11-23T17:22:00.000Z",
+                     *         "resolvedAt": "2026-11-23T17:23:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -14024,7 +14061,7 @@ export interface operations {
                      *         "outcome": "bear",
                      *         "realisedReturn": null,
                      *         "decidedBy": "statement",
-                     *         "knownAt": "2026-11-23T17:22:00.000Z",
+                     *         "knownAt": "2026-11-23T17:23:00.000Z",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band.",
                      *         "closes": null,
                      *         "evidence": [],
@@ -14033,7 +14070,7 @@ export interface operations {
                      *           "name": "admin desk"
                      *         },
                      *         "approvedBy": [],
-                     *         "resolvedAt": "2026-11-23T17:22:00.000Z",
+                     *         "resolvedAt": "2026-11-23T17:23:00.000Z",
                      *         "supersededAt": null
                      *       },
                      *       "contradiction": null,
@@ -14071,8 +14108,8 @@ export interface operations {
                      *       "draft": 1,
                      *       "baseVersion": 4,
                      *       "publishAt": null,
-                     *       "createdAt": "2026-11-23T16:55:00.000Z",
-                     *       "changedAt": "2026-11-23T16:55:00.000Z",
+                     *       "createdAt": "2026-11-23T16:56:00.000Z",
+                     *       "changedAt": "2026-11-23T16:56:00.000Z",
                      *       "body": {
                      *         "outcome": "bear",
                      *         "reason": "The fund that the outlook was written for was wound up; it stood below its band."
@@ -14089,7 +14126,7 @@ export interface operations {
                      *           "number": 1,
                      *           "note": null,
                      *           "publishAt": null,
-                     *           "recordedAt": "2026-11-23T16:55:00.000Z"
+                     *           "recordedAt": "2026-11-23T16:56:00.000Z"
                      *         }
                      *       ],
                      *       "steps": [
@@ -14103,7 +14140,7 @@ export interface operations {
                      *           },
                      *           "text": null,
                      *           "version": null,
-                     *           "recordedAt": "2026-11-23T16:55:00.000Z",
+                     *           "recordedAt": "2026-11-23T16:56:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
                      *             "resolution": 1,
@@ -14410,13 +14447,13 @@ export interface operations {
                      *       "generation": 1,
                      *       "origin": "ledger.example/log/1",
                      *       "subject": "/v1/outlooks/russell-2000-downside/resolution",
-                     *       "event": "{\"at\":\"2026-11-23T17:22:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
+                     *       "event": "{\"at\":\"2026-11-23T17:23:00.000Z\",\"by\":{\"id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"name\":\"admin …",
                      *       "salt": "8php8+jl5r7CBmEZxSiKEvVE+taWehWGfv/jDUM8Erc=",
                      *       "rows": [
                      *         {
                      *           "index": 21,
                      *           "salt": "//zhtMNWeo0ULuG0E1EdWrplZQn8N1pqlV1ydD5GV0s=",
-                     *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"known_at\":\"2026-11-23 17:22:00+00\",\"number\":\"1\",\"outcome\":\"bear\",\"outlook_id\":\"1\",\"reason\":\"The fund …",
+                     *           "text": "{\"row\":{\"author_id\":\"553295e4-b848-4ee7-a1c3-0a0c86a5b731\",\"known_at\":\"2026-11-23 17:23:00+00\",\"number\":\"1\",\"outcome\":\"bear\",\"outlook_id\":\"1\",\"reason\":\"The fund …",
                      *           "proof": [
                      *             "RU11cgKZuJB1AJCEc6nIAfp7N3qbwayfgMN4ze5DWcY=",
                      *             "N7vhArEVnWEOeVxnDov3wZCdO3Du4Gekfk2kIaCxDN0="
@@ -14745,13 +14782,13 @@ export interface operations {
                      *       "generation": 1,
                      *       "origin": "ledger.example/log/1",
                      *       "subject": "/v1/outlooks/russell-2000-downside/views/fe2b1983-c98f-4410-a721-88f6d4fe07ee",
-                     *       "event": "{\"at\":\"2026-11-23T16:53:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
+                     *       "event": "{\"at\":\"2026-11-23T16:54:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
                      *       "salt": "Wg/ZB9V5ASqGi/Ztqrwi4ZTSJ/6+GE1DK6ujc8AVt3U=",
                      *       "rows": [
                      *         {
                      *           "index": 1,
                      *           "salt": "7sc1fFFVAjZUa52jdCf8MxT4vGxLYcgu/twmjaekpDA=",
-                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"4000\",\"bull_bps\":\"2000\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 16:53:00+00\",\"version\":\"5\"},\"table\":\"views\" …",
+                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"4000\",\"bull_bps\":\"2000\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 16:54:00+00\",\"version\":\"5\"},\"table\":\"views\" …",
                      *           "proof": [
                      *             "cTnyGZJwmGG0EK6XqqfHhzOdF/zYhss0h5lR2utukh0=",
                      *             "MzIrXUpHylC7UgQ+E+UnEZs6bBXia0rgmJNGDFHlMz4="
@@ -14906,13 +14943,13 @@ export interface operations {
                      *       "generation": 1,
                      *       "origin": "ledger.example/log/1",
                      *       "subject": "/v1/outlooks/russell-2000-downside/views/fe2b1983-c98f-4410-a721-88f6d4fe07ee",
-                     *       "event": "{\"at\":\"2026-11-23T16:53:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
+                     *       "event": "{\"at\":\"2026-11-23T16:54:00.000Z\",\"by\":{\"id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"name\":\"analyst …",
                      *       "salt": "Wg/ZB9V5ASqGi/Ztqrwi4ZTSJ/6+GE1DK6ujc8AVt3U=",
                      *       "rows": [
                      *         {
                      *           "index": 1,
                      *           "salt": "7sc1fFFVAjZUa52jdCf8MxT4vGxLYcgu/twmjaekpDA=",
-                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"4000\",\"bull_bps\":\"2000\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 16:53:00+00\",\"version\":\"5\"},\"table\":\"views\" …",
+                     *           "text": "{\"row\":{\"analyst_id\":\"fe2b1983-c98f-4410-a721-88f6d4fe07ee\",\"base_bps\":\"4000\",\"bear_bps\":\"4000\",\"bull_bps\":\"2000\",\"kind\":\"withdrawn\",\"outlook_id\":\"1\",\"recorded_at\":\"2026-11-23 16:54:00+00\",\"version\":\"5\"},\"table\":\"views\" …",
                      *           "proof": [
                      *             "cTnyGZJwmGG0EK6XqqfHhzOdF/zYhss0h5lR2utukh0=",
                      *             "MzIrXUpHylC7UgQ+E+UnEZs6bBXia0rgmJNGDFHlMz4="
@@ -15212,7 +15249,7 @@ export interface operations {
                      *       "resolution": {
                      *         "number": 1,
                      *         "outcome": "bear",
-                     *         "knownAt": "2026-11-23T17:22:00.000Z"
+                     *         "knownAt": "2026-11-23T17:23:00.000Z"
                      *       },
                      *       "reference": {
                      *         "name": "uniform",
@@ -15223,25 +15260,25 @@ export interface operations {
                      *         }
                      *       },
                      *       "outlook": {
-                     *         "coverage": 0.008375190258751903,
-                     *         "skillCoverage": 0.008375190258751903,
+                     *         "coverage": 0.00837709284627093,
+                     *         "skillCoverage": 0.00837709284627093,
                      *         "timeWeighted": {
-                     *           "brier": 0.006290106544901065,
-                     *           "logarithmic": 0.010035300131960134,
-                     *           "rankedProbability": 0.00460310597412481
+                     *           "brier": 0.006291234398782344,
+                     *           "logarithmic": 0.010037141045252109,
+                     *           "rankedProbability": 0.004603929414003044
                      *         },
                      *         "mean": {
-                     *           "brier": 0.7510404361653794,
-                     *           "logarithmic": 1.1982175714125958,
-                     *           "rankedProbability": 0.5496121081326669
+                     *           "brier": 0.7510044969339087,
+                     *           "logarithmic": 1.1981651904121073,
+                     *           "rankedProbability": 0.5495855780149898
                      *         },
                      *         "skill": {
-                     *           "brier": -0.12656065424806906,
-                     *           "logarithmic": -0.09066463553328846,
-                     *           "rankedProbability": 0.010698205361199455
+                     *           "brier": -0.12650674540086304,
+                     *           "logarithmic": -0.09061695629191387,
+                     *           "rankedProbability": 0.010745959573018396
                      *         },
                      *         "missing": [],
-                     *         "attainableCoverage": 0.6512975646879756
+                     *         "attainableCoverage": 0.6512994672754947
                      *       },
                      *       "versions": [
                      *         {
@@ -15431,13 +15468,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008375190259,
+                     *       "nEffective": 0.008377092846,
                      *       "clusters": 1,
-                     *       "coverage": 0.008375190259,
-                     *       "attainableCoverage": 0.651297564688,
+                     *       "coverage": 0.008377092846,
+                     *       "attainableCoverage": 0.651299467275,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008375190259
+                     *         "nEffective": 0.008377092846
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -15449,12 +15486,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.301942298955,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.301960027254,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002175467886,
+                     *               "low": 0.002175961011,
                      *               "high": 1
                      *             }
                      *           }
@@ -15464,13 +15501,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.44873920945,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.448728139905,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997824532114
+                     *               "high": 0.997824038989
                      *             }
                      *           }
                      *         ],
@@ -15479,13 +15516,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.249318491595,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.249311832841,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997824532114
+                     *               "high": 0.997824038989
                      *             }
                      *           }
                      *         ],
@@ -15494,25 +15531,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.249318491595,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.249311832841,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997824532114
+                     *               "high": 0.997824038989
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.301942298955,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.301960027254,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002175467886,
+                     *               "low": 0.002175961011,
                      *               "high": 1
                      *             }
                      *           }
@@ -15520,46 +15557,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.487284553988,
+                     *           "reliability": 0.487259803551,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000147863095
+                     *           "withinBuckets": 0.000149213029
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201366878098,
+                     *           "reliability": 0.201356943542,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000061449935
+                     *           "withinBuckets": 0.000061975377
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062159710251,
+                     *           "reliability": 0.062156389995,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000019980798
+                     *           "withinBuckets": 0.000020171441
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.750811142337,
+                     *           "reliability": 0.750773137088,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000229293828
+                     *           "withinBuckets": 0.000231359846
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.751040436165,
+                     *           "mean": 0.751004496934,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.198217571413,
+                     *           "mean": 1.198165190412,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.549612108133,
+                     *           "mean": 0.549585578015,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -15705,13 +15742,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.008375190259,
+                     *       "nEffective": 0.008377092846,
                      *       "clusters": 1,
-                     *       "coverage": 0.008375190259,
-                     *       "attainableCoverage": 0.651297564688,
+                     *       "coverage": 0.008377092846,
+                     *       "attainableCoverage": 0.651299467275,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.008375190259
+                     *         "nEffective": 0.008377092846
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -15723,12 +15760,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.301942298955,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.301960027254,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002175467886,
+                     *               "low": 0.002175961011,
                      *               "high": 1
                      *             }
                      *           }
@@ -15738,13 +15775,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.44873920945,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.448728139905,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997824532114
+                     *               "high": 0.997824038989
                      *             }
                      *           }
                      *         ],
@@ -15753,13 +15790,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.249318491595,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.249311832841,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997824532114
+                     *               "high": 0.997824038989
                      *             }
                      *           }
                      *         ],
@@ -15768,25 +15805,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.249318491595,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.249311832841,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.997824532114
+                     *               "high": 0.997824038989
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.008375190259,
-                     *             "nEffective": 0.008375190259,
-                     *             "predictedMean": 0.301942298955,
+                     *             "weight": 0.008377092846,
+                     *             "nEffective": 0.008377092846,
+                     *             "predictedMean": 0.301960027254,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.002175467886,
+                     *               "low": 0.002175961011,
                      *               "high": 1
                      *             }
                      *           }
@@ -15794,46 +15831,46 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.487284553988,
+                     *           "reliability": 0.487259803551,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000147863095
+                     *           "withinBuckets": 0.000149213029
                      *         },
                      *         "base": {
-                     *           "reliability": 0.201366878098,
+                     *           "reliability": 0.201356943542,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000061449935
+                     *           "withinBuckets": 0.000061975377
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.062159710251,
+                     *           "reliability": 0.062156389995,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000019980798
+                     *           "withinBuckets": 0.000020171441
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.750811142337,
+                     *           "reliability": 0.750773137088,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000229293828
+                     *           "withinBuckets": 0.000231359846
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.751040436165,
+                     *           "mean": 0.751004496934,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 1.198217571413,
+                     *           "mean": 1.198165190412,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.549612108133,
+                     *           "mean": 0.549585578015,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -16001,13 +16038,13 @@ export interface operations {
                      *         "withdrawn": 0
                      *       },
                      *       "n": 1,
-                     *       "nEffective": 0.000211187215,
+                     *       "nEffective": 0.000213089802,
                      *       "clusters": 1,
-                     *       "coverage": 0.000211187215,
-                     *       "attainableCoverage": 0.651297564688,
+                     *       "coverage": 0.000213089802,
+                     *       "attainableCoverage": 0.651299467275,
                      *       "compared": {
                      *         "n": 1,
-                     *         "nEffective": 0.000211187215
+                     *         "nEffective": 0.000213089802
                      *       },
                      *       "outcomes": {
                      *         "closes": 0,
@@ -16019,12 +16056,12 @@ export interface operations {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000211187215,
-                     *             "nEffective": 0.000211187215,
-                     *             "predictedMean": 0.377027027027,
+                     *             "weight": 0.000213089802,
+                     *             "nEffective": 0.000213089802,
+                     *             "predictedMean": 0.377053571429,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000054972763,
+                     *               "low": 0.000055467986,
                      *               "high": 1
                      *             }
                      *           }
@@ -16034,13 +16071,13 @@ export interface operations {
                      *             "from": 0.4,
                      *             "to": 0.5,
                      *             "n": 1,
-                     *             "weight": 0.000211187215,
-                     *             "nEffective": 0.000211187215,
+                     *             "weight": 0.000213089802,
+                     *             "nEffective": 0.000213089802,
                      *             "predictedMean": 0.4,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999945027237
+                     *               "high": 0.999944532014
                      *             }
                      *           }
                      *         ],
@@ -16049,13 +16086,13 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000211187215,
-                     *             "nEffective": 0.000211187215,
-                     *             "predictedMean": 0.222972972973,
+                     *             "weight": 0.000213089802,
+                     *             "nEffective": 0.000213089802,
+                     *             "predictedMean": 0.222946428571,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999945027237
+                     *               "high": 0.999944532014
                      *             }
                      *           }
                      *         ],
@@ -16064,25 +16101,25 @@ export interface operations {
                      *             "from": 0.2,
                      *             "to": 0.3,
                      *             "n": 1,
-                     *             "weight": 0.000211187215,
-                     *             "nEffective": 0.000211187215,
-                     *             "predictedMean": 0.222972972973,
+                     *             "weight": 0.000213089802,
+                     *             "nEffective": 0.000213089802,
+                     *             "predictedMean": 0.222946428571,
                      *             "realisedRate": 0,
                      *             "interval": {
                      *               "low": 0,
-                     *               "high": 0.999945027237
+                     *               "high": 0.999944532014
                      *             }
                      *           },
                      *           {
                      *             "from": 0.3,
                      *             "to": 0.4,
                      *             "n": 1,
-                     *             "weight": 0.000211187215,
-                     *             "nEffective": 0.000211187215,
-                     *             "predictedMean": 0.377027027027,
+                     *             "weight": 0.000213089802,
+                     *             "nEffective": 0.000213089802,
+                     *             "predictedMean": 0.377053571429,
                      *             "realisedRate": 1,
                      *             "interval": {
-                     *               "low": 0.000054972763,
+                     *               "low": 0.000055467986,
                      *               "high": 1
                      *             }
                      *           }
@@ -16090,10 +16127,10 @@ export interface operations {
                      *       },
                      *       "decomposition": {
                      *         "bear": {
-                     *           "reliability": 0.388095325055,
+                     *           "reliability": 0.38806225287,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000080350621
+                     *           "withinBuckets": 0.000079711416
                      *         },
                      *         "base": {
                      *           "reliability": 0.16,
@@ -16102,34 +16139,34 @@ export interface operations {
                      *           "withinBuckets": 0
                      *         },
                      *         "bull": {
-                     *           "reliability": 0.049716946676,
+                     *           "reliability": 0.049705110013,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000080350621
+                     *           "withinBuckets": 0.000079711416
                      *         },
                      *         "overall": {
-                     *           "reliability": 0.597812271731,
+                     *           "reliability": 0.597767362883,
                      *           "resolution": 0,
                      *           "uncertainty": 0,
-                     *           "withinBuckets": 0.000160701242
+                     *           "withinBuckets": 0.000159422832
                      *         }
                      *       },
                      *       "isSmall": true,
                      *       "scores": {
                      *         "brier": {
-                     *           "mean": 0.597972972973,
+                     *           "mean": 0.597926785714,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "logarithmic": {
-                     *           "mean": 0.975733747709,
+                     *           "mean": 0.975660982339,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
                      *         },
                      *         "rankedProbability": {
-                     *           "mean": 0.437972972973,
+                     *           "mean": 0.437926785714,
                      *           "standardError": null,
                      *           "skill": null,
                      *           "skillError": null
@@ -17207,7 +17244,7 @@ export interface operations {
                      * @example {
                      *       "slug": "rates",
                      *       "name": "Rates desk",
-                     *       "createdAt": "2026-11-23T16:57:00.000Z"
+                     *       "createdAt": "2026-11-23T16:58:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Desk"];
@@ -17389,7 +17426,7 @@ export interface operations {
                      * @example {
                      *       "slug": "rates",
                      *       "name": "Rates and inflation desk",
-                     *       "createdAt": "2026-11-23T16:57:00.000Z"
+                     *       "createdAt": "2026-11-23T16:58:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Desk"];
@@ -17606,7 +17643,7 @@ export interface operations {
                      *         "withdrawal": 0,
                      *         "consensus": 0
                      *       },
-                     *       "recordedAt": "2026-11-23T16:56:00.000Z"
+                     *       "recordedAt": "2026-11-23T16:57:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Policy"];
@@ -17761,6 +17798,10 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    /**
+                     * @example id,desk.slug,desk.name,kind,outlook,title,author.id,author.name,state,draft,baseVersion,publishAt,createdAt,changedAt
+                     *     5ed6ae2d-317f-4296-a18b-6aa7f59158f9,main,Main desk,revision,russell-2000-downside,Russell 2000: the case for more downside,fe2b1983-c98f-4410-a721-88f6d4fe07ee,analyst desk,approved,2,4,2026-11-23T12:00:00.000Z,2026-11-23T16:37:00.000Z,2026-11-23T16:43:00.000Z
+                     */
                     "text/csv": string;
                 };
             };
@@ -18052,6 +18093,7 @@ export interface operations {
                      *           "recordedAt": "2026-11-23T16:40:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
+                     *             "visibility": "public",
                      *             "version": 5,
                      *             "kind": "probabilities",
                      *             "probabilities": {
@@ -18059,7 +18101,17 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.25
                      *             },
-                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *             "answers": [
+                     *               {
+                     *                 "condition": "rate-relief",
+                     *                 "way": "weight"
+                     *               },
+                     *               {
+                     *                 "condition": "orders-and-spending",
+                     *                 "way": "weight"
+                     *               }
+                     *             ]
                      *           }
                      *         }
                      *       ]
@@ -18162,7 +18214,7 @@ export interface operations {
                      *       "baseVersion": 4,
                      *       "publishAt": "2026-11-23T12:00:00.000Z",
                      *       "createdAt": "2026-11-23T16:37:00.000Z",
-                     *       "changedAt": "2026-11-23T16:46:00.000Z",
+                     *       "changedAt": "2026-11-23T16:47:00.000Z",
                      *       "body": {
                      *         "probabilities": {
                      *           "bear": 0.35,
@@ -18224,6 +18276,7 @@ export interface operations {
                      *           "recordedAt": "2026-11-23T16:40:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
+                     *             "visibility": "public",
                      *             "version": 5,
                      *             "kind": "probabilities",
                      *             "probabilities": {
@@ -18231,7 +18284,17 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.25
                      *             },
-                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *             "answers": [
+                     *               {
+                     *                 "condition": "rate-relief",
+                     *                 "way": "weight"
+                     *               },
+                     *               {
+                     *                 "condition": "orders-and-spending",
+                     *                 "way": "weight"
+                     *               }
+                     *             ]
                      *           }
                      *         }
                      *       ]
@@ -18557,6 +18620,7 @@ export interface operations {
                      *           "recordedAt": "2026-11-23T16:40:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
+                     *             "visibility": "public",
                      *             "version": 5,
                      *             "kind": "probabilities",
                      *             "probabilities": {
@@ -18564,7 +18628,17 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.25
                      *             },
-                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *             "answers": [
+                     *               {
+                     *                 "condition": "rate-relief",
+                     *                 "way": "weight"
+                     *               },
+                     *               {
+                     *                 "condition": "orders-and-spending",
+                     *                 "way": "weight"
+                     *               }
+                     *             ]
                      *           }
                      *         }
                      *       ]
@@ -18751,6 +18825,7 @@ export interface operations {
                      *           "recordedAt": "2026-11-23T16:40:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
+                     *             "visibility": "public",
                      *             "version": 5,
                      *             "kind": "probabilities",
                      *             "probabilities": {
@@ -18758,7 +18833,17 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.25
                      *             },
-                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *             "answers": [
+                     *               {
+                     *                 "condition": "rate-relief",
+                     *                 "way": "weight"
+                     *               },
+                     *               {
+                     *                 "condition": "orders-and-spending",
+                     *                 "way": "weight"
+                     *               }
+                     *             ]
                      *           }
                      *         }
                      *       ]
@@ -18940,6 +19025,7 @@ export interface operations {
                      *           "recordedAt": "2026-11-23T16:40:00.000Z",
                      *           "preview": {
                      *             "outlook": "russell-2000-downside",
+                     *             "visibility": "public",
                      *             "version": 5,
                      *             "kind": "probabilities",
                      *             "probabilities": {
@@ -18947,7 +19033,17 @@ export interface operations {
                      *               "base": 0.4,
                      *               "bull": 0.25
                      *             },
-                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2"
+                     *             "frameworkHash": "sha256:811b9e5633eb621407c686bd7a113bedbd4575ecd795c15e12e77d97f998d4f2",
+                     *             "answers": [
+                     *               {
+                     *                 "condition": "rate-relief",
+                     *                 "way": "weight"
+                     *               },
+                     *               {
+                     *                 "condition": "orders-and-spending",
+                     *                 "way": "weight"
+                     *               }
+                     *             ]
                      *           }
                      *         }
                      *       ]
@@ -19960,7 +20056,7 @@ export interface operations {
                      *           "newestVersions": [
                      *             {
                      *               "version": 1,
-                     *               "publishedAt": "2026-11-23T16:58:00.000Z",
+                     *               "publishedAt": "2026-11-23T16:59:00.000Z",
                      *               "rationale": "A first draft."
                      *             }
                      *           ],
@@ -20103,7 +20199,7 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "disclosedAt": "2026-11-23T17:02:00.000Z"
+                     *       "disclosedAt": "2026-11-23T17:03:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Disclosed"];
@@ -20344,7 +20440,7 @@ export interface operations {
                      *         "id": "553295e4-b848-4ee7-a1c3-0a0c86a5b731",
                      *         "name": "admin desk"
                      *       },
-                     *       "disclosedAt": "2026-11-23T17:00:00.000Z"
+                     *       "disclosedAt": "2026-11-23T17:01:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Disclosed"];
@@ -20756,7 +20852,7 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example {"type":"export","format":1,"position":"31-e16230e4","startedAt":"2026-11-23T17:30:00.000Z","types":["outlook","framework","version","contradiction","resolution","conditionChange","drawdownChange","evidence","instrument","observation","series"]}
+                     * @example {"type":"export","format":1,"position":"31-e16230e4","startedAt":"2026-11-23T17:31:00.000Z","types":["outlook","framework","version","contradiction","resolution","conditionChange","drawdownChange","evidence","instrument","observation","series"]}
                      *     {"type":"outlook","slug":"russell-2000-downside","desk":{"slug":"main","name":"Main desk"},"visibility":"public","instrument":"RUT","horizon":{"from":"2026-03-31","to":"2027-03-31"},"status":"resolved","latestVersion":5,"reviewReasons":[],"horizonEndedAt":null,"continues":null,"continuedBy":null}
                      *     {"type":"end","records":37}
                      */
@@ -21685,10 +21781,10 @@ export interface operations {
                      *           "outlook": null,
                      *           "description": null,
                      *           "url": "https://hooks.desk.example/ledger",
-                     *           "createdAt": "2026-11-23T17:11:00.000Z",
+                     *           "createdAt": "2026-11-23T17:12:00.000Z",
                      *           "failingSince": null,
                      *           "disabled": null,
-                     *           "previousSecretUntil": "2026-11-24T17:17:00.000Z"
+                     *           "previousSecretUntil": "2026-11-24T17:18:00.000Z"
                      *         }
                      *       ],
                      *       "nextCursor": null
@@ -21701,7 +21797,7 @@ export interface operations {
                     };
                     /**
                      * @example id,url,format,desk,kinds,outlook,description,createdAt,failingSince,disabled.at,disabled.reason,previousSecretUntil
-                     *     4b8fef75-c78c-45c2-ae6a-583ccc40ac4c,https://hooks.desk.example/ledger,json,,,,,2026-11-23T17:11:00.000Z,,,,2026-11-24T17:17:00.000Z
+                     *     4b8fef75-c78c-45c2-ae6a-583ccc40ac4c,https://hooks.desk.example/ledger,json,,,,,2026-11-23T17:12:00.000Z,,,,2026-11-24T17:18:00.000Z
                      */
                     "text/csv": string;
                 };
@@ -21784,7 +21880,7 @@ export interface operations {
                      *       "outlook": null,
                      *       "description": null,
                      *       "url": "https://hooks.desk.example/ledger",
-                     *       "createdAt": "2026-11-23T17:11:00.000Z",
+                     *       "createdAt": "2026-11-23T17:12:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null,
@@ -21881,10 +21977,10 @@ export interface operations {
                      *       "outlook": null,
                      *       "description": null,
                      *       "url": "https://hooks.desk.example/ledger",
-                     *       "createdAt": "2026-11-23T17:11:00.000Z",
+                     *       "createdAt": "2026-11-23T17:12:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T17:17:00.000Z"
+                     *       "previousSecretUntil": "2026-11-24T17:18:00.000Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Webhook"];
@@ -22047,7 +22143,7 @@ export interface operations {
                      *       "outlook": null,
                      *       "description": null,
                      *       "url": "https://hooks.desk.example/ledger",
-                     *       "createdAt": "2026-11-23T17:11:00.000Z",
+                     *       "createdAt": "2026-11-23T17:12:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
                      *       "previousSecretUntil": null
@@ -22147,10 +22243,10 @@ export interface operations {
                      *       "outlook": null,
                      *       "description": null,
                      *       "url": "https://hooks.desk.example/ledger",
-                     *       "createdAt": "2026-11-23T17:11:00.000Z",
+                     *       "createdAt": "2026-11-23T17:12:00.000Z",
                      *       "failingSince": null,
                      *       "disabled": null,
-                     *       "previousSecretUntil": "2026-11-24T17:17:00.000Z",
+                     *       "previousSecretUntil": "2026-11-24T17:18:00.000Z",
                      *       "secret": "whsec_eII0ga+bCaY5rItapGcQ6mqxOYd1RvG+EqJgstmyC80="
                      *     }
                      */
@@ -22272,13 +22368,13 @@ export interface operations {
                      *           "slug": "russell-2000-downside",
                      *           "subject": "/v1/outlooks/russell-2000-downside",
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T17:14:00.000Z",
-                     *           "deliveredAt": "2026-11-23T17:14:00.000Z",
+                     *           "plannedAt": "2026-11-23T17:15:00.000Z",
+                     *           "deliveredAt": "2026-11-23T17:15:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T17:14:00.000Z",
+                     *               "startedAt": "2026-11-23T17:15:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -22292,13 +22388,13 @@ export interface operations {
                      *           "slug": "russell-2000-downside",
                      *           "subject": "/v1/outlooks/russell-2000-downside",
                      *           "state": "delivered",
-                     *           "plannedAt": "2026-11-23T17:14:00.000Z",
-                     *           "deliveredAt": "2026-11-23T17:14:00.000Z",
+                     *           "plannedAt": "2026-11-23T17:15:00.000Z",
+                     *           "deliveredAt": "2026-11-23T17:15:00.000Z",
                      *           "nextAttemptAt": null,
                      *           "attempts": [
                      *             {
                      *               "number": 1,
-                     *               "startedAt": "2026-11-23T17:14:00.000Z",
+                     *               "startedAt": "2026-11-23T17:15:00.000Z",
                      *               "milliseconds": 12,
                      *               "status": 204,
                      *               "fault": null
@@ -22316,8 +22412,8 @@ export interface operations {
                     };
                     /**
                      * @example id,event,kind,subject,slug,state,plannedAt,deliveredAt,nextAttemptAt,attempts
-                     *     c94c838e-9739-42ef-a6ac-119b20038853,27,outlook.version.published,/v1/outlooks/russell-2000-downside,russell-2000-downside,delivered,2026-11-23T17:14:00.000Z,2026-11-23T17:14:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T17:14:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
-                     *     5b2ea185-460f-4df5-aa36-ef49ef346a61,26,outlook.state.changed,/v1/outlooks/russell-2000-downside,russell-2000-downside,delivered,2026-11-23T17:14:00.000Z,2026-11-23T17:14:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T17:14:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     c94c838e-9739-42ef-a6ac-119b20038853,27,outlook.version.published,/v1/outlooks/russell-2000-downside,russell-2000-downside,delivered,2026-11-23T17:15:00.000Z,2026-11-23T17:15:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T17:15:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
+                     *     5b2ea185-460f-4df5-aa36-ef49ef346a61,26,outlook.state.changed,/v1/outlooks/russell-2000-downside,russell-2000-downside,delivered,2026-11-23T17:15:00.000Z,2026-11-23T17:15:00.000Z,,"[{""number"":1,""startedAt"":""2026-11-23T17:15:00.000Z"",""milliseconds"":12,""status"":204,""fault"":null}]"
                      */
                     "text/csv": string;
                 };
@@ -22844,7 +22940,7 @@ export interface operations {
                      *         {
                      *           "generation": 1,
                      *           "origin": "ledger.example/log/1",
-                     *           "startedAt": "2026-11-23T17:02:00.000Z",
+                     *           "startedAt": "2026-11-23T17:03:00.000Z",
                      *           "agreedSize": null,
                      *           "statement": null
                      *         }

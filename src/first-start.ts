@@ -10,6 +10,7 @@ import { recordObservations } from './ledger/observations.ts';
 import { createSeries } from './ledger/series.ts';
 import { FIRST_DESK } from './domain/desks.ts';
 import { DomainError, type DomainErrorCode } from './domain/errors.ts';
+import { ApprovalNeeded } from './domain/proposals.ts';
 import { isOver } from './domain/horizon.ts';
 import { publishOutlook } from './api/carry-out.ts';
 import {
@@ -52,8 +53,8 @@ const SAMPLE_DESKS = [FIRST_DESK];
 
 /**
  * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. Once the
- * horizon of the sample is over, it is left out. A new outlook also gets the sample evidence and observations if their date
- * is not in the future.
+ * horizon of the sample is over, or while the policy of the first desk asks for approval of new outlooks, it is left out. A new
+ * outlook also gets the sample evidence and observations if their date is not in the future.
  */
 export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   const author = await unlessTaken('name-taken', () =>
@@ -70,14 +71,18 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   );
   const sample = parse(newOutlook, SAMPLE_OUTLOOK);
   if (isOver(sample.horizon, now)) return;
-  const published = await unlessTaken('slug-taken', () =>
-    inTransaction(pool, async (session) => {
-      const subject = `/v1/outlooks/${sample.slug}/versions/1`;
-      const about = { subject, summary: 'Created the sample outlook' };
-      await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, about, now)]);
-      const actor = { analyst: author, desks: SAMPLE_DESKS };
-      return publishOutlook(session, sample, { actor, mode: 'direct' }, () => now);
-    }),
+  const published = await unlessApproval(() =>
+    unlessTaken('slug-taken', () =>
+      inTransaction(pool, async (session) => {
+        const subject = `/v1/outlooks/${sample.slug}/versions/1`;
+        const about = { subject, summary: 'Created the sample outlook' };
+        await appendAudit(session, [
+          localWrite(`/v1/outlooks/${sample.slug} (sample)`, about, now),
+        ]);
+        const actor = { analyst: author, desks: SAMPLE_DESKS };
+        return publishOutlook(session, sample, { actor, mode: 'direct' }, () => now);
+      }),
+    ),
   );
   const evidence = parse(newEvidence, SAMPLE_EVIDENCE);
   if (published === null || evidence.publishedAt > now) return;
@@ -86,6 +91,18 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
     await addEvidence(session, published.slug, evidence, author, () => now);
     await recordObservations(session, 'rut-close', SAMPLE_DESKS, observations, () => now);
   });
+}
+
+/** A policy that was set since the sample was published must not keep the service from starting. */
+async function unlessApproval<Created>(
+  create: () => Promise<Created | null>,
+): Promise<Created | null> {
+  try {
+    return await create();
+  } catch (error) {
+    if (error instanceof ApprovalNeeded) return null;
+    throw error;
+  }
 }
 
 async function unlessTaken<Created>(

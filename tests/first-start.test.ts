@@ -28,3 +28,19 @@ test('until then it has the sample', async () => {
   await loadSamples(pool, new Date('2027-03-30T23:59:59.999Z'));
   expect(await slugs()).toEqual([SLUG]);
 });
+
+test.each([
+  ['that has the sample', SLUG],
+  ['without the sample', 'other'],
+])('a ledger %s starts with a policy that asks for approval of new outlooks', async (_, slug) => {
+  const own = openDatabase(await createDatabase(), 2);
+  const at = new Date('2027-03-30T00:00:00.000Z');
+  if (slug === SLUG) await loadSamples(own, at);
+  await own.query(`insert into desk_policies (desk_id, version, outlook, revision, framework, resolution, withdrawal, consensus,
+      author_may_resolve, author_id, recorded_at)
+    values (1, 1, 1, 1, 1, 1, 1, 1, true, null, '2027-03-30')`);
+  await loadSamples(own, at);
+  const { rowCount } = await own.query('select from outlooks');
+  expect(rowCount).toBe(slug === SLUG ? 1 : 0);
+  await own.end();
+});

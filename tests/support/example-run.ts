@@ -250,6 +250,7 @@ async function useProposals(run: Run): Promise<void> {
   await run.record('returnProposal', { path: of.path, body: { draft: 2, reason: 'Say more.' } });
   await run.record('submitProposal', of);
   await run.record('approveProposal', { path: of.path, body: { draft: 2 } });
+  await run.record('listProposals', { ...of, query: CSV });
   await run.record('listProposals', of);
   await run.record('getProposal', of);
   await run.record('discardProposal', of);
