@@ -323,7 +323,9 @@ describe('the format', () => {
         expect(answer.headers).toMatchObject({
           etag: own,
           'cache-control': 'public, no-cache',
-          vary: query ? 'Accept-Encoding, Authorization, Cookie, Origin' : 'Accept, Accept-Encoding, Authorization, Cookie, Origin',
+          vary: query
+            ? 'Accept-Encoding, Authorization, Cookie, Origin'
+            : 'Accept, Accept-Encoding, Authorization, Cookie, Origin',
         });
       }
     }
