@@ -55,7 +55,7 @@ async function triggerCondition(): Promise<void> {
   await sendWith(ledger, ledger.keys.feed, request);
 }
 
-const CHANGED = 'no longer what it was approved for';
+const CHANGED = 'It would no longer publish what was approved';
 
 describe('what was approved is returned', () => {
   test('if it answers a condition that was triggered since', async () => {
