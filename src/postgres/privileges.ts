@@ -2,10 +2,9 @@ import { escapeIdentifier } from 'pg';
 import type { Session } from './pool.ts';
 
 // The service's role may read everything and add rows. This file lists what else it may do. Triggers and functions run with
-// its rights, so the lists include columns that only they write; guards decide which of these updates pass. Only
-// sequence_events(), index_author(), refresh_search(), change_analyst(), the two triggers require_approval, and the functions that
-// digest rows for the transparency log have their owner's rights, which they need for event_watermark, for the words of searches,
-// for policies while the release before runs beside, and for READ_ONLY.
+// its rights, so the lists include columns that only they write; guards decide which of these updates pass. These have the rights
+// of the owner, for what the role, or that of the release before, may not do: sequence_events(), index_author(),
+// refresh_search(), change_analyst(), the triggers require_approval, and the functions that digest rows for the log.
 
 /** The columns that the service's role may update, by table. Locking a row (FOR UPDATE, …) needs the right to one of them. */
 export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {

@@ -367,8 +367,10 @@ describe('a chat', () => {
     }
     const delivered = async () =>
       (await deliveriesOf(ledger, id)).filter(({ state }) => state === 'delivered');
-    const ofProposals = async () =>
-      (await delivered()).filter(({ kind }) => kind.startsWith('proposal.')).length;
+    const ofProposals = async () => {
+      const kinds = (await delivered()).map(({ kind }) => kind);
+      return new Set(kinds.filter((kind) => kind.startsWith('proposal.'))).size;
+    };
     await expect.poll(ofProposals, { timeout: 60_000 }).toBe(PROPOSAL_EVENT_KINDS.length);
     await expect
       .poll(async () => (await deliveriesOf(ledger, id)).length - (await delivered()).length, {
