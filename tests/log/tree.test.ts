@@ -91,7 +91,7 @@ test('nothing new costs a lock and two reads, and changes nothing', async () => 
 
 test('instances that extend it at once take turns', async () => {
   const writing = (async () => {
-    for (let turn = 0; turn < 12; turn += 1) await addEvents(7);
+    for (let turn = 0; turn < 24; turn += 1) await addEvents(7);
   })();
   const seen: { size: number; root: Buffer }[] = [];
   const written = new AbortController();
