@@ -14,6 +14,7 @@ CREATE TABLE desks (
   slug text NOT NULL,
   name text NOT NULL,
   created_at timestamp(3) with time zone NOT NULL,
+  changes integer NOT NULL DEFAULT 0,
   CONSTRAINT desks_slug_unique UNIQUE (slug),
   CONSTRAINT desks_slug CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND length(slug) <= 100),
   CONSTRAINT desks_name CHECK (name = btrim(name) AND name !~ '[[:cntrl:]]' AND length(name) BETWEEN 1 AND 300)
@@ -46,6 +47,7 @@ BEGIN
   IF (NEW.id, NEW.slug, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.slug, OLD.created_at) THEN
     PERFORM refuse('desks_fixed', 'a desk keeps its slug');
   END IF;
+  NEW.changes := OLD.changes + 1;
   RETURN NEW;
 END $$;
 --> statement-breakpoint
@@ -316,7 +318,7 @@ END $$;
 --> statement-breakpoint
 DO $$
 BEGIN
-  PERFORM digest_table('desks', is_changed => true);
+  PERFORM digest_table('desks', '{changes}', is_changed => true);
   PERFORM digest_table('disclosures');
   PERFORM digest_table('api_keys', '{last_used_at}', is_changed => true);
   PERFORM digest_table('series', '{internal_to}');

@@ -1,6 +1,4 @@
 -- Runs with the release of migration 0032 and later.
 -- Runs outside a transaction.
 DROP INDEX CONCURRENTLY IF EXISTS public.outlooks_newest_of_desk;--> statement-breakpoint
-CREATE INDEX CONCURRENTLY outlooks_newest_of_desk ON public.outlooks (COALESCE(desk_id, 1), published_at, id);--> statement-breakpoint
-DROP INDEX CONCURRENTLY IF EXISTS public.events_desk_changed;--> statement-breakpoint
-CREATE INDEX CONCURRENTLY events_desk_changed ON public.events (log_position) WHERE kind = 'desk.changed';
+CREATE INDEX CONCURRENTLY outlooks_newest_of_desk ON public.outlooks (COALESCE(desk_id, 1), published_at, id);

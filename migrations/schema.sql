@@ -559,6 +559,7 @@ CREATE TABLE desks (
   slug text NOT NULL,
   name text NOT NULL,
   created_at timestamp(3) with time zone NOT NULL,
+  changes integer DEFAULT 0 NOT NULL,
   CONSTRAINT desks_pkey PRIMARY KEY (id),
   CONSTRAINT desks_slug_unique UNIQUE (slug),
   CONSTRAINT desks_name CHECK (name = btrim(name) AND name !~ '[[:cntrl:]]'::text AND length(name) >= 1 AND length(name) <= 300),
@@ -615,6 +616,7 @@ BEGIN
   IF (NEW.id, NEW.slug, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.slug, OLD.created_at) THEN
     PERFORM refuse('desks_fixed', 'a desk keeps its slug');
   END IF;
+  NEW.changes := OLD.changes + 1;
   RETURN NEW;
 END $function$;
 
@@ -2987,7 +2989,6 @@ CASE
 END)
 );
 
-CREATE INDEX events_desk_changed ON events USING btree (log_position) WHERE kind = 'desk.changed'::text;
 CREATE UNIQUE INDEX events_in_log ON events USING btree (COALESCE(log_position, "position")) WHERE COALESCE(log_position, "position") IS NOT NULL;
 CREATE INDEX events_of_records ON events USING btree (outlook_id, kind) WHERE kind = ANY (ARRAY['evidence.added'::text, 'view.published'::text, 'view.withdrawn'::text, 'outlook.resolved'::text, 'outlook.reopened'::text]);
 CREATE UNIQUE INDEX events_once_a_version ON events USING btree (outlook_id, version) WHERE kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text]);

@@ -128,10 +128,9 @@ export async function hasEvent(session: Session, { position, digest }: EventRef)
 }
 
 // An erasure changes events and whatever shows the name. A renamed analyst changes whatever shows the name, a deactivated one
-// the consensuses, and a renamed desk whatever shows its name. Ids and places in the log only grow, so each of these changes
-// the sum.
+// the consensuses, and a renamed desk whatever shows its name. Ids and counts only grow, so each of these changes the sum.
 const ERASURES = `((select coalesce(max(id), 0) from erasures) + (select coalesce(max(id), 0) from analyst_changes)
-    + (select coalesce(max(log_position), 0) from events where kind = 'desk.changed'))`;
+    + (select sum(changes)::int from desks))`;
 
 /** A number that grows with each erasure, each change of an analyst and each new name of a desk. */
 export async function lastErasure(session: Session): Promise<number> {

@@ -10,6 +10,8 @@ export const desks = pgTable(
     slug: text('slug').notNull().unique(),
     name: text('name').notNull(),
     createdAt: timestamptz('created_at').notNull(),
+    // How often its name changed; a trigger counts.
+    changes: integer('changes').notNull().default(0),
   },
   (t) => [
     check('desks_slug', sql`${t.slug} ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(${t.slug}) <= 100`),

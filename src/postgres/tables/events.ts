@@ -62,10 +62,6 @@ export const events = pgTable(
     uniqueIndex('events_in_log')
       .on(sql`coalesce(${t.logPosition}, ${t.position})`)
       .where(sql`coalesce(${t.logPosition}, ${t.position}) is not null`),
-    // For the change feed: whether a desk has another name.
-    index('events_desk_changed')
-      .on(t.logPosition)
-      .where(sql`${t.kind} = 'desk.changed'`),
     // For sequence_events(), which starts at the watermark below.
     index('events_unplaced')
       .on(t.transactionId, t.id)
