@@ -45,7 +45,7 @@ CREATE FUNCTION guard_desk() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   IF (NEW.id, NEW.slug, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.slug, OLD.created_at) THEN
-    PERFORM refuse('desks_fixed', 'a desk keeps its slug');
+    PERFORM refuse('desks_fixed', 'the slug of a desk never changes');
   END IF;
   NEW.changes := OLD.changes + 1;
   RETURN NEW;
@@ -55,7 +55,7 @@ CREATE FUNCTION guard_new_key() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   IF EXISTS (SELECT FROM unnest(NEW.desk_ids) AS desk WHERE desk NOT IN (SELECT id FROM desks)) THEN
-    PERFORM refuse('api_keys_desks', 'a key acts for desks that exist');
+    PERFORM refuse('api_keys_desks', 'a key can act only for desks that exist');
   END IF;
   RETURN NEW;
 END $$;
@@ -185,7 +185,7 @@ BEGIN
   IF EXISTS (
     SELECT FROM condition_comparisons c JOIN series s ON s.id = c.series_id JOIN outlooks o ON o.id = NEW.outlook_id
      WHERE c.framework_id = NEW.id AND s.internal_to IS NOT NULL AND s.internal_to IS DISTINCT FROM o.internal_to) THEN
-    PERFORM refuse('frameworks_series_visibility', 'an outlook watches public series, or an internal one those of its desk');
+    PERFORM refuse('frameworks_series_visibility', 'a public outlook watches public series only, and an internal one also those of its desk');
   END IF;
   RETURN NULL;
 END $$;
@@ -194,7 +194,7 @@ CREATE FUNCTION require_public_closes() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   IF EXISTS (SELECT FROM series WHERE id = NEW.closes_id AND internal_to IS NOT NULL) THEN
-    PERFORM refuse('instruments_closes_public', 'instruments are for all desks, so their closes are public');
+    PERFORM refuse('instruments_closes_public', 'all desks share instruments, so the closes of an instrument are a public series');
   END IF;
   RETURN NEW;
 END $$;

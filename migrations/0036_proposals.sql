@@ -224,7 +224,7 @@ DECLARE
 BEGIN
   SELECT * INTO proposal FROM proposals WHERE id = NEW.proposal_id FOR NO KEY UPDATE;
   IF proposal.state IN ('published', 'discarded') THEN
-    PERFORM refuse('proposal_steps_settled', 'nothing follows on a proposal that is ' || proposal.state);
+    PERFORM refuse('proposal_steps_settled', 'a proposal that is ' || proposal.state || ' takes no step');
   END IF;
   IF NEW.number <> proposal.step + 1 THEN
     PERFORM refuse('proposal_steps_gapless', 'step ' || NEW.number || ' is not the next one');
@@ -236,25 +236,25 @@ BEGIN
     PERFORM refuse('proposal_steps_order', 'a proposal that is ' || proposal.state || ' can''t be ' || NEW.kind);
   END IF;
   IF NEW.kind IN ('submitted', 'discarded') AND NEW.analyst_id <> proposal.author_id THEN
-    PERFORM refuse('proposal_steps_author', 'only its author has a proposal ' || NEW.kind);
+    PERFORM refuse('proposal_steps_author', 'a proposal can be ' || NEW.kind || ' only by its author');
   END IF;
   IF NEW.kind IN ('approved', 'returned') AND NEW.analyst_id = proposal.author_id THEN
-    PERFORM refuse('proposal_steps_own', 'somebody else than its author has a proposal ' || NEW.kind);
+    PERFORM refuse('proposal_steps_own', 'a proposal can''t be ' || NEW.kind || ' by its author');
   END IF;
   NEW.recorded_at := greatest(NEW.recorded_at, proposal.changed_at);
   IF NEW.kind = 'approved' THEN
     approvers := approvers_of(proposal.id);
     IF NEW.analyst_id = ANY (approvers) THEN
-      PERFORM refuse('proposal_steps_twice', 'an analyst approves once');
+      PERFORM refuse('proposal_steps_twice', 'the analyst has approved the proposal already');
     END IF;
     IF NOT acts_for(NEW.analyst_id, proposal.desk_id, NEW.recorded_at) THEN
-      PERFORM refuse('proposal_steps_desk', 'only who acts for the desk approves');
+      PERFORM refuse('proposal_steps_desk', 'only an analyst who acts for the desk can approve');
     END IF;
     IF cardinality(approvers) + 1 >= approvals_needed(proposal) THEN
       proposal.state := 'approved';
     END IF;
   ELSIF NEW.kind = 'published' AND pg_trigger_depth() = 1 THEN
-    PERFORM refuse('proposal_steps_published', 'only what a proposal publishes has it published');
+    PERFORM refuse('proposal_steps_published', 'only the version or resolution that a proposal becomes can mark it as published');
   ELSIF NEW.kind <> 'commented' THEN
     proposal.state := NEW.kind;
   END IF;
@@ -335,7 +335,7 @@ BEGIN
   END IF;
   needed := approvals_needed(NEW, (SELECT coalesce(desk_id, 1) FROM outlooks WHERE id = NEW.outlook_id));
   IF needed > 0 AND (NEW.proposal_id IS NULL OR cardinality(approvers_of(NEW.proposal_id)) < needed) THEN
-    PERFORM refuse('outlook_versions_unapproved', 'the policy of the desk asks for approval by ' || needed);
+    PERFORM refuse('outlook_versions_unapproved', 'approvals that the policy of the desk asks for: ' || needed);
   END IF;
   RETURN NULL;
 END $$;
@@ -346,11 +346,11 @@ DECLARE
   policy desk_policies := policy_of((SELECT coalesce(desk_id, 1) FROM outlooks WHERE id = NEW.outlook_id));
 BEGIN
   IF policy.resolution > 0 AND (NEW.proposal_id IS NULL OR cardinality(approvers_of(NEW.proposal_id)) < policy.resolution) THEN
-    PERFORM refuse('resolutions_unapproved', 'the policy of the desk asks for approval by ' || policy.resolution);
+    PERFORM refuse('resolutions_unapproved', 'approvals that the policy of the desk asks for: ' || policy.resolution);
   END IF;
   IF NOT policy.author_may_resolve AND EXISTS (
       SELECT FROM forecasters f WHERE f.outlook_id = NEW.outlook_id AND f.analyst_id = NEW.author_id) THEN
-    PERFORM refuse('resolutions_own_forecast', 'the policy of the desk has somebody resolve it who did not forecast it');
+    PERFORM refuse('resolutions_own_forecast', 'the policy of the desk lets nobody resolve an outlook that they forecast');
   END IF;
   RETURN NULL;
 END $$;
@@ -374,10 +374,10 @@ BEGIN
      OR proposal.kind <> ALL (CASE WHEN NOT is_version THEN '{resolution}' WHEN added->>'kind' = 'created' THEN '{outlook}'
        WHEN added->>'kind' = 'withdrawn' THEN '{withdrawal}' WHEN added->>'consensus_method' IS NOT NULL THEN '{consensus}'
        WHEN added->>'kind' = 'framework' THEN '{framework}' ELSE '{revision,framework}' END::text[]) THEN
-    PERFORM refuse(TG_TABLE_NAME || '_unapproved', 'this is not what its proposal was approved for');
+    PERFORM refuse(TG_TABLE_NAME || '_unapproved', 'the proposal was approved for something else, or is not approved');
   END IF;
   IF NEW.recorded_at < proposal.publish_at THEN
-    PERFORM refuse('proposals_embargo', 'it is published at ' || proposal.publish_at || ' at the earliest');
+    PERFORM refuse('proposals_embargo', 'the proposal can''t be published before ' || proposal.publish_at);
   END IF;
   late := NEW.recorded_at - proposal.publish_at;
   INSERT INTO proposal_steps (proposal_id, number, kind, draft, text, version, recorded_at)

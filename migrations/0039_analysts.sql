@@ -26,10 +26,10 @@ BEGIN
   NEW.recorded_at := greatest(NEW.recorded_at, (SELECT max(recorded_at) FROM analyst_changes WHERE analyst_id = NEW.analyst_id));
   IF NEW.kind = 'renamed' THEN
     IF EXISTS (SELECT FROM erasures WHERE analyst_id = NEW.analyst_id) THEN
-      PERFORM refuse('analyst_changes_erased', 'a name that was erased stays erased');
+      PERFORM refuse('analyst_changes_erased', 'an erased analyst can''t be renamed');
     END IF;
     IF NEW.old_name IS DISTINCT FROM analyst.name OR coalesce(NEW.new_name, analyst.name) = analyst.name THEN
-      PERFORM refuse('analyst_changes_renamed', 'a new name follows the one before');
+      PERFORM refuse('analyst_changes_renamed', 'old_name must be the current name, and new_name another one');
     END IF;
     UPDATE analysts SET name = NEW.new_name WHERE id = NEW.analyst_id;
     -- Maintenance collects the words of searches again, with the new name.
@@ -37,7 +37,7 @@ BEGIN
     ON CONFLICT (is_only) DO UPDATE SET framework_id = excluded.framework_id;
   ELSE
     IF (NEW.kind = 'deactivated') = (analyst.deactivated_at IS NOT NULL) THEN
-      PERFORM refuse('analyst_changes_active', 'an analyst who is ' || NEW.kind || ' stays so until the other is said');
+      PERFORM refuse('analyst_changes_active', 'the analyst is already ' || CASE NEW.kind WHEN 'deactivated' THEN 'deactivated' ELSE 'active' END);
     END IF;
     UPDATE analysts SET deactivated_at = CASE NEW.kind WHEN 'deactivated' THEN NEW.recorded_at END WHERE id = NEW.analyst_id;
   END IF;

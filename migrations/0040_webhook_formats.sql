@@ -51,7 +51,7 @@ BEGIN
     IF NOT EXISTS (
       SELECT FROM events e JOIN webhooks w ON w.id = NEW.webhook_id JOIN desks d ON d.id = w.desk_id
        WHERE e.id = NEW.event_id AND e.kind LIKE 'proposal.%' AND e.data->>'desk' = d.slug AND e.data->>'subject' = NEW.subject) THEN
-      PERFORM refuse('webhook_deliveries_desk', 'a webhook gets the events of its own desk''s proposals');
+      PERFORM refuse('webhook_deliveries_desk', 'a webhook gets events of its own desk''s proposals only');
     END IF;
   END IF;
   IF (NEW.due_at IS NOT NULL OR NEW.delivered_at IS NOT NULL) AND EXISTS (
@@ -72,7 +72,7 @@ END $$;
 CREATE FUNCTION guard_webhook() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-  PERFORM refuse('webhooks_fixed', 'a webhook keeps its desk and its format: another format would show an address that is secret');
+  PERFORM refuse('webhooks_fixed', 'the desk and the format of a webhook never change: another format would show its secret URL');
 END $$;
 --> statement-breakpoint
 CREATE TRIGGER guard_webhook BEFORE UPDATE OF desk_id, format ON webhooks

@@ -67,10 +67,10 @@ BEGIN
      OR proposal.kind <> ALL (CASE WHEN NOT is_version THEN '{resolution}' WHEN added->>'kind' = 'created' THEN '{outlook}'
        WHEN added->>'kind' = 'withdrawn' THEN '{withdrawal}' WHEN added->>'consensus_method' IS NOT NULL THEN '{consensus}'
        WHEN added->>'kind' = 'framework' THEN '{framework}' ELSE '{revision,framework}' END::text[]) THEN
-    PERFORM refuse(TG_TABLE_NAME || '_unapproved', 'this is not what its proposal was approved for');
+    PERFORM refuse(TG_TABLE_NAME || '_unapproved', 'the proposal was approved for something else, or is not approved');
   END IF;
   IF NEW.recorded_at < proposal.publish_at THEN
-    PERFORM refuse('proposals_embargo', 'it is published at ' || proposal.publish_at || ' at the earliest');
+    PERFORM refuse('proposals_embargo', 'the proposal can''t be published before ' || proposal.publish_at);
   END IF;
   late := NEW.recorded_at - proposal.publish_at;
   INSERT INTO proposal_steps (proposal_id, number, kind, draft, text, version, recorded_at)
@@ -242,10 +242,10 @@ BEGIN
   NEW.recorded_at := greatest(NEW.recorded_at, (SELECT max(recorded_at) FROM analyst_changes WHERE analyst_id = NEW.analyst_id));
   IF NEW.kind = 'renamed' THEN
     IF EXISTS (SELECT FROM erasures WHERE analyst_id = NEW.analyst_id) THEN
-      PERFORM refuse('analyst_changes_erased', 'a name that was erased stays erased');
+      PERFORM refuse('analyst_changes_erased', 'an erased analyst can''t be renamed');
     END IF;
     IF NEW.old_name IS DISTINCT FROM analyst.name OR coalesce(NEW.new_name, analyst.name) = analyst.name THEN
-      PERFORM refuse('analyst_changes_renamed', 'a new name follows the one before');
+      PERFORM refuse('analyst_changes_renamed', 'old_name must be the current name, and new_name another one');
     END IF;
     UPDATE analysts SET name = NEW.new_name WHERE id = NEW.analyst_id;
     -- Maintenance collects the words of searches again, with the new name.
@@ -253,7 +253,7 @@ BEGIN
     ON CONFLICT (is_only) DO UPDATE SET framework_id = excluded.framework_id;
   ELSE
     IF (NEW.kind = 'deactivated') = (analyst.deactivated_at IS NOT NULL) THEN
-      PERFORM refuse('analyst_changes_active', 'an analyst who is ' || NEW.kind || ' stays so until the other is said');
+      PERFORM refuse('analyst_changes_active', 'the analyst is already ' || CASE NEW.kind WHEN 'deactivated' THEN 'deactivated' ELSE 'active' END);
     END IF;
     UPDATE analysts SET deactivated_at = CASE NEW.kind WHEN 'deactivated' THEN NEW.recorded_at END WHERE id = NEW.analyst_id;
   END IF;
@@ -453,7 +453,7 @@ CREATE OR REPLACE FUNCTION public.guard_new_key()
 AS $function$
 BEGIN
   IF EXISTS (SELECT FROM unnest(NEW.desk_ids) AS desk WHERE desk NOT IN (SELECT id FROM desks)) THEN
-    PERFORM refuse('api_keys_desks', 'a key acts for desks that exist');
+    PERFORM refuse('api_keys_desks', 'a key can act only for desks that exist');
   END IF;
   RETURN NEW;
 END $function$;
@@ -614,7 +614,7 @@ CREATE OR REPLACE FUNCTION public.guard_desk()
 AS $function$
 BEGIN
   IF (NEW.id, NEW.slug, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.slug, OLD.created_at) THEN
-    PERFORM refuse('desks_fixed', 'a desk keeps its slug');
+    PERFORM refuse('desks_fixed', 'the slug of a desk never changes');
   END IF;
   NEW.changes := OLD.changes + 1;
   RETURN NEW;
@@ -1352,7 +1352,7 @@ CREATE OR REPLACE FUNCTION public.require_public_closes()
 AS $function$
 BEGIN
   IF EXISTS (SELECT FROM series WHERE id = NEW.closes_id AND internal_to IS NOT NULL) THEN
-    PERFORM refuse('instruments_closes_public', 'instruments are for all desks, so their closes are public');
+    PERFORM refuse('instruments_closes_public', 'all desks share instruments, so the closes of an instrument are a public series');
   END IF;
   RETURN NEW;
 END $function$;
@@ -2136,7 +2136,7 @@ BEGIN
   IF EXISTS (
     SELECT FROM condition_comparisons c JOIN series s ON s.id = c.series_id JOIN outlooks o ON o.id = NEW.outlook_id
      WHERE c.framework_id = NEW.id AND s.internal_to IS NOT NULL AND s.internal_to IS DISTINCT FROM o.internal_to) THEN
-    PERFORM refuse('frameworks_series_visibility', 'an outlook watches public series, or an internal one those of its desk');
+    PERFORM refuse('frameworks_series_visibility', 'a public outlook watches public series only, and an internal one also those of its desk');
   END IF;
   RETURN NULL;
 END $function$;
@@ -2596,7 +2596,7 @@ BEGIN
   END IF;
   needed := approvals_needed(NEW, (SELECT coalesce(desk_id, 1) FROM outlooks WHERE id = NEW.outlook_id));
   IF needed > 0 AND (NEW.proposal_id IS NULL OR cardinality(approvers_of(NEW.proposal_id)) < needed) THEN
-    PERFORM refuse('outlook_versions_unapproved', 'the policy of the desk asks for approval by ' || needed);
+    PERFORM refuse('outlook_versions_unapproved', 'approvals that the policy of the desk asks for: ' || needed);
   END IF;
   RETURN NULL;
 END $function$;
@@ -3203,7 +3203,7 @@ DECLARE
 BEGIN
   SELECT * INTO proposal FROM proposals WHERE id = NEW.proposal_id FOR NO KEY UPDATE;
   IF proposal.state IN ('published', 'discarded') THEN
-    PERFORM refuse('proposal_steps_settled', 'nothing follows on a proposal that is ' || proposal.state);
+    PERFORM refuse('proposal_steps_settled', 'a proposal that is ' || proposal.state || ' takes no step');
   END IF;
   IF NEW.number <> proposal.step + 1 THEN
     PERFORM refuse('proposal_steps_gapless', 'step ' || NEW.number || ' is not the next one');
@@ -3215,25 +3215,25 @@ BEGIN
     PERFORM refuse('proposal_steps_order', 'a proposal that is ' || proposal.state || ' can''t be ' || NEW.kind);
   END IF;
   IF NEW.kind IN ('submitted', 'discarded') AND NEW.analyst_id <> proposal.author_id THEN
-    PERFORM refuse('proposal_steps_author', 'only its author has a proposal ' || NEW.kind);
+    PERFORM refuse('proposal_steps_author', 'a proposal can be ' || NEW.kind || ' only by its author');
   END IF;
   IF NEW.kind IN ('approved', 'returned') AND NEW.analyst_id = proposal.author_id THEN
-    PERFORM refuse('proposal_steps_own', 'somebody else than its author has a proposal ' || NEW.kind);
+    PERFORM refuse('proposal_steps_own', 'a proposal can''t be ' || NEW.kind || ' by its author');
   END IF;
   NEW.recorded_at := greatest(NEW.recorded_at, proposal.changed_at);
   IF NEW.kind = 'approved' THEN
     approvers := approvers_of(proposal.id);
     IF NEW.analyst_id = ANY (approvers) THEN
-      PERFORM refuse('proposal_steps_twice', 'an analyst approves once');
+      PERFORM refuse('proposal_steps_twice', 'the analyst has approved the proposal already');
     END IF;
     IF NOT acts_for(NEW.analyst_id, proposal.desk_id, NEW.recorded_at) THEN
-      PERFORM refuse('proposal_steps_desk', 'only who acts for the desk approves');
+      PERFORM refuse('proposal_steps_desk', 'only an analyst who acts for the desk can approve');
     END IF;
     IF cardinality(approvers) + 1 >= approvals_needed(proposal) THEN
       proposal.state := 'approved';
     END IF;
   ELSIF NEW.kind = 'published' AND pg_trigger_depth() = 1 THEN
-    PERFORM refuse('proposal_steps_published', 'only what a proposal publishes has it published');
+    PERFORM refuse('proposal_steps_published', 'only the version or resolution that a proposal becomes can mark it as published');
   ELSIF NEW.kind <> 'commented' THEN
     proposal.state := NEW.kind;
   END IF;
@@ -3451,11 +3451,11 @@ DECLARE
   policy desk_policies := policy_of((SELECT coalesce(desk_id, 1) FROM outlooks WHERE id = NEW.outlook_id));
 BEGIN
   IF policy.resolution > 0 AND (NEW.proposal_id IS NULL OR cardinality(approvers_of(NEW.proposal_id)) < policy.resolution) THEN
-    PERFORM refuse('resolutions_unapproved', 'the policy of the desk asks for approval by ' || policy.resolution);
+    PERFORM refuse('resolutions_unapproved', 'approvals that the policy of the desk asks for: ' || policy.resolution);
   END IF;
   IF NOT policy.author_may_resolve AND EXISTS (
       SELECT FROM forecasters f WHERE f.outlook_id = NEW.outlook_id AND f.analyst_id = NEW.author_id) THEN
-    PERFORM refuse('resolutions_own_forecast', 'the policy of the desk has somebody resolve it who did not forecast it');
+    PERFORM refuse('resolutions_own_forecast', 'the policy of the desk lets nobody resolve an outlook that they forecast');
   END IF;
   RETURN NULL;
 END $function$;
@@ -4237,7 +4237,7 @@ CREATE OR REPLACE FUNCTION public.guard_webhook()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  PERFORM refuse('webhooks_fixed', 'a webhook keeps its desk and its format: another format would show an address that is secret');
+  PERFORM refuse('webhooks_fixed', 'the desk and the format of a webhook never change: another format would show its secret URL');
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.guard_webhook_position()
@@ -4323,7 +4323,7 @@ BEGIN
     IF NOT EXISTS (
       SELECT FROM events e JOIN webhooks w ON w.id = NEW.webhook_id JOIN desks d ON d.id = w.desk_id
        WHERE e.id = NEW.event_id AND e.kind LIKE 'proposal.%' AND e.data->>'desk' = d.slug AND e.data->>'subject' = NEW.subject) THEN
-      PERFORM refuse('webhook_deliveries_desk', 'a webhook gets the events of its own desk''s proposals');
+      PERFORM refuse('webhook_deliveries_desk', 'a webhook gets events of its own desk''s proposals only');
     END IF;
   END IF;
   IF (NEW.due_at IS NOT NULL OR NEW.delivered_at IS NOT NULL) AND EXISTS (

@@ -71,7 +71,7 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   );
   const sample = parse(newOutlook, SAMPLE_OUTLOOK);
   if (isOver(sample.horizon, now)) return;
-  const published = await unlessApproval(() =>
+  const published = await unlessApprovalNeeded(() =>
     unlessTaken('slug-taken', () =>
       inTransaction(pool, async (session) => {
         const subject = `/v1/outlooks/${sample.slug}/versions/1`;
@@ -94,7 +94,7 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
 }
 
 /** A policy that was set since the sample was published must not keep the service from starting. */
-async function unlessApproval<Created>(
+async function unlessApprovalNeeded<Created>(
   create: () => Promise<Created | null>,
 ): Promise<Created | null> {
   try {

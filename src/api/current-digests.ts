@@ -24,7 +24,7 @@ export class CurrentDigests {
   constructor(frameworks: FrameworkCache, feed: Pick<ChangeFeed, 'follow'>) {
     this.#frameworks = frameworks;
     const clear = () => this.#byState.clear();
-    feed.follow({ onReset: clear, onErased: clear });
+    feed.follow({ onReset: clear, onAmended: clear });
   }
 
   /** The digests of locked outlooks, by slug; one query reads all unknown ones. */

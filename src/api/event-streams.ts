@@ -62,7 +62,7 @@ export class EventStreams {
   readonly #streams = new Set<Stream>();
   readonly #perAddress = new Map<string, number>();
   #recent: Recent[] = [];
-  /** By the name of an audience, the newest event up to a position that it may see. A reset or an erasure empties it. */
+  /** By the name of an audience, the newest event up to a position that it may see. A reset or an amendment empties it. */
   #newestShown = new Map<string, { shown: EventRef; upTo: number }>();
   #heartbeat: NodeJS.Timeout | null = null;
   #isClosed = false;
@@ -82,7 +82,7 @@ export class EventStreams {
       onEvents: (events) => this.#hear(events),
       onCurrent: () => this.wake(),
       onReset: () => this.#reset(),
-      onErased: () => this.#forget(),
+      onAmended: () => this.#forget(),
     });
   }
 

@@ -2,14 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { z } from 'zod';
 import type { Desks } from '../domain/desks.ts';
-import { type EventRef, eventIdOf, START } from '../domain/events.ts';
-import {
-  hasInboxEvents,
-  INBOX_EVENT_KINDS,
-  newestPlace,
-  readInboxEvents,
-  readPlace,
-} from '../ledger/inbox-events.ts';
+import { type EventRef, eventIdOf, PROPOSAL_EVENT_KINDS, START } from '../domain/events.ts';
+import { hasInboxEvents, newestPlace, readInboxEvents, readPlace } from '../ledger/inbox-events.ts';
 import { type Authenticators, callerOf, isStillAllowed } from '../access/authentication.ts';
 import { EVENT_STREAM_TYPE } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -105,7 +99,7 @@ class InboxWatch {
   }
 }
 
-const DESCRIPTION = `Streams the events of the proposals of your desks, so that you know when to read your inbox again: ${INBOX_EVENT_KINDS.map((kind) => `\`${kind}\``).join(', ')}. Later releases may add kinds.
+const DESCRIPTION = `Streams the events of the proposals of your desks, so that you know when to read your inbox again: ${PROPOSAL_EVENT_KINDS.map((kind) => `\`${kind}\``).join(', ')}. Later releases may add kinds.
 
 Each has \`{proposal, desk, kind, outlook, title, state, draft, by, text, subject, recordedAt}\`: \`by\` is the analyst who acted, or null for the service, and \`text\` their words. Ids, \`Last-Event-ID\`, \`stream.opened\`, \`stream.reset\` and comments are those of \`GET /v1/events\`, but \`position\` is the place in the transparency log. Places between those of your events belong to other writes. Keys of feeds get no events, as they read no proposals. The stream ends when the key or token does.`;
 

@@ -1,12 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Desks } from '../domain/desks.ts';
-import { ADMINISTRATIVE_EVENT_KINDS, type EventRef, START } from '../domain/events.ts';
+import { type EventRef, PROPOSAL_EVENT_KINDS, START } from '../domain/events.ts';
 import type { Session } from '../postgres/pool.ts';
-
-/** The kinds of events that the stream of an inbox has. */
-export const INBOX_EVENT_KINDS = ADMINISTRATIVE_EVENT_KINDS.filter((kind) =>
-  kind.startsWith('proposal.'),
-);
 
 /** An event of a proposal. Its position is its place in the transparency log: such events have no other. */
 export type InboxEvent = EventRef & { kind: string; recordedAt: Date; data: object };
@@ -46,7 +41,7 @@ export async function readInboxEvents(
       where ${PLACE} > $1 and ${PLACE} <= $2 and e.kind = any($3)
         and ($4::int[] is null or e.data ->> 'desk' in (select slug from desks where id = any($4::int[])))
       order by ${PLACE} limit ${EVENTS_AT_ONCE}`,
-    values: [after, until, INBOX_EVENT_KINDS, desks === 'all' ? null : desks],
+    values: [after, until, PROPOSAL_EVENT_KINDS, desks === 'all' ? null : desks],
   });
   const events = rows.map((row) => ({
     position: row.position,
@@ -77,7 +72,7 @@ export async function hasInboxEvents(
   const { rows } = await session.query({
     name: 'has-inbox-events',
     text: `select from events e where ${PLACE} > $1 and ${PLACE} <= $2 and e.kind = any($3) limit 1`,
-    values: [after, upTo, INBOX_EVENT_KINDS],
+    values: [after, upTo, PROPOSAL_EVENT_KINDS],
   });
   return rows.length > 0;
 }

@@ -4,7 +4,13 @@ import type pg from 'pg';
 import type { EventRef } from '../domain/events.ts';
 import { LedgerClient } from './client.ts';
 import type { Follower } from './follower.ts';
-import { lastErasure, newestEvent, readEventRef, readEvents, sequenceAndCheck } from './outbox.ts';
+import {
+  countAmendments,
+  newestEvent,
+  readEventRef,
+  readEvents,
+  sequenceAndCheck,
+} from './outbox.ts';
 
 /** Any name, as long as all releases use the same one. */
 const CHANNEL = 'outlook_ledger_events';
@@ -42,7 +48,7 @@ export class ChangeFeed {
   #socket: Socket | null = null;
   #last: EventRef | null = null;
   #resets = 0;
-  #erasures: number | null = null;
+  #amendments: number | null = null;
   #isCurrent = false;
   #heardAt = 0;
   #isClosed = false;
@@ -208,12 +214,12 @@ export class ChangeFeed {
   async #readAll(client: LedgerClient): Promise<void> {
     const askedAt = performance.now();
     this.#last ??= await newestEvent(client);
-    const { last, hasGiven, erasures } = await sequenceAndCheck(client, this.#last);
+    const { last, hasGiven, amendments } = await sequenceAndCheck(client, this.#last);
     if (this.#client !== client) return;
-    if (erasures !== this.#erasures) return this.#readErased(client, erasures);
+    if (amendments !== this.#amendments) return this.#readAmended(client, amendments);
     if (!hasGiven || !(await this.#readUpTo(client, last))) {
       if (this.#client !== client) return;
-      if ((await lastErasure(client)) !== this.#erasures) return this.#readAll(client);
+      if ((await countAmendments(client)) !== this.#amendments) return this.#readAll(client);
       if (this.#client !== client) return;
       this.#reset();
       this.#last = await newestEvent(client);
@@ -226,15 +232,15 @@ export class ChangeFeed {
   }
 
   /** Takes over the digest of the last event, which an erasure may have changed, and reads on. */
-  async #readErased(client: LedgerClient, erasures: number): Promise<void> {
+  async #readAmended(client: LedgerClient, amendments: number): Promise<void> {
     const position = this.#last?.position ?? 0;
     const last = await readEventRef(client, position);
     if (this.#client !== client) return;
-    if (this.#erasures !== null) {
+    if (this.#amendments !== null) {
       this.#markLost();
-      for (const follower of this.#followers) follower.onErased?.();
+      for (const follower of this.#followers) follower.onAmended?.();
     }
-    this.#erasures = erasures;
+    this.#amendments = amendments;
     this.#last = last ?? this.#last;
     await this.#readAll(client);
   }

@@ -16,8 +16,8 @@ export type Follower = {
    */
   onReset: (lost: EventRef) => void;
   /**
-   * The name of an analyst was erased: whatever was derived from events or rows may show it. Called between `onLost` and
-   * `onCurrent`. Later events follow those that were handed over.
+   * A name was erased, an analyst was renamed, deactivated or reactivated, or a desk was renamed: what was derived from events
+   * or rows may be out of date. Called between `onLost` and `onCurrent`. Later events follow those that were handed over.
    */
-  onErased: () => void;
+  onAmended: () => void;
 };

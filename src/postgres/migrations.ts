@@ -52,7 +52,7 @@ export function readMigrations(folder: string): readonly Migration[] {
 /** The migrations of this release, in their order. */
 export const JOURNAL = readMigrations(fileURLToPath(new URL('../../migrations', import.meta.url)));
 
-/** The number of a migration as its file's name has it, such as `0015`. */
+/** The number of a migration as the first lines of the files have it, such as `0015`. */
 function nameOf(number: number): string {
   return String(number).padStart(4, '0');
 }

@@ -129,41 +129,43 @@ export async function hasEvent(session: Session, { position, digest }: EventRef)
 
 // An erasure changes events and whatever shows the name. A renamed analyst changes whatever shows the name, a deactivated one
 // the consensuses, and a renamed desk whatever shows its name. Ids and counts only grow, so each of these changes the sum.
-const ERASURES = `((select coalesce(max(id), 0) from erasures) + (select coalesce(max(id), 0) from analyst_changes)
+const AMENDMENTS = `((select coalesce(max(id), 0) from erasures) + (select coalesce(max(id), 0) from analyst_changes)
     + (select sum(changes)::int from desks))`;
 
-/** A number that grows with each erasure, each change of an analyst and each new name of a desk. */
-export async function lastErasure(session: Session): Promise<number> {
-  const { rows } = await session.query<{ last: number }>(`select ${ERASURES} as last`);
-  return rows[0]?.last ?? 0;
+/** A number that grows with each amendment: an erasure, a change of an analyst, or a new name of a desk. It may skip some. */
+export async function countAmendments(session: Session): Promise<number> {
+  const { rows } = await session.query<{ amendments: number }>(
+    `select ${AMENDMENTS} as amendments`,
+  );
+  return rows[0]?.amendments ?? 0;
 }
 
 // The event at $1 got its position before this statement, which therefore sees it, although the function gives positions to
-// others. It reads no other table, so that a lock on one of them delays no followers.
+// others. It reads neither outlooks nor what belongs to them, so that a lock on these tables delays no followers.
 const SEQUENCE_AND_READ = {
   name: 'sequence-and-read-event',
-  text: `select sequenced.last, pg_is_in_recovery() as "isStandby", ${ERASURES} as erasures, ${COLUMNS}
+  text: `select sequenced.last, pg_is_in_recovery() as "isStandby", ${AMENDMENTS} as amendments, ${COLUMNS}
     from (select sequence_events() as last) sequenced left join events e on e.position = $1`,
 };
 
-type SequenceRow = { last: number | null; isStandby: boolean; erasures: number } & (
+type SequenceRow = { last: number | null; isStandby: boolean; amendments: number } & (
   EventRow | { kind: null }
 );
 
 /**
  * Gives positions to the events committed since the last call.
- * @returns the last position, whether the ledger still has the given event, and the {@link lastErasure}
+ * @returns the last position, whether the ledger still has the given event, and the number of {@link countAmendments}
  * @throws Error on a standby: an event that it lacks may only be late
  */
 export async function sequenceAndCheck(
   session: Session,
   { position, digest }: EventRef,
-): Promise<{ last: number; hasGiven: boolean; erasures: number }> {
+): Promise<{ last: number; hasGiven: boolean; amendments: number }> {
   const { rows } = await session.query<SequenceRow>({ ...SEQUENCE_AND_READ, values: [position] });
   const [row] = rows;
   if (!row) throw new Error('the query for new events returned no row');
-  const { last, isStandby, erasures, ...event } = row;
+  const { last, isStandby, amendments, ...event } = row;
   if (isStandby) throw new Error('the server is a standby: connect to the primary');
   const hasGiven = position === 0 || (event.kind !== null && digestOf(event) === digest);
-  return { last: last ?? 0, hasGiven, erasures };
+  return { last: last ?? 0, hasGiven, amendments };
 }

@@ -170,7 +170,7 @@ describe('an analyst who is deactivated', () => {
     expect((await changesOf()).map(({ kind }) => kind)).toEqual(['deactivated', 'reactivated']);
   });
 
-  test('has no view in a consensus from then on, but in one as of earlier', async () => {
+  test('has no view in a consensus from then on, but still in one as of an earlier time', async () => {
     const hold = await ledger.call({
       method: 'PUT',
       url: `/v1/outlooks/${SLUG}/views/me`,
@@ -206,7 +206,7 @@ describe('an analyst who is deactivated', () => {
     expect(await names()).toContain(name);
   });
 
-  test('is not the one with the last admin key, not even if two deactivate each other', async () => {
+  test('never has the last admin key, not even if two deactivate each other', async () => {
     const { rows } = await ledger.pool.query<{ id: string }>(
       `select id from analysts where name = 'admin desk'`,
     );

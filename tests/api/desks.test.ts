@@ -386,7 +386,7 @@ describe('outlooks are found by their desk', () => {
     expect(await slugsOf('desk=nowhere')).toEqual([]);
   });
 
-  test('also those of before there were desks, which the first one owns', async () => {
+  test('also those that are older than desks, which the first one owns', async () => {
     const session = await ledger.pool.connect();
     await session.query('begin');
     await session.query('set local session_replication_role = replica');

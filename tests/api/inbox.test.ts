@@ -230,7 +230,7 @@ describe('a proposal', () => {
     expect(await waiting(keys.all, 'to-approve')).toEqual([id]);
   });
 
-  test('of which only a draft is written waits for nobody', async () => {
+  test('that is only a draft waits for nobody', async () => {
     const { id } = await proposed(keys.ada, false);
     for (const key of [keys.ada, keys.ben, keys.all]) {
       expect(await waiting(key, 'to-approve')).not.toContain(id);
@@ -252,7 +252,7 @@ describe('a series', () => {
     await send(ledger, 'POST', url, { observations }, { as: 'feed' });
   };
 
-  test('is silent after three of its periods, of which weekends are none of a daily one', async () => {
+  test('is silent after three of its periods; weekends do not count for a daily one', async () => {
     ledger.clock.now = new Date('2026-11-21T12:00:00.000Z'); // a Saturday
     await addSeries('of-days', 'daily', ['2026-11-20']);
     await addSeries('of-months', 'monthly', ['2026-10-31']);

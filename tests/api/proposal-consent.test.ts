@@ -114,7 +114,7 @@ test('an outlook that continues another becomes a proposal of its desk', async (
   expect(proposed.json()).toMatchObject({ desk: { slug: 'main' }, state: 'submitted' });
 });
 
-test('a proposal ends before its steps do, and takes no body that is too long to store', async () => {
+test('a proposal with too many steps can be discarded, and a body that is too long is refused', async () => {
   await setPolicy({ revision: 1 });
   const body = { reaffirm: true, rationale: 'Nothing has changed.' };
   const id = await submit({ kind: 'revision', outlook: SLUG, body });

@@ -226,7 +226,7 @@ describe('when it is published', () => {
     send(by, 'POST', `/v1/proposals/${id}/approvals`, { draft });
   const wordsOf = (body: { steps: { text: string }[] }) => body.steps.at(-1)?.text;
 
-  test('a policy that was raised meanwhile asks for the approvals of more', async () => {
+  test('a policy that was raised meanwhile asks for more approvals', async () => {
     await setPolicy({ revision: 1 });
     const publishAt = new Date(ledger.clock.now.getTime() + 60_000).toISOString();
     const id = await submitted(revision(0.41), { publishAt });
@@ -239,7 +239,7 @@ describe('when it is published', () => {
     });
   });
 
-  test('a consensus that is another one by then goes back', async () => {
+  test('a consensus that has changed by then is returned', async () => {
     await setPolicy({ consensus: 1 });
     const view = (by: Person, bear: number) =>
       send(by, 'PUT', `/v1/outlooks/${SLUG}/views/me`, {
@@ -274,7 +274,7 @@ describe('when it is published', () => {
     expect((await approve(id)).json()).toMatchObject({ state: 'published' });
   });
 
-  test('a new outlook is created, and an outcome recorded, by whom the policy allows', async () => {
+  test('a new outlook is created, and an outcome recorded, by an analyst whom the policy allows', async () => {
     await setPolicy({ outlook: 1, resolution: 1 }, false);
     const body = { from: { slug: SLUG, version: 1 }, slug: 'another', rationale: 'Again.' };
     const direct = await send('ana', 'POST', '/v1/outlooks', body);

@@ -54,7 +54,7 @@ describe('a read that sends credentials', () => {
     ['a user of a proxy', basic('user:password')],
     ['a token, without a provider', 'Bearer eyJhbGciOiJFUzI1NiJ9.e30.c2ln'],
     ['another scheme', 'Negotiate YIIB'],
-  ])('that are not ours is read by anyone: %s', async ([, authorization = '']) => {
+  ])('of another service gets the same as without any: %s', async ([, authorization = '']) => {
     const keyless = await ledger.app.inject({ url: CURRENT });
     const { statusCode, body, headers } = await ledger.app.inject({
       url: CURRENT,

@@ -309,7 +309,7 @@ describe('a proposal', () => {
     expect(await refusal(service, statements)).toBe(rule);
   });
 
-  test('of which another one of the same id exists is refused', async () => {
+  test('with the id of another one is refused', async () => {
     expect(await refusedBy(opened + proposal({ id: Q }) + draft({ proposal_id: Q }))).toBeNull();
     expect(await refusal(service, opened + proposal())).toBe('proposals_pkey');
   });

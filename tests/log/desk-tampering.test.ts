@@ -156,7 +156,7 @@ test.each([
   expect(await faultsAfter(statements)).toEqual(faults.toSorted());
 });
 
-test('a version of the same time as a milder policy, by the clock of another instance, is no fault of it', async () => {
+test('a version is no fault if a milder policy is of the same time, by the clock of another instance', async () => {
   const without = `update outlook_versions set proposal_id = null; ${MILDER('5 seconds')}`;
   const faults = await faultsAfter(without);
   expect(faults).not.toContain(`outlook_versions ${LACKS}`);
