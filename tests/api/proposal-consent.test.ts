@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => ledger.close());
 
-async function setPolicy(change: object): Promise<void> {
+async function setPolicy(change: object, authorMayResolve = true): Promise<void> {
   const none = {
     outlook: 0,
     revision: 0,
@@ -23,7 +23,7 @@ async function setPolicy(change: object): Promise<void> {
     withdrawal: 0,
     consensus: 0,
   };
-  const body = { approvals: { ...none, ...change }, authorMayResolve: true };
+  const body = { approvals: { ...none, ...change }, authorMayResolve };
   const url = '/v1/desks/main/policy';
   await sendWith(ledger, ledger.keys.admin, { method: 'PUT', url, body, status: 200 });
 }
@@ -53,6 +53,11 @@ async function triggerCondition(): Promise<void> {
   const url = '/v1/series/us-30y-yield/observations';
   const request = { method: 'POST', url, body: { observations }, status: 200 } as const;
   await sendWith(ledger, ledger.keys.feed, request);
+}
+
+async function waitingForLocks(): Promise<number | null> {
+  const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  return (await ledger.pool.query(waits)).rowCount;
 }
 
 const CHANGED = 'It would no longer publish what was approved';
@@ -160,12 +165,7 @@ test('a key that was revoked while its approval waited approves nothing', async 
   await session.query('begin');
   await session.query('select from proposals where id = $1 for no key update', [id]);
   const waiting = act(approver, id, 'approvals', { draft: 1 });
-  await expect
-    .poll(async () => {
-      const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      return (await ledger.pool.query(waits)).rowCount;
-    })
-    .toBe(1);
+  await expect.poll(waitingForLocks).toBe(1);
   await ledger.pool.query(
     `update api_keys set revoked_at = $1 from analysts where analysts.id = analyst_id and analysts.name = 'ben'`,
     [ledger.clock.now.toISOString()],
@@ -193,4 +193,28 @@ test('the title of a new outlook is on one line, also in lists', async () => {
   expect(listed).toMatchObject({ title: 'Rates: a fall' });
   const drafts = 'select title from proposal_drafts where proposal_id = $1';
   expect((await ledger.pool.query(drafts, [id])).rows).toEqual([{ title: 'Rates: a fall' }]);
+});
+
+describe('a policy that is set while a request runs', () => {
+  const reaffirmed = { reaffirm: true, rationale: 'Nothing has changed.' };
+  test.each([
+    ['revisions', reaffirmed, 'outlook_versions', { revision: 1 }],
+    ['resolution', { outcome: 'void', reason: 'The index ended.' }, 'resolution_evidence', {}],
+  ])('has its author send it again: %s', async (path, body, written, approvals) => {
+    await setPolicy({});
+    const url = `/v1/outlooks/${SLUG}`;
+    const revision = { method: 'POST', url: `${url}/revisions`, body: reaffirmed } as const;
+    await sendWith(ledger, author, { ...revision, status: 201 });
+    const session = await ledger.pool.connect();
+    await session.query('begin');
+    await session.query(`lock table ${written} in share mode`);
+    const waiting = sendWith(ledger, author, { method: 'POST', url: `${url}/${path}`, body });
+    await expect.poll(waitingForLocks).toBe(1);
+    await setPolicy(approvals, false);
+    await session.query('commit');
+    session.release();
+    const refused = await waiting;
+    expect(refused.statusCode).toBe(503);
+    expect(refused.json()).toMatchObject({ detail: expect.stringContaining('has just changed') });
+  });
 });
