@@ -157,6 +157,23 @@ test('a proposal ends before its steps do, and takes no body that is too long to
   ]);
 });
 
+test('after the policy was lowered, who approved already reads how to go on', async () => {
+  await keyFor(ledger, ['main'], { name: 'dan' });
+  await setPolicy({ revision: 2 });
+  const body = { reaffirm: true, rationale: 'Nothing has changed.' };
+  const id = await submit({ kind: 'revision', outlook: SLUG, body });
+  expect(await approve(id)).toMatchObject({ state: 'submitted' });
+  await setPolicy({ revision: 1 });
+  const again = await act(approver, id, 'approvals', { draft: 1 });
+  expect([again.statusCode, again.json<{ detail: string }>().detail]).toEqual([
+    409,
+    'You approved draft 1 already. The policy now asks for no more: return it, so that its author submits it again.',
+  ]);
+  await act(approver, id, 'return', { draft: 1, reason: 'Submit it again.' });
+  await act(author, id, 'submission', {});
+  expect(await approve(id)).toMatchObject({ state: 'published' });
+});
+
 test('a key that was revoked while its approval waited approves nothing', async () => {
   await setPolicy({ revision: 1 });
   const body = { reaffirm: true, rationale: 'Nothing has changed.' };
