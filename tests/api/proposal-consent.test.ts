@@ -235,3 +235,10 @@ describe('a policy that is set while a request runs', () => {
     expect(refused.json()).toMatchObject({ detail: expect.stringContaining('has just changed') });
   });
 });
+
+test('a filter by author takes an id, and says so', async () => {
+  const refused = await sendWith(ledger, author, { url: '/v1/proposals?author=ana', status: 422 });
+  expect(refused.json()).toMatchObject({
+    errors: [{ pointer: '/author', detail: 'must be the id of an analyst, a UUID' }],
+  });
+});
