@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { NO_APPROVALS } from '../../src/domain/proposals.ts';
 import { addDesk, disclose, keyFor, publishFor, sendWith } from '../support/desks.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { outlookBody } from '../support/requests.ts';
@@ -15,15 +16,7 @@ beforeAll(async () => {
 afterAll(() => ledger.close());
 
 async function setPolicy(change: object, authorMayResolve = true): Promise<void> {
-  const none = {
-    outlook: 0,
-    revision: 0,
-    framework: 0,
-    resolution: 0,
-    withdrawal: 0,
-    consensus: 0,
-  };
-  const body = { approvals: { ...none, ...change }, authorMayResolve };
+  const body = { approvals: { ...NO_APPROVALS, ...change }, authorMayResolve };
   const url = '/v1/desks/main/policy';
   await sendWith(ledger, ledger.keys.admin, { method: 'PUT', url, body, status: 200 });
 }
