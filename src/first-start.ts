@@ -9,7 +9,7 @@ import { createInstrument } from './ledger/instruments.ts';
 import { recordObservations } from './ledger/observations.ts';
 import { createSeries } from './ledger/series.ts';
 import { FIRST_DESK } from './domain/desks.ts';
-import { DomainError, type DomainErrorCode } from './domain/errors.ts';
+import { DomainError } from './domain/errors.ts';
 import { ApprovalNeeded } from './domain/proposals.ts';
 import { isOver } from './domain/horizon.ts';
 import { publishOutlook } from './api/carry-out.ts';
@@ -52,67 +52,50 @@ export async function issueFirstKey(
 const SAMPLE_DESKS = [FIRST_DESK];
 
 /**
- * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. Once the
- * horizon of the sample is over, or while the policy of the first desk asks for approval of new outlooks, it is left out. A new
- * outlook also gets the sample evidence and observations if their date is not in the future.
+ * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. What the
+ * ledger refuses is left out: its horizon is over, the policy of the first desk asks for approval of new outlooks, its analyst is
+ * deactivated, or somebody uses its names for something else. A new outlook also gets the sample evidence and observations if
+ * their date is not in the future.
  */
 export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
-  const author = await unlessTaken('name-taken', () =>
+  const author = await unlessRefused(() =>
     inTransaction(pool, (session) => analystNamed(session, 'Sample desk', now)),
   );
   if (author === null) return;
   for (const sample of SAMPLE_SERIES.series) {
-    await unlessTaken('series-taken', () =>
-      createSeries(pool, parse(newSeries, sample), SAMPLE_DESKS, now),
-    );
+    await unlessRefused(() => createSeries(pool, parse(newSeries, sample), SAMPLE_DESKS, now));
   }
-  await unlessTaken('symbol-taken', () =>
+  await unlessRefused(() =>
     createInstrument(pool, parse(newInstrument, SAMPLE_INSTRUMENT), SAMPLE_DESKS, now),
   );
   const sample = parse(newOutlook, SAMPLE_OUTLOOK);
   if (isOver(sample.horizon, now)) return;
-  const published = await unlessApprovalNeeded(() =>
-    unlessTaken('slug-taken', () =>
-      inTransaction(pool, async (session) => {
-        const subject = `/v1/outlooks/${sample.slug}/versions/1`;
-        const about = { subject, summary: 'Created the sample outlook' };
-        await appendAudit(session, [
-          localWrite(`/v1/outlooks/${sample.slug} (sample)`, about, now),
-        ]);
-        const actor = { analyst: author, desks: SAMPLE_DESKS };
-        return publishOutlook(session, sample, { actor, mode: 'direct' }, () => now);
-      }),
-    ),
+  const published = await unlessRefused(() =>
+    inTransaction(pool, async (session) => {
+      const subject = `/v1/outlooks/${sample.slug}/versions/1`;
+      const about = { subject, summary: 'Created the sample outlook' };
+      await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, about, now)]);
+      const actor = { analyst: author, desks: SAMPLE_DESKS };
+      return publishOutlook(session, sample, { actor, mode: 'direct' }, () => now);
+    }),
   );
   const evidence = parse(newEvidence, SAMPLE_EVIDENCE);
   if (published === null || evidence.publishedAt > now) return;
   const { observations } = parse(newObservations, SAMPLE_CLOSES);
-  await inTransaction(pool, async (session) => {
-    await addEvidence(session, published.slug, evidence, author, () => now);
-    await recordObservations(session, 'rut-close', SAMPLE_DESKS, observations, () => now);
-  });
+  await unlessRefused(() =>
+    inTransaction(pool, async (session) => {
+      await addEvidence(session, published.slug, evidence, author, () => now);
+      await recordObservations(session, 'rut-close', SAMPLE_DESKS, observations, () => now);
+    }),
+  );
 }
 
-/** A policy that was set since the sample was published must not keep the service from starting. */
-async function unlessApprovalNeeded<Created>(
-  create: () => Promise<Created | null>,
-): Promise<Created | null> {
+/** What the ledger refuses of the sample must not keep the service from starting. */
+async function unlessRefused<Created>(create: () => Promise<Created>): Promise<Created | null> {
   try {
     return await create();
   } catch (error) {
-    if (error instanceof ApprovalNeeded) return null;
-    throw error;
-  }
-}
-
-async function unlessTaken<Created>(
-  code: DomainErrorCode,
-  create: () => Promise<Created>,
-): Promise<Created | null> {
-  try {
-    return await create();
-  } catch (error) {
-    if (error instanceof DomainError && error.code === code) return null;
+    if (error instanceof DomainError || error instanceof ApprovalNeeded) return null;
     throw error;
   }
 }

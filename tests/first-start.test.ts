@@ -44,3 +44,28 @@ test.each([
   expect(rowCount).toBe(slug === SLUG ? 1 : 0);
   await own.end();
 });
+
+// Whoever runs a ledger of their own may have these names for something else.
+test.each([
+  [
+    'whose first desk has an internal series with a key of the sample',
+    `insert into series (key, name, unit, frequency, dated, source, created_at, desk_id, is_internal)
+     values ('rut-close', 'Close', 'index', 'daily', 'end', 'Ours', '2027-01-01', 1, true)`,
+  ],
+  [
+    'where another desk has the series of the sample',
+    `with added as (insert into desks (slug, name, created_at) values ('rates', 'Rates', '2027-01-01') returning id)
+     insert into series (key, name, unit, frequency, dated, source, created_at, desk_id, is_internal)
+     select 'rut-close', 'Close', 'index', 'daily', 'end', 'Ours', '2027-01-01', id, false from added`,
+  ],
+  [
+    'where the analyst of the sample is deactivated',
+    `with added as (insert into analysts (name, created_at) values ('Sample desk', '2027-01-01') returning id)
+     insert into analyst_changes (analyst_id, kind, recorded_at) select id, 'deactivated', '2027-01-02' from added`,
+  ],
+])('a ledger %s starts', async (_, statement) => {
+  const own = openDatabase(await createDatabase(), 2);
+  await own.query(statement);
+  await expect(loadSamples(own, new Date('2027-03-30T00:00:00.000Z'))).resolves.toBeUndefined();
+  await own.end();
+});

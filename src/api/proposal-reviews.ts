@@ -21,7 +21,7 @@ import type { Session } from '../postgres/pool.ts';
 import type { CarriedOut } from './carry-out.ts';
 import { representProposal } from './proposal-json.ts';
 import { changed, proposalParams, PROPOSALS_TAG, type ProposeDeps } from './propose.ts';
-import { isMoved, publishProposal } from './publish-proposal.ts';
+import { isMoved, publishProposal, readNeeded } from './publish-proposal.ts';
 import { newApproval, newComment, newReturn, proposal } from './schemas/proposals.ts';
 
 export type ReviewDeps = ProposeDeps & { cache: ResponseCache };
@@ -86,7 +86,13 @@ async function approve(
   const locked = await lockReviewed(session, actor, { id, draft });
   const given = await readApprovers(session, id);
   if (given.some((approver) => approver.id === analyst.id)) {
-    throw new DomainError('already-approved', `You approved draft ${draft} already.`);
+    // Only a policy that was lowered leaves a proposal submitted that has all its approvals.
+    const isLowered =
+      locked.state === 'submitted' && given.length >= (await readNeeded(session, id));
+    const mend =
+      ' The policy now asks for no more: return it, so that its author submits it again.';
+    const detail = `You approved draft ${draft} already.${isLowered ? mend : ''}`;
+    throw new DomainError('already-approved', detail);
   }
   // The key may have been revoked while this waited for the proposal.
   const { now, countsIdentities } = ledger;

@@ -114,7 +114,11 @@ const listQuery = z.strictObject({
   desk: slug.optional().meta({ description: 'The slug of a desk.' }),
   kind: proposalKind.optional(),
   outlook: slug.optional().meta({ description: 'The slug of an outlook.' }),
-  author: z.uuid().toLowerCase().optional().meta({ description: 'The id of their author.' }),
+  author: z
+    .uuid({ error: 'must be the id of an analyst, a UUID' })
+    .toLowerCase()
+    .optional()
+    .meta({ description: 'The id of their author.' }),
 });
 
 function listRoute(api: Api, { pool }: ProposeDeps): void {

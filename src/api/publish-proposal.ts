@@ -97,7 +97,8 @@ async function requirePublishable(
   }
 }
 
-async function readNeeded(session: Session, id: string): Promise<number> {
+/** How many approvals the policy of the desk asks of a proposal now. */
+export async function readNeeded(session: Session, id: string): Promise<number> {
   const { rows } = await session.query<{ needed: number }>(
     'select approvals_needed(p) as needed from proposals p where id = $1',
     [id],

@@ -66,12 +66,15 @@ export function refusalOf(error: unknown): Problem | null {
   return new Problem('unavailable', detail, { headers: { 'retry-after': '1' } });
 }
 
-/** Whether Postgres refused what needed no approval when it was decided, because the policy was raised in the meantime. */
+const POLICY_RULES = new Set([
+  'outlook_versions_unapproved',
+  'resolutions_unapproved',
+  'resolutions_own_forecast',
+]);
+
+/** Whether Postgres refused what the policy allowed when it was decided, because another one was set in the meantime. */
 function isPolicyChange(error: unknown): boolean {
-  return (
-    error instanceof pg.DatabaseError &&
-    ['outlook_versions_unapproved', 'resolutions_unapproved'].includes(error.constraint ?? '')
-  );
+  return error instanceof pg.DatabaseError && POLICY_RULES.has(error.constraint ?? '');
 }
 
 function representOpen({ key, invalidates, statement, reason, triggeredAt }: OpenTrigger) {

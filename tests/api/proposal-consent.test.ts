@@ -15,8 +15,8 @@ beforeAll(async () => {
 });
 afterAll(() => ledger.close());
 
-async function setPolicy(change: object): Promise<void> {
-  const body = { approvals: { ...NO_APPROVALS, ...change }, authorMayResolve: true };
+async function setPolicy(change: object, authorMayResolve = true): Promise<void> {
+  const body = { approvals: { ...NO_APPROVALS, ...change }, authorMayResolve };
   const url = '/v1/desks/main/policy';
   await sendWith(ledger, ledger.keys.admin, { method: 'PUT', url, body, status: 200 });
 }
@@ -46,6 +46,11 @@ async function triggerCondition(): Promise<void> {
   const url = '/v1/series/us-30y-yield/observations';
   const request = { method: 'POST', url, body: { observations }, status: 200 } as const;
   await sendWith(ledger, ledger.keys.feed, request);
+}
+
+async function waitingForLocks(): Promise<number | null> {
+  const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  return (await ledger.pool.query(waits)).rowCount;
 }
 
 const CHANGED = 'It would no longer publish what was approved';
@@ -145,6 +150,23 @@ test('a proposal with too many steps can be discarded, and a body that is too lo
   ]);
 });
 
+test('after the policy was lowered, who approved already reads how to go on', async () => {
+  await keyFor(ledger, ['main'], { name: 'dan' });
+  await setPolicy({ revision: 2 });
+  const body = { reaffirm: true, rationale: 'Nothing has changed.' };
+  const id = await submit({ kind: 'revision', outlook: SLUG, body });
+  expect(await approve(id)).toMatchObject({ state: 'submitted' });
+  await setPolicy({ revision: 1 });
+  const again = await act(approver, id, 'approvals', { draft: 1 });
+  expect([again.statusCode, again.json<{ detail: string }>().detail]).toEqual([
+    409,
+    'You approved draft 1 already. The policy now asks for no more: return it, so that its author submits it again.',
+  ]);
+  await act(approver, id, 'return', { draft: 1, reason: 'Submit it again.' });
+  await act(author, id, 'submission', {});
+  expect(await approve(id)).toMatchObject({ state: 'published' });
+});
+
 test('a key that was revoked while its approval waited approves nothing', async () => {
   await setPolicy({ revision: 1 });
   const body = { reaffirm: true, rationale: 'Nothing has changed.' };
@@ -153,12 +175,7 @@ test('a key that was revoked while its approval waited approves nothing', async 
   await session.query('begin');
   await session.query('select from proposals where id = $1 for no key update', [id]);
   const waiting = act(approver, id, 'approvals', { draft: 1 });
-  await expect
-    .poll(async () => {
-      const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      return (await ledger.pool.query(waits)).rowCount;
-    })
-    .toBe(1);
+  await expect.poll(waitingForLocks).toBe(1);
   await ledger.pool.query(
     `update api_keys set revoked_at = $1 from analysts where analysts.id = analyst_id and analysts.name = 'ben'`,
     [ledger.clock.now.toISOString()],
@@ -186,4 +203,35 @@ test('the title of a new outlook is on one line, also in lists', async () => {
   expect(listed).toMatchObject({ title: 'Rates: a fall' });
   const drafts = 'select title from proposal_drafts where proposal_id = $1';
   expect((await ledger.pool.query(drafts, [id])).rows).toEqual([{ title: 'Rates: a fall' }]);
+});
+
+describe('a policy that is set while a request runs', () => {
+  const reaffirmed = { reaffirm: true, rationale: 'Nothing has changed.' };
+  test.each([
+    ['revisions', reaffirmed, 'outlook_versions', { revision: 1 }],
+    ['resolution', { outcome: 'void', reason: 'The index ended.' }, 'resolution_evidence', {}],
+  ])('has its author send it again: %s', async (path, body, written, approvals) => {
+    await setPolicy({});
+    const url = `/v1/outlooks/${SLUG}`;
+    const revision = { method: 'POST', url: `${url}/revisions`, body: reaffirmed } as const;
+    await sendWith(ledger, author, { ...revision, status: 201 });
+    const session = await ledger.pool.connect();
+    await session.query('begin');
+    await session.query(`lock table ${written} in share mode`);
+    const waiting = sendWith(ledger, author, { method: 'POST', url: `${url}/${path}`, body });
+    await expect.poll(waitingForLocks).toBe(1);
+    await setPolicy(approvals, false);
+    await session.query('commit');
+    session.release();
+    const refused = await waiting;
+    expect(refused.statusCode).toBe(503);
+    expect(refused.json()).toMatchObject({ detail: expect.stringContaining('has just changed') });
+  });
+});
+
+test('a filter by author takes an id, and says so', async () => {
+  const refused = await sendWith(ledger, author, { url: '/v1/proposals?author=ana', status: 422 });
+  expect(refused.json()).toMatchObject({
+    errors: [{ pointer: '/author', detail: 'must be the id of an analyst, a UUID' }],
+  });
 });
